@@ -1,0 +1,321 @@
+/**
+ * The closed catalogue of failures, sorted by fault. A code is the same in the log, the metric, the page that a
+ * client sees and docs/failures.md (a test compares that page with this table).
+ */
+
+/** How a failure is told to a client that speaks TLS and has had no answer yet: a TLS alert (RFC 8446 section 6). */
+export type AlertName =
+  | 'handshake_failure'
+  | 'bad_certificate'
+  | 'unsupported_certificate'
+  | 'certificate_revoked'
+  | 'certificate_expired'
+  | 'unknown_ca'
+  | 'access_denied'
+  | 'decode_error'
+  | 'protocol_version'
+  | 'insufficient_security'
+  | 'internal_error'
+  | 'unrecognized_name'
+  | 'no_application_protocol';
+
+export interface Failure {
+  /** One sentence for an operator: what happened. */
+  readonly meaning: string;
+  /** One sentence: what to do about it. */
+  readonly remedy: string;
+  /** HTTP status when the failure is answered in HTTP (explicit proxy, or a page behind an untrusted leaf). */
+  readonly status: number;
+  /** TLS alert when the failure is answered to a ClientHello. */
+  readonly alert: AlertName;
+}
+
+const client = (meaning: string, remedy: string, status = 400, alert: AlertName = 'handshake_failure'): Failure => ({
+  meaning,
+  remedy,
+  status,
+  alert,
+});
+const origin = (meaning: string, remedy: string, status = 502, alert: AlertName = 'internal_error'): Failure => ({
+  meaning,
+  remedy,
+  status,
+  alert,
+});
+const policy = (meaning: string, remedy: string, status = 403, alert: AlertName = 'access_denied'): Failure => ({
+  meaning,
+  remedy,
+  status,
+  alert,
+});
+const gateway = (meaning: string, remedy: string, status = 503, alert: AlertName = 'internal_error'): Failure => ({
+  meaning,
+  remedy,
+  status,
+  alert,
+});
+
+export const failures = {
+  // The client's fault.
+  CLIENT_OPENING_TIMEOUT: client(
+    'The client sent no complete opening in time.',
+    'Look for a slow or stalled client.',
+    408,
+  ),
+  CLIENT_OPENING_TOO_LARGE: client(
+    'The ClientHello or first request is longer than the limit.',
+    'A sane client stays far below it; see core/limits.ts.',
+    431,
+    'decode_error',
+  ),
+  CLIENT_HELLO_MALFORMED: client(
+    'The ClientHello cannot be parsed.',
+    'The client or something before it sends broken TLS.',
+    400,
+    'decode_error',
+  ),
+  CLIENT_SNI_INVALID: client(
+    'The server name in the ClientHello is not a valid host name.',
+    'Correct the client; such names are refused, never guessed.',
+    400,
+    'unrecognized_name',
+  ),
+  CLIENT_ALPN_UNSUPPORTED: client(
+    'The client offers only application protocols that cannot be inspected.',
+    'Let the client offer http/1.1, or bypass the host.',
+    502,
+    'no_application_protocol',
+  ),
+  CLIENT_SIGNATURES_UNSUPPORTED: client(
+    'No certificate chain fits the signature algorithms that the client offers.',
+    'Use an RSA authority (the default): an ECDSA authority cannot serve RSA-only clients.',
+    502,
+    'handshake_failure',
+  ),
+  CLIENT_HANDSHAKE_FAILED: client(
+    'The TLS handshake with the client failed.',
+    'The record holds the reason; a client that does not trust the CA or pins a certificate ends here.',
+  ),
+  CLIENT_LEAF_REJECTED: client(
+    'The client refused the leaf with a TLS alert.',
+    'Install the CA certificate on the client, or bypass hosts that pin their certificate.',
+  ),
+  CLIENT_HANDSHAKE_TIMEOUT: client(
+    'The client did not finish its TLS handshake in time.',
+    'Look for a stalled client.',
+    408,
+  ),
+  CLIENT_GONE: client(
+    'The client closed or reset the connection before the exchange was complete.',
+    'None needed.',
+    499,
+  ),
+  CLIENT_IDLE_TIMEOUT: client(
+    'The client stayed silent for longer than the idle limit.',
+    'Raise limits.idleTimeoutMs if it is legitimate.',
+    408,
+  ),
+  CLIENT_NOT_TLS: client(
+    'The client does not speak TLS or HTTP where policy demands it.',
+    'Allow opaque traffic for this asset, or correct the client.',
+    400,
+  ),
+  CLIENT_HTTP_MALFORMED: client(
+    'The request violates HTTP syntax.',
+    'Correct the client; an ambiguous message is refused, never guessed (RFC 9112).',
+  ),
+  CLIENT_HTTP_AMBIGUOUS: client(
+    'The request can be read in two ways (framing, Host or line ends).',
+    'Correct the client; this is the pattern of request smuggling (RFC 9112 section 11.2).',
+  ),
+  CLIENT_HTTP_HEAD_TOO_LARGE: client('The request head is larger than the limit.', 'See core/limits.ts.', 431),
+  CLIENT_HTTP_VERSION: client('The HTTP version of the request is not supported.', 'Use HTTP/1.1.', 505),
+  CLIENT_HTTP_TIMEOUT: client('The client sent its request too slowly.', 'Look for a slow or hostile client.', 408),
+  CLIENT_HOST_MISMATCH: client(
+    'The Host of the request is not covered by the certificate of the origin that was verified.',
+    'Send the request over a connection made for its host, or set hostMismatch: allow.',
+    421,
+  ),
+  CLIENT_PROXY_REQUEST_INVALID: client(
+    'The proxy request (CONNECT, absolute form or SOCKS5) is not valid.',
+    'Correct the client.',
+  ),
+  CLIENT_PROXY_AUTH_REQUIRED: client(
+    'The proxy asks for a user name and password and did not get the right ones.',
+    'Set the credentials in the client.',
+    407,
+  ),
+  CLIENT_PROXY_HEADER_INVALID: client(
+    'The PROXY protocol header is missing, malformed or from a source that is not trusted.',
+    'Set proxyProtocol and trustedProxies as the load balancer is set.',
+  ),
+  // The origin's fault.
+  ORIGIN_NAME_UNRESOLVED: origin(
+    'The name of the origin does not resolve.',
+    'Check the name and the resolver of the gateway.',
+  ),
+  ORIGIN_REFUSED: origin(
+    'The origin refused the TCP connection.',
+    'Check that the origin is up and the port is right.',
+  ),
+  ORIGIN_UNREACHABLE: origin('There is no route to the origin.', 'Check routing from the gateway.'),
+  ORIGIN_CONNECT_TIMEOUT: origin(
+    'The origin did not answer the TCP connection in time.',
+    'Check the origin and firewalls.',
+    504,
+  ),
+  ORIGIN_HANDSHAKE_FAILED: origin('The TLS handshake with the origin failed.', 'The record holds the reason.'),
+  ORIGIN_HANDSHAKE_TIMEOUT: origin('The origin did not finish its TLS handshake in time.', 'Check the origin.', 504),
+  ORIGIN_NOT_TLS: origin('The origin does not speak TLS on this port.', 'Check port and protocol.'),
+  ORIGIN_TLS_TOO_WEAK: origin(
+    'The origin offers no TLS version, suite or key that is strong enough.',
+    'Renew the origin, or name a per-host exception.',
+    502,
+    'insufficient_security',
+  ),
+  ORIGIN_CERT_EXPIRED: origin(
+    'A certificate of the origin has expired.',
+    'Renew it at the origin.',
+    502,
+    'certificate_expired',
+  ),
+  ORIGIN_CERT_NOT_YET_VALID: origin(
+    'A certificate of the origin is not yet valid.',
+    'Check the clocks.',
+    502,
+    'certificate_expired',
+  ),
+  ORIGIN_CERT_SELF_SIGNED: origin(
+    'The origin shows a self-signed certificate that is not trusted.',
+    'Add it to originTrust.files if it is right.',
+    502,
+    'unknown_ca',
+  ),
+  ORIGIN_CERT_UNTRUSTED: origin(
+    'The chain of the origin does not lead to a trusted root.',
+    'Add the root to originTrust.files, or complete the chain at the origin.',
+    502,
+    'unknown_ca',
+  ),
+  ORIGIN_CERT_NAME_MISMATCH: origin(
+    'The certificate of the origin does not cover the name that was asked for.',
+    'Use a name that the certificate covers.',
+    502,
+    'bad_certificate',
+  ),
+  ORIGIN_CERT_REVOKED: origin(
+    'A certificate of the origin is revoked.',
+    'Replace it at the origin.',
+    502,
+    'certificate_revoked',
+  ),
+  ORIGIN_CERT_PURPOSE: origin(
+    'The certificate of the origin may not be used for a TLS server.',
+    'Use a certificate with EKU serverAuth that is not a CA.',
+    502,
+    'unsupported_certificate',
+  ),
+  ORIGIN_CERT_WEAK: origin(
+    'The chain of the origin uses a key or signature that is too weak.',
+    'Renew it with RSA 2048 or P-256 and SHA-256 at least.',
+    502,
+    'insufficient_security',
+  ),
+  ORIGIN_CERT_INVALID: origin(
+    'The chain of the origin breaks a rule of RFC 5280.',
+    'The record holds the rule.',
+    502,
+    'bad_certificate',
+  ),
+  ORIGIN_CERT_REQUIRED: origin(
+    'The origin demands a client certificate.',
+    'Configure one for the host, or bypass it.',
+    502,
+    'handshake_failure',
+  ),
+  ORIGIN_GONE: origin(
+    'The origin closed or reset the connection before the exchange was complete.',
+    'Check the origin.',
+  ),
+  ORIGIN_IDLE_TIMEOUT: origin('The origin did not answer in time.', 'Check the origin.', 504),
+  ORIGIN_HTTP_MALFORMED: origin('The response violates HTTP syntax.', 'Correct the origin (RFC 9112).'),
+  ORIGIN_HTTP_AMBIGUOUS: origin(
+    'The response can be read in two ways.',
+    'Correct the origin; this is the pattern of response splitting (RFC 9112 section 11.1).',
+  ),
+  ORIGIN_HTTP_HEAD_TOO_LARGE: origin('The response head is larger than the limit.', 'See core/limits.ts.'),
+  ORIGIN_HTTP_UNSOLICITED: origin('The origin sent a response that no request asked for.', 'Correct the origin.'),
+  ORIGIN_TRUNCATED: origin('The origin ended a message before its end.', 'Check the origin and the path to it.'),
+  ORIGIN_UPSTREAM_PROXY: origin('The upstream proxy refused or failed.', 'Check upstream.proxy and its credentials.'),
+  // What policy refuses.
+  POLICY_RULE_BLOCK: policy('A rule blocked this.', 'The alarm holds the rule id.'),
+  POLICY_RULE_RESET: policy('A rule reset this connection.', 'The alarm holds the rule id.'),
+  POLICY_REFUSED: policy('Policy refuses this destination.', 'See the configuration.'),
+  POLICY_LOOP: policy('The destination is the gateway itself.', 'Correct the client or the routing.', 508),
+  POLICY_ADMIN_ADDRESS: policy(
+    'The destination is the admin address of the gateway.',
+    'It is never reachable through the proxy.',
+  ),
+  POLICY_UPGRADE_REFUSED: policy('The upgrade to this protocol is refused by policy.', 'Set upgrades: allow for it.'),
+  POLICY_CONNECT_REFUSED: policy(
+    'CONNECT inside an inspected connection is refused.',
+    'None: it would escape inspection.',
+    405,
+  ),
+  // The gateway's own trouble.
+  GATEWAY_LEAF_FAILED: gateway('No leaf could be issued.', 'Look at the log of control and at the authority.'),
+  GATEWAY_LEAF_TIMEOUT: gateway('Control did not issue a leaf in time.', 'Look at the load of the gateway.'),
+  GATEWAY_OVERLOADED: gateway('A limit of the gateway is reached.', 'See core/limits.ts and the metrics.'),
+  GATEWAY_SHUTTING_DOWN: gateway('The gateway is shutting down.', 'Try again.'),
+  GATEWAY_INTERNAL: gateway(
+    'An error inside the gateway ended this flow.',
+    'This is a fault: report it with the record.',
+    500,
+  ),
+  GATEWAY_ORIGINAL_DESTINATION: gateway(
+    'The original destination of a redirected connection is unknown.',
+    'Connect through the redirection of `daylight net up`, not to the port itself.',
+    502,
+  ),
+  GATEWAY_SOCKET_OPTION: gateway(
+    'A socket option that the capture mode needs could not be set.',
+    'Run with CAP_NET_ADMIN (and CAP_NET_RAW), or choose another capture mode.',
+  ),
+  GATEWAY_RECORDS_UNWRITABLE: gateway(
+    'Records cannot be written and policy says to stop.',
+    'Free disk space, or set records.onFailure: continue.',
+  ),
+  GATEWAY_PORT_IN_USE: gateway('A listening address is in use.', 'Stop the other program or choose another port.'),
+  GATEWAY_LISTEN_DENIED: gateway('A listening address may not be opened.', 'Check the address and the privileges.'),
+  GATEWAY_AUTHORITY_KEY: gateway(
+    'The key of the authority is missing, unreadable, too widely readable or does not fit its certificate.',
+    'Make it mode 0600 in a directory of mode 0700, owned by the user of the gateway.',
+  ),
+  GATEWAY_CONFIG_INVALID: gateway('The configuration is not valid.', 'Run `daylight check`; nothing was changed.'),
+  GATEWAY_RULES_INVALID: gateway('A rule file is not valid.', 'Run `daylight check`; nothing was changed.'),
+  GATEWAY_TRUST_INVALID: gateway('A file of trusted roots cannot be used.', 'Check originTrust.files.'),
+  GATEWAY_RELAY_CRASHED: gateway(
+    'A relay ended unexpectedly and was started again.',
+    'This is a fault: report it with the log.',
+  ),
+} as const satisfies Record<string, Failure>;
+
+/** A code of the catalogue. The prefix says whose fault it is. */
+export type FailureCode = keyof typeof failures;
+
+/** Looks a failure up by its code. */
+export function failureOf(code: FailureCode): Failure {
+  return failures[code];
+}
+
+/** An expected failure on its way to the one place that handles it. `detail` is for the record and must hold no secret. */
+export class FlowFailure extends Error {
+  readonly code: FailureCode;
+  readonly detail: string;
+
+  constructor(code: FailureCode, detail = '') {
+    super(detail === '' ? code : `${code}: ${detail}`);
+    this.code = code;
+    this.detail = detail;
+  }
+}

@@ -1,0 +1,73 @@
+import type { FailureCode } from './failures.ts';
+import type { Side } from './side.ts';
+import type { Verdict } from './verdict.ts';
+
+/** Name and value as sent (latin1), in wire order. */
+export type Header = readonly [name: string, value: string];
+
+/** How the length of a message body is known (RFC 9112 section 6.3). */
+export type BodyFraming =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'length'; readonly bytes: number }
+  | { readonly kind: 'chunked' }
+  | { readonly kind: 'until-close' };
+
+export interface RequestHead {
+  readonly method: string;
+  /** Request target as sent. */
+  readonly target: string;
+  readonly version: '1.0' | '1.1' | '2';
+  /** Host of the request: from the absolute-form target or the Host header, lower-case, without port. Empty if none. */
+  readonly host: string;
+  readonly headers: readonly Header[];
+  readonly framing: BodyFraming;
+}
+
+export interface ResponseHead {
+  readonly status: number;
+  readonly reason: string;
+  readonly version: '1.0' | '1.1' | '2';
+  readonly headers: readonly Header[];
+  readonly framing: BodyFraming;
+}
+
+/** How an exchange ended. */
+export interface ExchangeOutcome {
+  /** Both messages were complete. */
+  readonly complete: boolean;
+  readonly failure: FailureCode | undefined;
+  readonly detail: string;
+  /** Body bytes after transfer decoding, and bytes on the wire, heads included. */
+  readonly requestBodyBytes: number;
+  readonly responseBodyBytes: number;
+  readonly requestWireBytes: number;
+  readonly responseWireBytes: number;
+}
+
+/**
+ * One HTTP exchange as the relay reports it, in wire order. Each call that returns a verdict is synchronous and comes
+ * before the bytes in question are forwarded; anything but `allow` ends the exchange. Bodies are passed without their
+ * transfer coding; chunks must not be kept (they are views on receive buffers).
+ */
+export interface Exchange {
+  requestHead(head: RequestHead): Verdict;
+  requestBody(chunk: Buffer): Verdict;
+  requestEnd(trailers: readonly Header[]): Verdict;
+  /** Final response only; 1xx are passed to `interim`. */
+  responseHead(head: ResponseHead): Verdict;
+  responseBody(chunk: Buffer): Verdict;
+  responseEnd(trailers: readonly Header[]): Verdict;
+  interim(head: ResponseHead): void;
+  /** The protocol was switched (101 or CONNECT): what follows is opaque to HTTP. */
+  upgraded(protocol: string): void;
+  /** Called exactly once, last. */
+  finish(outcome: ExchangeOutcome): void;
+}
+
+/** Makes an exchange per request. `depth` counts from 0 in the flow. */
+export interface Inspector {
+  exchange(depth: number): Exchange;
+}
+
+/** Which side a failure of HTTP syntax is answered to: requests with 400 to the client, responses with 502. */
+export type HttpSyntaxSide = Side;

@@ -1,0 +1,53 @@
+import type { PolicyDocument } from './policy.ts';
+import type { LeafKeyType, SubjectName } from './tls.ts';
+
+/** What control needs to know to issue a leaf. */
+export interface LeafRequest {
+  /** SubjectPublicKeyInfo (DER) of the relay's leaf key. */
+  readonly publicKey: Uint8Array;
+  readonly keyType: LeafKeyType;
+  /** Names mirrored from the verified origin certificate. */
+  readonly names: readonly SubjectName[];
+  /** The name that was verified. */
+  readonly name: string;
+  /** Validity of the origin certificate, milliseconds since the epoch: a leaf never outlives it. */
+  readonly originNotAfter: number;
+  /** SHA-256 of the origin certificate: linkage in the issuance log. */
+  readonly originFingerprint: string;
+  /** True for a leaf of the deliberately untrusted authority, which carries a failure page. */
+  readonly untrusted: boolean;
+}
+export interface IssuedLeaf {
+  /** PEM: leaf first, then intermediates up to but not including the root. */
+  readonly chainPem: string;
+  readonly notAfter: number;
+  readonly serialNumber: string;
+}
+
+/** Counter increments since the last report, keyed `name{label="value"}`. */
+export type MetricDeltas = Readonly<Record<string, number>>;
+
+export type ToRelay =
+  | {
+      readonly kind: 'start';
+      readonly slot: number;
+      readonly policy: PolicyDocument;
+      /** Listener id -> inherited descriptor of its listening socket. */
+      readonly descriptors: Readonly<Record<string, number>>;
+      /** 48 bytes shared by all relays so that a client's session resumes on any of them. */
+      readonly ticketKeys: Uint8Array;
+    }
+  | { readonly kind: 'policy'; readonly policy: PolicyDocument }
+  | { readonly kind: 'ticket-keys'; readonly ticketKeys: Uint8Array }
+  | { readonly kind: 'leaf'; readonly id: number; readonly leaf: IssuedLeaf }
+  | { readonly kind: 'leaf-failed'; readonly id: number; readonly detail: string }
+  /** The relay stops accepting, lets its flows end within `timeoutMs`, then exits. */
+  | { readonly kind: 'drain'; readonly timeoutMs: number };
+
+export type FromRelay =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'policy-applied'; readonly version: string }
+  | { readonly kind: 'policy-rejected'; readonly version: string; readonly detail: string }
+  | { readonly kind: 'leaf-request'; readonly id: number; readonly request: LeafRequest }
+  | { readonly kind: 'metrics'; readonly counters: MetricDeltas; readonly gauges: Readonly<Record<string, number>> }
+  | { readonly kind: 'drained' };

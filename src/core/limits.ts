@@ -1,0 +1,58 @@
+/**
+ * Bounds of every buffer, queue, map, cache and wait on a peer, each with its reason. Units are in the names.
+ * Those that an operator may want to change are part of the policy document and start from these.
+ */
+export const limits = {
+  /** A ClientHello with two post-quantum key shares and 60 kB of extensions still fits (TLS handshake messages of real clients stay under 8 KiB). */
+  openingBytes: 65_536,
+  /** Time for the complete opening, from accept or from the end of the proxy request. */
+  openingTimeoutMs: 10_000,
+  /** Silence after which the origin is taken to speak first (SMTP, FTP, SSH banners): long enough for a slow ClientHello. */
+  silenceMs: 300,
+  handshakeTimeoutMs: 15_000,
+  connectTimeoutMs: 10_000,
+  resolveTimeoutMs: 5_000,
+  leafTimeoutMs: 10_000,
+  /** Request or response head. nginx allows 32 KiB, Apache 8 KiB a line; 64 KiB leaves room for large cookies. */
+  httpHeadBytes: 65_536,
+  httpHeaderCount: 256,
+  /** Chunk-size line with extensions (RFC 9112 section 7.1.1): real ones stay under 32 bytes. */
+  httpChunkLineBytes: 256,
+  httpTrailerBytes: 16_384,
+  /** From the first byte of a request head to its last. */
+  httpHeadTimeoutMs: 30_000,
+  /** Requests in flight on one connection whose responses are outstanding. */
+  httpPipelineDepth: 64,
+  /** 1xx responses to one request, against a flood. */
+  httpInterimResponses: 16,
+  /** No byte in either direction. SSE and long polling send keep-alives more often (270 s is the longest known poll). */
+  idleTimeoutMs: 330_000,
+  /** After one side ended its half, how long the other may go on without a byte. */
+  halfCloseTimeoutMs: 60_000,
+  /** Bytes queued towards a slow receiver before the sender is paused. */
+  sendBufferBytes: 262_144,
+  /** Secure contexts with a leaf, per relay: about 60 kB of native memory each. */
+  leafCacheEntries: 1_000,
+  /** Leafs being minted or waited for at once, per relay. */
+  leafPending: 256,
+  /** Flows open at once per relay; beyond it new ones are refused with GATEWAY_OVERLOADED. */
+  flowsPerRelay: 20_000,
+  /** Excerpt of each body in a traffic record. */
+  bodyExcerptBytes: 2_048,
+  /** Longest value of one header in a record; longer ones are cut and marked. */
+  recordHeaderValueBytes: 2_048,
+  /** Longest line of a log: an OCSF record with both heads and excerpts stays below it. */
+  recordLineBytes: 65_536,
+  /** Bytes of records in memory that wait for the disk, per relay. */
+  recordQueueBytes: 8_388_608,
+  /** Time after which waiting records are written. */
+  recordFlushMs: 100,
+  /** Bytes kept before the current chunk so that a match across chunk borders is found, and the window of a regular expression around a literal. */
+  ruleWindowBytes: 512,
+  /** Alarms of one rule in one transaction; a body full of card numbers is one finding. */
+  alarmsPerRuleAndTransaction: 1,
+  /** Restarts of one relay within a minute before control waits. */
+  relayRestartsPerMinute: 10,
+  /** Time that live flows get to end after SIGTERM. */
+  drainTimeoutMs: 30_000,
+} as const;

@@ -1,0 +1,145 @@
+import type { RuleDocument } from './rule-document.ts';
+
+/**
+ * The policy document: what `config` makes of the configuration file and control hands to relays. Plain JSON values,
+ * defaults filled in, host patterns canonical. A relay compiles it once into its immutable policy snapshot.
+ */
+export interface PolicyDocument {
+  /** Changes with every successful load; part of every record. */
+  readonly version: string;
+  readonly listeners: readonly ListenerPolicy[];
+  readonly assets: readonly AssetPolicy[];
+  readonly defaults: { readonly detect: boolean };
+  readonly bypass: readonly BypassPolicy[];
+  /** Destinations that are refused before anything is dialled. */
+  readonly refuse: readonly RefusePolicy[];
+  readonly tls: TlsPolicy;
+  readonly originTrust: OriginTrustPolicy;
+  readonly originExceptions: readonly OriginException[];
+  readonly upstream: UpstreamPolicy | undefined;
+  readonly http: HttpPolicy;
+  /** Flows that are neither TLS nor HTTP: relayed unread with a record, or refused. */
+  readonly opaque: 'allow' | 'refuse';
+  readonly rules: readonly RuleDocument[];
+  readonly records: RecordsPolicy;
+  readonly timeouts: TimeoutsPolicy;
+  /** Admin address, refused as a destination. `host:port`, or undefined when off. */
+  readonly admin: { readonly listen: ListenAddress } | undefined;
+}
+
+export interface ListenAddress {
+  /** IP address; `0.0.0.0` and `::` mean all. */
+  readonly ip: string;
+  readonly port: number;
+}
+
+export type ListenerPolicy = ExplicitListener | TransparentListener | ReverseListener;
+
+interface ListenerCommon {
+  /** `mode:ip:port`, the name of the listener in records and metrics. */
+  readonly id: string;
+  readonly listen: ListenAddress;
+  readonly proxyProtocol: 'off' | 'accept' | 'require';
+  /** CIDRs whose PROXY protocol header is believed. */
+  readonly trustedProxies: readonly string[];
+}
+export interface ExplicitListener extends ListenerCommon {
+  readonly mode: 'explicit';
+  /** User name and password (SHA-256 hex of the password) demanded of clients. */
+  readonly credentials: readonly { readonly user: string; readonly passwordSha256: string }[];
+}
+export interface TransparentListener extends ListenerCommon {
+  readonly mode: 'transparent';
+  readonly capture: 'redirect' | 'tproxy';
+  /** Connect to the origin from the client's own address. Only with tproxy. */
+  readonly spoofClient: boolean;
+}
+export interface ReverseListener extends ListenerCommon {
+  readonly mode: 'reverse';
+  readonly origin: { readonly host: string; readonly port: number };
+  /** Speak TLS to the origin, plain TCP, or whatever the client spoke. */
+  readonly originTls: 'as-client' | 'always' | 'never';
+  /** Name to verify the origin by when the client names none; the origin's host otherwise. */
+  readonly originName: string | undefined;
+  readonly asset: string | undefined;
+  /** The asset's own certificate chain and key (PEM file paths), served instead of a leaf. */
+  readonly certificate: { readonly certFile: string; readonly keyFile: string } | undefined;
+  readonly sendProxyProtocol: 'off' | 'v1' | 'v2';
+}
+
+export type AssetKind = 'cvm' | 'container' | 'gaap';
+export interface AssetPolicy {
+  readonly id: string;
+  readonly kind: AssetKind;
+  readonly detect: boolean;
+  /** CIDRs of clients (cvm, container) that are this asset. */
+  readonly addresses: readonly string[];
+  /** Host patterns of origins (gaap) that are this asset. */
+  readonly hosts: readonly string[];
+}
+
+export interface BypassPolicy {
+  readonly hosts: readonly string[];
+  readonly addresses: readonly string[];
+  readonly assets: readonly string[];
+  readonly reason: string;
+}
+export interface RefusePolicy {
+  readonly hosts: readonly string[];
+  readonly addresses: readonly string[];
+  readonly ports: readonly number[];
+  readonly reason: string;
+}
+
+/** Key exchanges of the client leg. `ecdhe` covers X25519MLKEM768 and TLS 1.3. */
+export type KeyExchange = 'ecdhe' | 'dhe' | 'rsa';
+export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
+export interface TlsPolicy {
+  readonly client: { readonly minVersion: TlsVersion; readonly keyExchange: readonly KeyExchange[] };
+  readonly origin: { readonly minVersion: TlsVersion };
+  readonly onOriginFailure: 'close' | 'warn';
+}
+export interface OriginTrustPolicy {
+  /** PEM of every trusted root: the system's (when asked for) and the files', read by control. */
+  readonly rootsPem: readonly string[];
+}
+/** A named, recorded weakening for old origins. */
+export interface OriginException {
+  readonly hosts: readonly string[];
+  readonly allow: readonly ('tls1.0' | 'tls1.1' | 'rsa-key-exchange' | 'dhe-key-exchange' | 'untrusted')[];
+  readonly reason: string;
+}
+export interface UpstreamPolicy {
+  readonly proxy: ListenAddressOrHost;
+  readonly credentials: { readonly user: string; readonly password: string } | undefined;
+  /** Hosts that are dialled directly. */
+  readonly except: readonly string[];
+}
+export interface ListenAddressOrHost {
+  readonly host: string;
+  readonly port: number;
+}
+export interface HttpPolicy {
+  /** A Host that the verified origin certificate does not cover. */
+  readonly hostMismatch: 'refuse' | 'allow';
+  /** 101 Switching Protocols and CONNECT inside an inspected flow. */
+  readonly upgrades: 'allow' | 'refuse';
+}
+export interface RecordsPolicy {
+  readonly directory: string;
+  readonly rotateBytes: number;
+  readonly rotateSeconds: number;
+  /** Rotated files kept per log and relay; 0 keeps all. */
+  readonly keep: number;
+  readonly bodyExcerptBytes: number;
+  readonly onFailure: 'continue' | 'stop';
+  /** `sync`: an alarm is flushed to the device (fdatasync) before its verdict acts; `write`: handed to the kernel. */
+  readonly alarmDurability: 'write' | 'sync';
+}
+export interface TimeoutsPolicy {
+  readonly openingMs: number;
+  readonly connectMs: number;
+  readonly handshakeMs: number;
+  readonly idleMs: number;
+  readonly drainMs: number;
+}

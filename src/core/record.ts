@@ -1,0 +1,86 @@
+import type { Address, CaptureMode, CaptureVia, Destination } from './endpoint.ts';
+import type { FailureCode } from './failures.ts';
+import type { ExchangeOutcome, RequestHead, ResponseHead } from './http.ts';
+import type { AssetKind } from './policy.ts';
+import type { ClientFingerprints, TlsLeg } from './tls.ts';
+import type { Match, RuleRef } from './verdict.ts';
+
+export type DecisionKind = 'intercept' | 'bypass' | 'refuse';
+/** Decision on a flow with its reason, e.g. `default`, `asset web-1`, `bypass: privacy`. */
+export interface Decision {
+  readonly kind: DecisionKind;
+  readonly reason: string;
+}
+
+/** What is known of a flow: filled as it proceeds, read by the record builders. One object per flow. */
+export interface FlowFacts {
+  /** ULID; `metadata.correlation_uid` of every record of this flow. */
+  readonly flowId: string;
+  readonly startMs: number;
+  readonly listenerId: string;
+  readonly capture: CaptureMode;
+  via: CaptureVia | undefined;
+  readonly client: Address;
+  /** Address of the gateway that the client reached. */
+  readonly gateway: Address;
+  destination: Destination | undefined;
+  /** Address of the origin that was dialled, and our own address on that leg. */
+  origin: Address | undefined;
+  originLocal: Address | undefined;
+  asset: { readonly id: string; readonly kind: AssetKind } | undefined;
+  policyVersion: string;
+  decision: Decision | undefined;
+  /** Protocol relayed: `http/1.1`, `opaque`, or a recognised one; undefined before recognition. */
+  protocol: string | undefined;
+  serverName: string | undefined;
+  fingerprints: ClientFingerprints | undefined;
+  clientTls: TlsLeg | undefined;
+  originTls: TlsLeg | undefined;
+  /** Names of per-host exceptions that weakened the origin leg. */
+  originExceptions: readonly string[];
+  upstreamProxy: string | undefined;
+  /** Application bytes. */
+  bytesFromClient: number;
+  bytesFromOrigin: number;
+  transactions: number;
+  alarms: number;
+  failure: FailureCode | undefined;
+  failureDetail: string;
+  /** Whether plaintext was restored from TLS by us: decides the label. */
+  decrypted: boolean;
+}
+
+/** A transaction as flow hands it to records at its end. */
+export interface HttpTransactionFacts {
+  readonly txId: string;
+  readonly depth: number;
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly request: RequestHead;
+  readonly response: ResponseHead | undefined;
+  readonly outcome: ExchangeOutcome;
+  readonly requestExcerpt: Buffer | undefined;
+  readonly responseExcerpt: Buffer | undefined;
+  /** Why a body was not inspected in full, e.g. `content-encoding gzip`; empty when it was. */
+  readonly notInspected: readonly string[];
+  readonly verdict: 'allow' | 'block' | 'reset';
+  readonly rule: RuleRef | undefined;
+  readonly matches: number;
+  readonly upgradedTo: string | undefined;
+}
+
+/** An alarm as flow hands it to records, before its verdict acts. */
+export interface AlarmFacts {
+  readonly timeMs: number;
+  readonly match: Match;
+  readonly txId: string | undefined;
+  readonly request: RequestHead | undefined;
+}
+
+/** Where flow puts what happened. Implemented by records/log.ts (writes) and by tests (collects). */
+export interface Recorder {
+  flowEnd(flow: FlowFacts, endMs: number): void;
+  httpTransaction(flow: FlowFacts, transaction: HttpTransactionFacts): void;
+  /** Returns once the alarm is on disk, or throws FlowFailure GATEWAY_RECORDS_UNWRITABLE when policy says to stop. */
+  alarm(flow: FlowFacts, alarm: AlarmFacts): void;
+}

@@ -1,0 +1,39 @@
+import type { Destination } from './endpoint.ts';
+import type { FailureCode } from './failures.ts';
+import type { Side } from './side.ts';
+
+/** What a flow goes on as after an upgrade. */
+export type Upgrade =
+  /** Both sides are copied from now on (101 Switching Protocols). Bytes not yet relayed were sent before this. */
+  { readonly kind: 'opaque'; readonly protocol: string };
+
+/**
+ * A protocol's relay: sans-I/O. The pump calls `receive` with the bytes of a side as they come, and `end` once when the
+ * side has ended its half. `bytes` is the relay's to keep or to forward as a view.
+ */
+export interface Relay {
+  receive(from: Side, bytes: Buffer): void;
+  /** `clean` is false when TLS ended without close_notify or the transport failed. */
+  end(from: Side, clean: boolean): void;
+  /** The pump's clock: called about once a second with milliseconds since an arbitrary start. */
+  tick?(nowMs: number): void;
+}
+
+/** What a relay may do to the world. Implemented by the pump. */
+export interface Wire {
+  send(to: Side, bytes: Buffer): void;
+  /** Ends our half towards that side (FIN or close_notify) after what was sent. */
+  end(to: Side): void;
+  /** Ends the flow after what was sent is flushed: normally, when `code` is undefined, else with that failure recorded. */
+  close(code?: FailureCode, detail?: string): void;
+  /** Ends the flow at once and visibly (TCP reset, no close_notify), so that no side takes a cut message for a whole one. */
+  abort(code: FailureCode, detail?: string): void;
+  upgrade(next: Upgrade): void;
+  /**
+   * Explicit proxy with absolute-form requests: the next request goes to another origin. The pump closes the present
+   * origin leg, dials `destination`, and queues what is sent to the origin until it is open. Client bytes are paused meanwhile.
+   */
+  retarget?(destination: Destination): void;
+  /** Stops or resumes reading of a side (a full pipeline, a held response). */
+  pause(side: Side, paused: boolean): void;
+}

@@ -1,0 +1,67 @@
+import type { RuleAction, Severity } from './verdict.ts';
+
+/** One rule after parsing of its file: plain JSON, validated, not yet compiled. */
+export interface RuleDocument {
+  readonly id: string;
+  readonly title: string;
+  readonly rev: number;
+  readonly severity: Severity;
+  readonly action: RuleAction;
+  readonly tags: readonly string[];
+  readonly when: RuleCondition;
+  /** File and line, for errors and the console. */
+  readonly source: string;
+}
+
+export type RuleCondition =
+  | { readonly all: readonly RuleCondition[] }
+  | { readonly any: readonly RuleCondition[] }
+  | { readonly not: RuleCondition }
+  | FieldTest;
+
+/** Fields that a rule may look at. Bodies are streamed; everything else is known when the head is. */
+export type RuleField =
+  | 'http.request.line'
+  | 'http.method'
+  | 'http.host'
+  | 'http.path'
+  | 'http.query'
+  | 'http.request.headers'
+  | `http.request.header.${string}`
+  | 'http.request.body'
+  | 'http.response.status'
+  | 'http.response.headers'
+  | `http.response.header.${string}`
+  | 'http.response.body'
+  | 'asset.id'
+  | 'asset.kind'
+  | 'client.ip'
+  | 'origin.ip'
+  | 'origin.port'
+  | 'tls.sni';
+
+export interface FieldTest {
+  readonly field: RuleField;
+  /** Exactly one operator is set. */
+  readonly equals?: string | number | readonly (string | number)[];
+  readonly prefix?: string | readonly string[];
+  readonly suffix?: string | readonly string[];
+  /** Text (UTF-8), any of which occurs. */
+  readonly contains?: string | readonly string[];
+  /** Bytes in hex that the field starts with (file magic). */
+  readonly startsWithHex?: string | readonly string[];
+  /** A regular expression; on a body it needs `near`. */
+  readonly regex?: string;
+  /** Literals, one of which stands in every match of `regex`: the prefilter. */
+  readonly near?: readonly string[];
+  readonly detector?: 'card_number' | 'private_key' | 'cloud_credential';
+  /** Distinct matches needed for the test to be true. */
+  readonly count?: number;
+  /** Host patterns (`example.com`, `*.example.com`) for host fields. */
+  readonly hosts?: readonly string[];
+  readonly cidr?: readonly string[];
+  readonly greaterThan?: number;
+  readonly lessThan?: number;
+  readonly exists?: boolean;
+  readonly nocase?: boolean;
+}
