@@ -1,0 +1,38 @@
+import { writeFileSync } from 'node:fs';
+import { type FailureCode, failureOf, failures } from '../src/core/failures.ts';
+
+const faults = [
+  { prefix: 'CLIENT_', title: "The client's fault" },
+  { prefix: 'ORIGIN_', title: "The origin's fault" },
+  { prefix: 'POLICY_', title: 'Refused by policy' },
+  { prefix: 'GATEWAY_', title: "The gateway's own trouble" },
+] as const;
+
+const introduction = `# Failures
+
+Every failure has one code, the same in the log, the metric, the page that a client sees and this list. The prefix says
+whose fault it is. *Status* is the HTTP status where the failure is answered in HTTP, *alert* the TLS alert where it is
+answered to a ClientHello (RFC 8446 section 6).
+
+This page is made from \`src/core/failures.ts\` by \`npm run docs:failures\`; a test compares the two.
+`;
+
+/** The failure catalogue as a Markdown page, sorted by fault and then by code. */
+export function failuresPage(): string {
+  return [introduction, ...faults.map(({ prefix, title }) => section(prefix, title))].join('\n');
+}
+
+function section(prefix: string, title: string): string {
+  const codes = (Object.keys(failures) as FailureCode[]).filter((code) => code.startsWith(prefix)).sort();
+  const rows = codes.map((code) => {
+    const { meaning, remedy, status, alert } = failureOf(code);
+    return `| \`${code}\` | ${cell(meaning)} | ${cell(remedy)} | ${status} | \`${alert}\` |`;
+  });
+  return `## ${title}\n\n| code | meaning | remedy | status | alert |\n|---|---|---|---|---|\n${rows.join('\n')}\n`;
+}
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|');
+}
+
+if (import.meta.main) writeFileSync(new URL('failures.md', import.meta.url), failuresPage());
