@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Installs the real clients and servers that the tests run against (Debian and its children). Safe to run again: what is
+# there already is not touched. Starts no service. Without root or apt it says so and leaves; the tests that need a
+# missing program are skipped with a message then.
+set -euo pipefail
+
+packages=(curl openssl nginx-light python3 wget git nftables iproute2 gnutls-bin)
+
+missing=()
+for package in "${packages[@]}"; do
+  if ! dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed'; then missing+=("$package"); fi
+done
+if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
+
+if ! command -v apt-get >/dev/null; then
+  echo "peers: no apt-get here; install by hand what the tests report as missing: ${missing[*]}"
+  exit 0
+fi
+if [ "$(id -u)" -ne 0 ]; then
+  echo "peers: not root, so these stay missing: ${missing[*]}"
+  exit 0
+fi
+
+# Debian starts a daemon as soon as it is installed; this file forbids it while we install.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+apt() { apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" >"$log" 2>&1; }
+install() { apt install -y --no-install-recommends "${missing[@]}"; }
+# The package lists may be missing or stale: fetch them only when installing fails without.
+if install || { apt update && install; }; then
+  echo "peers: installed ${missing[*]}"
+  rm -f "$log"
+else
+  cat "$log"
+  rm -f "$log"
+  echo "peers: could not install ${missing[*]}"
+  exit 1
+fi
