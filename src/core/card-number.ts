@@ -1,0 +1,260 @@
+/** A payment card number found in a run of bytes. */
+export interface CardNumber {
+  /** Digits alone, without separators. */
+  readonly digits: string;
+  /** Offset of the first digit, from the first byte ever given to the scanner. */
+  readonly offset: number;
+  /** Length as written, separators included. */
+  readonly bytes: number;
+}
+
+/** A maximal run of digits that may be a part of a card number. */
+interface Group {
+  readonly start: number;
+  readonly digits: string;
+  /** What stands before it does not make it the tail of a word or of a decimal fraction. */
+  readonly opensNumber: boolean;
+}
+
+const shortestCard = 13;
+const longestCard = 19;
+/** Printed cards have groups of 3 (a 19-digit tail) to 13 digits; shorter groups are dates, times and lists. */
+const shortestGroup = 3;
+const none: readonly CardNumber[] = [];
+
+/**
+ * Finds card numbers in a stream of bytes in one pass: 13 to 19 digits, plain or in groups with one space, hyphen or
+ * plus (a space in form encoding) between, percent escapes read as what they stand for; with a known issuer prefix,
+ * a length of that issuer, and the Luhn check digit; never a part of a longer run of digits, a word or a fraction.
+ */
+export class CardNumberScanner {
+  #offset = 0;
+  /** The two logical bytes before the next one. */
+  #previous = 0;
+  #beforePrevious = 0;
+  /** Of a percent escape: its bytes so far, 0 to 2, and the first hex digit. */
+  #escapeBytes = 0;
+  #escapeHigh = 0;
+  #groups: Group[] = [];
+  #separator = 0;
+  #open = false;
+  #openStart = 0;
+  #openLeft = false;
+  #openDigits = '';
+  #active = false;
+  #found: CardNumber[] = [];
+
+  /** Takes the next bytes; returns the numbers that are now known to be complete. */
+  push(bytes: Uint8Array): readonly CardNumber[] {
+    const base = this.#offset;
+    const { length } = bytes;
+    let at = 0;
+    while (at < length) {
+      if (!this.#active && this.#escapeBytes === 0) {
+        const next = skipToDigit(bytes, at);
+        this.#remember(bytes, at, next);
+        at = next;
+        if (at === length) break;
+      }
+      this.#raw(bytes[at] ?? 0, base + at);
+      at++;
+    }
+    this.#offset = base + length;
+    return this.#take();
+  }
+
+  /** Ends the stream: a number at its very end is complete now. */
+  end(): readonly CardNumber[] {
+    this.#breakEscape(this.#offset);
+    this.#other(0, this.#offset);
+    return this.#take();
+  }
+
+  #take(): readonly CardNumber[] {
+    if (this.#found.length === 0) return none;
+    const found = this.#found;
+    this.#found = [];
+    return found;
+  }
+
+  #remember(bytes: Uint8Array, from: number, to: number): void {
+    if (to === from) return;
+    this.#beforePrevious = to - from >= 2 ? (bytes[to - 2] ?? 0) : this.#previous;
+    this.#previous = bytes[to - 1] ?? 0;
+  }
+
+  #raw(byte: number, offset: number): void {
+    if (this.#escapeBytes === 0) {
+      if (byte === 0x25) this.#escapeBytes = 1;
+      else this.#feed(byte, offset, offset);
+      return;
+    }
+    const hex = hexValue(byte);
+    if (hex < 0) {
+      this.#breakEscape(offset);
+      this.#raw(byte, offset);
+    } else if (this.#escapeBytes === 1) {
+      this.#escapeBytes = 2;
+      this.#escapeHigh = byte;
+    } else {
+      this.#escapeBytes = 0;
+      this.#feed(hexValue(this.#escapeHigh) * 16 + hex, offset - 2, offset - 2);
+    }
+  }
+
+  /** The bytes after a percent sign were no escape: they stand for themselves. */
+  #breakEscape(offset: number): void {
+    const pending = this.#escapeBytes;
+    this.#escapeBytes = 0;
+    if (pending > 0) this.#feed(0x25, offset - pending, offset - pending);
+    if (pending > 1) this.#feed(this.#escapeHigh, offset - 1, offset - 1);
+  }
+
+  #feed(byte: number, start: number, end: number): void {
+    if (isDigit(byte)) this.#digit(byte, start);
+    else if (this.#open && isSeparator(byte)) this.#separate(byte, end);
+    else this.#other(byte, end);
+    this.#beforePrevious = this.#previous;
+    this.#previous = byte;
+  }
+
+  #digit(byte: number, start: number): void {
+    if (!this.#open) {
+      this.#open = true;
+      this.#openStart = start;
+      this.#openDigits = '';
+      this.#openLeft = this.#active || opensNumber(this.#beforePrevious, this.#previous);
+      this.#active = true;
+    }
+    // One digit beyond the longest card is kept, to know that the run is too long.
+    if (this.#openDigits.length <= longestCard) this.#openDigits += String.fromCharCode(byte);
+  }
+
+  #separate(separator: number, end: number): void {
+    this.#closeGroup(end);
+    if (this.#groups.length > 1 && separator !== this.#separator) this.#groups.splice(0, this.#groups.length - 1);
+    this.#separator = separator;
+  }
+
+  #other(byte: number, end: number): void {
+    if (this.#open && !isWordByte(byte)) this.#closeGroup(end);
+    this.#open = false;
+    this.#active = false;
+    this.#groups.length = 0;
+  }
+
+  #closeGroup(end: number): void {
+    this.#open = false;
+    const size = this.#openDigits.length;
+    if (size < shortestGroup || size > longestCard) {
+      this.#groups.length = 0;
+      return;
+    }
+    this.#groups.push({ start: this.#openStart, digits: this.#openDigits, opensNumber: this.#openLeft });
+    let total = 0;
+    for (const group of this.#groups) total += group.digits.length;
+    while (total > longestCard) total -= this.#groups.shift()?.digits.length ?? 0;
+    this.#judge(end);
+  }
+
+  /** Whether the groups so far end in a card number: the longest reading counts. */
+  #judge(end: number): void {
+    const digits = this.#groups.map((group) => group.digits).join('');
+    let dropped = 0;
+    for (const group of this.#groups) {
+      const size = digits.length - dropped;
+      if (size < shortestCard) return;
+      if (group.opensNumber && isCardNumber(digits.slice(dropped))) {
+        this.#found.push({ digits: digits.slice(dropped), offset: group.start, bytes: end - group.start });
+        this.#groups.length = 0;
+        return;
+      }
+      dropped += group.digits.length;
+    }
+  }
+}
+
+/** Whether a text of digits has the prefix and length of a known issuer and a right check digit (ISO/IEC 7812-1 annex B). */
+export function isCardNumber(digits: string): boolean {
+  return passesLuhn(digits) && hasIssuer(digits);
+}
+
+function passesLuhn(digits: string): boolean {
+  let sum = 0;
+  for (let index = digits.length - 1, double = false; index >= 0; index--, double = !double) {
+    const digit = digits.charCodeAt(index) - 48;
+    sum += double ? (digit > 4 ? digit * 2 - 9 : digit * 2) : digit;
+  }
+  return sum % 10 === 0;
+}
+
+/** Issuer ranges by their first six digits, and the lengths that the issuer uses. */
+const issuers: readonly (readonly [from: number, to: number, lengths: readonly number[]])[] = [
+  [220000, 220499, [16, 17, 18, 19]], // Mir
+  [222100, 272099, [16]], // Mastercard
+  [300000, 305999, [14, 16, 17, 18, 19]], // Diners Club
+  [309500, 309599, [14, 16, 17, 18, 19]], // Diners Club
+  [340000, 349999, [15]], // American Express
+  [352800, 358999, [16, 17, 18, 19]], // JCB
+  [360000, 369999, [14, 15, 16, 17, 18, 19]], // Diners Club
+  [370000, 379999, [15]], // American Express
+  [380000, 399999, [14, 16, 17, 18, 19]], // Diners Club
+  [400000, 499999, [13, 16, 19]], // Visa
+  [501800, 501899, [13, 14, 15, 16, 17, 18, 19]], // Maestro
+  [502000, 502099, [13, 14, 15, 16, 17, 18, 19]], // Maestro
+  [503800, 503899, [13, 14, 15, 16, 17, 18, 19]], // Maestro
+  [506099, 506198, [16, 18, 19]], // Verve
+  [508500, 508999, [16]], // RuPay
+  [510000, 559999, [16]], // Mastercard
+  [589300, 589399, [13, 14, 15, 16, 17, 18, 19]], // Maestro
+  [601100, 601199, [16, 17, 18, 19]], // Discover
+  [620000, 629999, [16, 17, 18, 19]], // UnionPay, Discover
+  [630400, 630499, [13, 14, 15, 16, 17, 18, 19]], // Maestro
+  [644000, 659999, [16, 17, 18, 19]], // Discover
+  [675900, 676399, [13, 14, 15, 16, 17, 18, 19]], // Maestro
+  [810000, 817199, [16, 17, 18, 19]], // UnionPay
+  [979200, 979299, [16]], // Troy
+];
+
+function hasIssuer(digits: string): boolean {
+  const prefix = Number(digits.slice(0, 6));
+  return issuers.some(([from, to, lengths]) => prefix >= from && prefix <= to && lengths.includes(digits.length));
+}
+
+/** Index of the next byte that can matter to an idle scanner: a digit or the start of a percent escape. */
+function skipToDigit(bytes: Uint8Array, from: number): number {
+  let at = from;
+  for (; at < bytes.length; at++) {
+    const byte = bytes[at] ?? 0;
+    if ((byte >= 0x30 && byte <= 0x39) || byte === 0x25) return at;
+  }
+  return at;
+}
+
+/**
+ * Digits that follow a letter belong to an identifier or a digest, and digits after "0." to a fraction. A letter that
+ * ends a JSON escape (`\n4111...`) is none.
+ */
+function opensNumber(beforePrevious: number, previous: number): boolean {
+  if (previous === 0x2e) return !isDigit(beforePrevious);
+  if (!isWordByte(previous)) return true;
+  return beforePrevious === 0x5c && (previous === 0x6e || previous === 0x72 || previous === 0x74);
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x39;
+}
+
+function isSeparator(byte: number): boolean {
+  return byte === 0x20 || byte === 0x2d || byte === 0x2b;
+}
+
+function isWordByte(byte: number): boolean {
+  return (byte >= 0x61 && byte <= 0x7a) || (byte >= 0x41 && byte <= 0x5a) || byte === 0x5f;
+}
+
+function hexValue(byte: number): number {
+  if (isDigit(byte)) return byte - 0x30;
+  const lower = byte | 0x20;
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
+}

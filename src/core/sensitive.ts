@@ -1,0 +1,129 @@
+import { type CardNumber, CardNumberScanner } from './card-number.ts';
+import { type CredentialPattern, credentialPatterns } from './credential.ts';
+
+/** What stands in the place of something that must not be shown. */
+export const mask = '****';
+
+/** A credential found in a text. */
+export interface Credential {
+  readonly pattern: CredentialPattern;
+  readonly offset: number;
+  readonly text: string;
+}
+
+/** All payment card numbers in a byte sequence that is complete. */
+export function findCardNumbers(bytes: Uint8Array): readonly CardNumber[] {
+  const scanner = new CardNumberScanner();
+  const found = scanner.push(bytes);
+  return [...found, ...scanner.end()];
+}
+
+/** All credentials and private key headers in a text that is complete, in the order of the pattern table. */
+export function findCredentials(text: string, kind: CredentialPattern['kind']): readonly Credential[] {
+  const found: Credential[] = [];
+  if (!anyCredential.test(text)) return found;
+  for (const { pattern, literal } of searches) {
+    if (pattern.kind !== kind) continue;
+    for (const hit of text.matchAll(literal)) {
+      pattern.regex.lastIndex = hit.index;
+      const match = pattern.regex.exec(text);
+      if (match !== null) found.push({ pattern, offset: hit.index, text: match[0] });
+    }
+  }
+  return found;
+}
+
+/**
+ * Masks what no record may show: card numbers (the first six and last four digits stay, PCI DSS 3.4.1), private keys,
+ * credentials (the first four characters stay) and the values of fields that are named like a password or a token.
+ * Takes any text, also one that is cut in the middle, in time linear in its length.
+ */
+export function maskSensitive(text: string): string {
+  let masked = text;
+  if (anyCredential.test(masked)) masked = maskCredentials(maskPrivateKeys(masked));
+  if (anySecretName.test(masked)) masked = maskNamedSecrets(masked);
+  return manyDigits.test(masked) ? maskCardNumbers(masked) : masked;
+}
+
+/** A card number as it may be shown. */
+export function maskCardNumber(digits: string): string {
+  return digits.slice(0, 6) + '*'.repeat(Math.max(0, digits.length - 10)) + digits.slice(-4);
+}
+
+/** A credential as it may be shown: its label, if it has one, and the first four characters of the secret. */
+export function maskCredential(text: string, pattern: CredentialPattern): string {
+  if (pattern.kind === 'private_key') return text;
+  pattern.regex.lastIndex = 0;
+  const secret = pattern.regex.exec(text)?.groups?.secret ?? text;
+  return text.slice(0, text.length - secret.length) + secret.slice(0, 4) + mask;
+}
+
+const escaped = (literal: string): string => literal.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+const alternatives = (literals: readonly string[]): string => literals.map(escaped).join('|');
+
+/** One pass over clean text, which is nearly all text, instead of one per pattern. */
+const anyCredential = new RegExp(alternatives(credentialPatterns.flatMap((pattern) => pattern.literals)), 'i');
+const searches = credentialPatterns.map((pattern) => ({
+  pattern,
+  literal: new RegExp(alternatives(pattern.literals), 'gi'),
+}));
+const tokens = credentialPatterns
+  .filter((pattern) => pattern.kind === 'cloud_credential')
+  .map((pattern) => ({ pattern, everywhere: new RegExp(pattern.regex.source, pattern.regex.flags.replace('y', 'g')) }));
+/** Whatever the scanner could take for a card number, so that it runs on few texts only. */
+const manyDigits = /(?:(?:\d|%3\d)(?:[ +-]|%2[0BbDd])?){13}/;
+
+/** From the header to the end mark, or to the end of the text when an excerpt was cut before it. */
+const privateKeyBlock =
+  /(-----BEGIN(?:[ +]|%20)(?:[A-Z0-9]{1,10}(?:[ +]|%20)){0,3}PRIVATE(?:[ +]|%20)KEY(?:(?:[ +]|%20)BLOCK)?-----|---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----|Private-Lines(?::|%3A))(?:[\s\S]*?(?=-----END|---- END|Private-MAC)|[\s\S]*$)/g;
+
+function maskPrivateKeys(text: string): string {
+  return text.replace(privateKeyBlock, (_, header: string) => header + mask);
+}
+
+function maskCredentials(text: string): string {
+  let masked = text;
+  for (const { pattern, everywhere } of tokens) {
+    masked = masked.replace(everywhere, (found: string) => maskCredential(found, pattern));
+  }
+  return masked;
+}
+
+const secretNames =
+  'passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|authorization|signature|session[_-]?id|card[_-]?(?:number|no)|cvv2?|cvc2?';
+const anySecretName = new RegExp(secretNames, 'i');
+/** name, the rest of the name, then an assignment in JSON, form, query, cookie, header or XML syntax. */
+const assignment = String.raw`(?:${secretNames})[A-Za-z0-9_.\[\]-]{0,24}(?:\\?["']|%22|%5D){0,2}\s{0,4}(?:=|:|>|%3D|%3A)\s{0,4}`;
+/** A value in quotes ends at its quote, any other at a separator; the scheme of an Authorization value may stay. */
+const namedSecret = new RegExp(
+  String.raw`(${assignment})(?:(\\")(?:[^"\\]|\\(?!"))*|(")(?:[^"\\]|\\[\s\S])*|(')[^']*|((?:Bearer|Basic|Digest|Negotiate)\s{1,4})?[^"'&\s,;}<\\]+)`,
+  'gi',
+);
+
+function maskNamedSecrets(text: string): string {
+  return text.replace(
+    namedSecret,
+    (_, label: string, escapedQuote?: string, quote?: string, apostrophe?: string, scheme?: string) =>
+      label + (escapedQuote ?? quote ?? apostrophe ?? scheme ?? '') + mask,
+  );
+}
+
+function maskCardNumbers(text: string): string {
+  let masked = '';
+  let from = 0;
+  for (const card of findCardNumbers(bytesOf(text))) {
+    masked += text.slice(from, card.offset) + maskCardNumber(card.digits);
+    from = card.offset + card.bytes;
+  }
+  return masked + text.slice(from);
+}
+
+/** One byte per UTF-16 unit, so that offsets agree; units beyond a byte become one that is neither digit nor letter. */
+function bytesOf(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length);
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index);
+    bytes[index] = unit < 0x100 ? unit : 0xff;
+  }
+  return bytes;
+}
