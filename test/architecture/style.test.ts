@@ -9,6 +9,11 @@ const everything = [...product, ...tests];
 
 /** A catalogue is one table; cutting it up would hide what is in it. */
 const catalogues = new Set(['src/core/failures.ts']);
+interface LockedPackage {
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+}
+
 const bannedWord = /(?:Manager|Helper|Util)s?(?![a-z])/;
 
 describe('types', () => {
@@ -77,6 +82,18 @@ describe('the repository', () => {
 
   test('locks packages by version and hash, to no registry', () => {
     expect(readProjectFile('package-lock.json')).not.toContain('"resolved"');
+  });
+
+  test('locks every package that a locked package may want, on any platform, or npm ci refuses', () => {
+    const { packages } = JSON.parse(readProjectFile('package-lock.json')) as {
+      packages: Record<string, LockedPackage>;
+    };
+    const locked = new Set(Object.keys(packages).map((path) => path.split('node_modules/').at(-1)));
+    const wanted = Object.values(packages).flatMap((entry) => [
+      ...Object.keys(entry.dependencies ?? {}),
+      ...Object.keys(entry.optionalDependencies ?? {}),
+    ]);
+    expect(wanted.filter((name) => !locked.has(name))).toEqual([]);
   });
 
   test('holds no private key and no certificate', () => {
