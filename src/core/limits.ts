@@ -12,6 +12,24 @@ export const limits = {
   handshakeTimeoutMs: 15_000,
   connectTimeoutMs: 10_000,
   resolveTimeoutMs: 5_000,
+  /** Names whose addresses are remembered, per relay: far more than a relay dials within `resolvedNameMs`. */
+  resolvedNames: 4_096,
+  /** How long addresses of a name are remembered: the loads of one page share a look-up, a moved origin is found soon. */
+  resolvedNameMs: 5_000,
+  /** The same for names that do not resolve, so that a retrying client does not flood the resolver. */
+  unresolvedNameMs: 1_000,
+  /** Look-ups under way at once, per relay: each holds or waits for a thread of the pool. */
+  resolvePending: 512,
+  /** Addresses of one origin that are tried; the rest of a longer answer adds only waiting. */
+  dialAddresses: 8,
+  /** Head start of one connection attempt before the next address is tried (RFC 8305 section 8 recommends 250 ms). */
+  dialAttemptDelayMs: 250,
+  /** Reply head of an upstream proxy to CONNECT. */
+  proxyReplyBytes: 16_384,
+  /** Connections that wait in one listening socket, e.g. while its relay is started again; the kernel cuts it at net.core.somaxconn. */
+  listenBacklog: 4_096,
+  /** How long the list of the host's own addresses is believed. */
+  ownAddressesMs: 5_000,
   leafTimeoutMs: 10_000,
   /** Request or response head. nginx allows 32 KiB, Apache 8 KiB a line; 64 KiB leaves room for large cookies. */
   httpHeadBytes: 65_536,
@@ -35,6 +53,18 @@ export const limits = {
   leafCacheEntries: 1_000,
   /** Leafs being minted or waited for at once, per relay. */
   leafPending: 256,
+  /** Names of a certificate that are kept, recorded and mirrored into a leaf; CDN certificates hold some hundreds. */
+  certificateNames: 1_000,
+  /** Bytes of subjectAltName in a leaf: peers refuse a Certificate message above 100 kB. */
+  leafNamesBytes: 49_152,
+  /** DER of origin certificates whose facts are remembered, per relay; facts take about three times as much. */
+  certificateCacheBytes: 4_194_304,
+  /** Certificates of an origin's chain that are looked at; public chains have 2 to 4. */
+  chainCertificates: 10,
+  /** Size at which the issuance log is set aside and a new file begun. */
+  issuanceLogBytes: 67_108_864,
+  /** Longest file that is read as PEM or PKCS#12: 2 000 roots fit. */
+  credentialFileBytes: 8_388_608,
   /** Flows open at once per relay; beyond it new ones are refused with GATEWAY_OVERLOADED. */
   flowsPerRelay: 20_000,
   /** Excerpt of each body in a traffic record. */
