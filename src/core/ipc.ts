@@ -30,14 +30,19 @@ export type MetricDeltas = Readonly<Record<string, number>>;
 export type ToRelay =
   | {
       readonly kind: 'start';
+      /** Which of the sockets of each listener is this relay's. */
       readonly slot: number;
+      /** Which record files are this relay's: no two running relays share one, even while one replaces the other. */
+      readonly writer: number;
       readonly policy: PolicyDocument;
       /** Listener id -> inherited descriptor of its listening socket. */
       readonly descriptors: Readonly<Record<string, number>>;
       /** 48 bytes shared by all relays so that a client's session resumes on any of them. */
       readonly ticketKeys: Uint8Array;
     }
-  | { readonly kind: 'policy'; readonly policy: PolicyDocument }
+  /** First of two phases: every relay compiles, and only when all could does any use it. */
+  | { readonly kind: 'prepare-policy'; readonly policy: PolicyDocument }
+  | { readonly kind: 'use-policy'; readonly version: string }
   | { readonly kind: 'ticket-keys'; readonly ticketKeys: Uint8Array }
   | { readonly kind: 'leaf'; readonly id: number; readonly leaf: IssuedLeaf }
   | { readonly kind: 'leaf-failed'; readonly id: number; readonly detail: string }
@@ -46,8 +51,10 @@ export type ToRelay =
 
 export type FromRelay =
   | { readonly kind: 'ready' }
-  | { readonly kind: 'policy-applied'; readonly version: string }
+  | { readonly kind: 'policy-prepared'; readonly version: string }
   | { readonly kind: 'policy-rejected'; readonly version: string; readonly detail: string }
   | { readonly kind: 'leaf-request'; readonly id: number; readonly request: LeafRequest }
   | { readonly kind: 'metrics'; readonly counters: MetricDeltas; readonly gauges: Readonly<Record<string, number>> }
+  /** Something an operator should know; control logs it. */
+  | { readonly kind: 'problem'; readonly message: string }
   | { readonly kind: 'drained' };

@@ -5,6 +5,10 @@
 export const limits = {
   /** A ClientHello with two post-quantum key shares and 60 kB of extensions still fits (TLS handshake messages of real clients stay under 8 KiB). */
   openingBytes: 65_536,
+  /** TLS records that one ClientHello may be split over: a 4 KiB hello in records of one byte. Each segment costs a walk over their headers. */
+  openingRecords: 4_096,
+  /** PROXY protocol header with its TLVs. Load balancers send under 300 bytes; a client certificate in a TLV fits. */
+  proxyHeaderBytes: 4_096,
   /** Time for the complete opening, from accept or from the end of the proxy request. */
   openingTimeoutMs: 10_000,
   /** Silence after which the origin is taken to speak first (SMTP, FTP, SSH banners): long enough for a slow ClientHello. */

@@ -19,6 +19,16 @@ export type OpaqueProtocol =
   | 'postgres'
   | 'ldap'
   | 'smb'
+  | 'telnet'
+  | 'irc'
+  | 'xmpp'
+  | 'rtsp'
+  | 'mqtt'
+  | 'amqp'
+  | 'redis'
+  | 'mssql'
+  | 'dns'
+  | 'stun'
   | 'unknown';
 
 /** What the first bytes of a flow are. */
@@ -30,5 +40,8 @@ export type Opening =
   | { readonly kind: 'silent' }
   | { readonly kind: 'malformed'; readonly code: FailureCode; readonly detail: string };
 
-/** Recognition over a growing prefix: `partial` asks for more bytes. */
-export type Recognition = Opening | { readonly kind: 'partial' };
+/**
+ * Recognition over a growing prefix: `partial` asks for more bytes. Where `neededBytes` is set, asking again before there
+ * are so many in all is of no use.
+ */
+export type Recognition = Opening | { readonly kind: 'partial'; readonly neededBytes?: number };

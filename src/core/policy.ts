@@ -7,6 +7,8 @@ import type { RuleDocument } from './rule-document.ts';
 export interface PolicyDocument {
   /** Changes with every successful load; part of every record. */
   readonly version: string;
+  /** Fingerprint of the authority that leafs are issued by: cached leafs die with it. */
+  readonly authorityFingerprint: string;
   readonly listeners: readonly ListenerPolicy[];
   readonly assets: readonly AssetPolicy[];
   readonly defaults: { readonly detect: boolean };
@@ -106,7 +108,15 @@ export interface OriginTrustPolicy {
 /** A named, recorded weakening for old origins. */
 export interface OriginException {
   readonly hosts: readonly string[];
-  readonly allow: readonly ('tls1.0' | 'tls1.1' | 'rsa-key-exchange' | 'dhe-key-exchange' | 'untrusted')[];
+  /** `missing-eku`: a certificate without extended key usage passes as a server's. */
+  readonly allow: readonly (
+    | 'tls1.0'
+    | 'tls1.1'
+    | 'rsa-key-exchange'
+    | 'dhe-key-exchange'
+    | 'untrusted'
+    | 'missing-eku'
+  )[];
   readonly reason: string;
 }
 export interface UpstreamPolicy {

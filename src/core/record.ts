@@ -20,13 +20,16 @@ export interface FlowFacts {
   readonly listenerId: string;
   readonly capture: CaptureMode;
   via: CaptureVia | undefined;
-  readonly client: Address;
+  client: Address;
   /** Address of the gateway that the client reached. */
   readonly gateway: Address;
   destination: Destination | undefined;
   /** Address of the origin that was dialled, and our own address on that leg. */
   origin: Address | undefined;
   originLocal: Address | undefined;
+  /** Community ID of each leg; the client's as a sensor on its wire computes it. */
+  communityId?: string;
+  originCommunityId?: string;
   asset: { readonly id: string; readonly kind: AssetKind } | undefined;
   policyVersion: string;
   decision: Decision | undefined;

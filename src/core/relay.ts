@@ -2,10 +2,8 @@ import type { Destination } from './endpoint.ts';
 import type { FailureCode } from './failures.ts';
 import type { Side } from './side.ts';
 
-/** What a flow goes on as after an upgrade. */
-export type Upgrade =
-  /** Both sides are copied from now on (101 Switching Protocols). Bytes not yet relayed were sent before this. */
-  { readonly kind: 'opaque'; readonly protocol: string };
+/** What a flow goes on as after an upgrade: both sides are copied from now on (101 Switching Protocols). */
+export type Upgrade = { readonly kind: 'opaque'; readonly protocol: string };
 
 /**
  * A protocol's relay: sans-I/O. The pump calls `receive` with the bytes of a side as they come, and `end` once when the
@@ -15,8 +13,14 @@ export interface Relay {
   receive(from: Side, bytes: Buffer): void;
   /** `clean` is false when TLS ended without close_notify or the transport failed. */
   end(from: Side, clean: boolean): void;
+  /** An origin that `wire.retarget` asked for could not be opened. The relay answers the client and closes. */
+  originFailed?(code: FailureCode, detail: string): void;
+  /** The flow ends from outside (idle limit, drain, crash of an inspector): the relay finishes its exchanges, sends nothing. */
+  cut(code: FailureCode, detail: string): void;
   /** The pump's clock: called about once a second with milliseconds since an arbitrary start. */
   tick?(nowMs: number): void;
+  /** True between transactions: a draining gateway may close the flow now without cutting anything. */
+  idle?(): boolean;
 }
 
 /** What a relay may do to the world. Implemented by the pump. */

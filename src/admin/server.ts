@@ -1,0 +1,48 @@
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import { FlowFailure } from '../core/failures.ts';
+import type { ListenAddress } from '../core/policy.ts';
+import type { Exposition } from '../metrics/exposition.ts';
+
+export interface AdminOptions {
+  readonly listen: ListenAddress;
+  readonly metrics: Exposition;
+  /** Relays that accept now; none means not ready. */
+  readonly relayCount: () => number;
+  readonly version: () => string;
+}
+
+/**
+ * The admin address: health and metrics, read only. It is a listener of control alone, and the data plane refuses it as a
+ * destination. Rejects with FlowFailure GATEWAY_PORT_IN_USE or GATEWAY_LISTEN_DENIED.
+ */
+export function serveAdmin(options: AdminOptions): Promise<Server> {
+  const server = createServer((request, response) => {
+    if (request.method !== 'GET' && request.method !== 'HEAD') return answer(response, 405, 'method not allowed\n');
+    switch (request.url) {
+      case '/health':
+        return answer(response, options.relayCount() > 0 ? 200 : 503, healthOf(options), 'application/json');
+      case '/metrics':
+        return answer(response, 200, options.metrics.text(), 'text/plain; version=0.0.4; charset=utf-8');
+      default:
+        return answer(response, 404, 'Daylight: /health and /metrics are here.\n');
+    }
+  });
+  const { ip, port } = options.listen;
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const code = error.code === 'EADDRINUSE' ? 'GATEWAY_PORT_IN_USE' : 'GATEWAY_LISTEN_DENIED';
+      reject(new FlowFailure(code, `admin ${ip}:${port}`));
+    });
+    server.listen(port, ip, () => resolve(server));
+  });
+}
+
+function healthOf({ relayCount, version }: AdminOptions): string {
+  const relays = relayCount();
+  return `${JSON.stringify({ status: relays > 0 ? 'ready' : 'not ready', relays, policy: version() })}\n`;
+}
+
+function answer(response: ServerResponse, status: number, body: string, type = 'text/plain'): void {
+  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body), 'cache-control': 'no-store' });
+  response.end(body);
+}

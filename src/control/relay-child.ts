@@ -1,0 +1,74 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { FromRelay, ToRelay } from '../core/ipc.ts';
+import type { PolicyDocument } from '../core/policy.ts';
+
+const entry = fileURLToPath(new URL('../flow/relay-process.ts', import.meta.url));
+
+/** Names that could weaken TLS or run foreign code in a relay: none of them is handed on. */
+const unsafeEnvironment = /^(NODE_|OPENSSL_|SSL_|SSLKEYLOGFILE|LD_PRELOAD|UV_)/;
+
+/** Backtracking bombs in rule files fall back to V8's linear engine; a signal must not open the debugger in a relay. */
+const flags = ['--enable-experimental-regexp-engine-on-excessive-backtracks', '--disable-sigusr1', '--no-warnings'];
+
+export interface RelayStart {
+  readonly slot: number;
+  readonly writer: number;
+  readonly policy: PolicyDocument;
+  readonly descriptors: ReadonlyMap<string, number>;
+  readonly ticketKeys: Uint8Array;
+}
+
+export interface RelayChild {
+  readonly slot: number;
+  readonly writer: number;
+  readonly pid: number | undefined;
+  send(message: ToRelay): void;
+  kill(): void;
+}
+
+/** Starts a relay process that inherits its listening sockets. `onMessage` and `onExit` live as long as it does. */
+export function startRelayChild(
+  start: RelayStart,
+  onMessage: (child: RelayChild, message: FromRelay) => void,
+  onExit: (child: RelayChild, reason: string) => void,
+): RelayChild {
+  const inherited = [...start.descriptors];
+  const process_ = fork(entry, [], {
+    execArgv: flags,
+    env: safeEnvironment(),
+    serialization: 'advanced',
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...inherited.map(([, fd]) => fd)],
+  });
+  const child = childOf(process_, start);
+  process_.on('message', (message: FromRelay) => onMessage(child, message));
+  process_.on('exit', (code, signal) => onExit(child, signal ?? `exit code ${code}`));
+  process_.on('error', (error) => onExit(child, error.message));
+  child.send({
+    kind: 'start',
+    slot: start.slot,
+    writer: start.writer,
+    policy: start.policy,
+    // Descriptor 3 is the channel to control; the inherited ones follow in order.
+    descriptors: Object.fromEntries(inherited.map(([id], index) => [id, 4 + index])),
+    ticketKeys: start.ticketKeys,
+  });
+  return child;
+}
+
+function childOf(process_: ChildProcess, { slot, writer }: RelayStart): RelayChild {
+  return {
+    slot,
+    writer,
+    pid: process_.pid,
+    send: (message) => {
+      // A relay that is gone cannot be told anything; its exit is handled where it is noticed.
+      if (process_.connected) process_.send(message, () => {});
+    },
+    kill: () => void process_.kill('SIGKILL'),
+  };
+}
+
+function safeEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !unsafeEnvironment.test(name)));
+}

@@ -1,0 +1,238 @@
+import { randomBytes } from 'node:crypto';
+import { FlowFailure } from '../core/failures.ts';
+import type { FromRelay } from '../core/ipc.ts';
+import { limits } from '../core/limits.ts';
+import type { PolicyDocument } from '../core/policy.ts';
+import type { Exposition } from '../metrics/exposition.ts';
+import type { ListeningSockets } from './listening-sockets.ts';
+import type { OperationalLog } from './operational-log.ts';
+import { type RelayChild, startRelayChild } from './relay-child.ts';
+import type { Signer } from './signer.ts';
+
+export interface SupervisorOptions {
+  readonly policy: PolicyDocument;
+  readonly relays: number;
+  readonly sockets: ListeningSockets;
+  readonly signer: Signer;
+  readonly log: OperationalLog;
+  readonly metrics: Exposition;
+}
+
+/** State of one relay process. */
+interface Supervised {
+  readonly child: RelayChild;
+  ready: boolean;
+  /** Asked to end: its exit is no crash. */
+  draining: boolean;
+}
+
+const ticketKeyLifeMs = 86_400_000;
+const readyTimeoutMs = 30_000;
+const prepareTimeoutMs = 30_000;
+
+/** Starts relays, restarts those that crash, hands them policy, and ends them in order. */
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  #policy: PolicyDocument;
+  #relays: number;
+  readonly #running = new Map<RelayChild, Supervised>();
+  readonly #restarts: number[] = [];
+  readonly #waiting = new Map<RelayChild, (message: FromRelay) => void>();
+  #ticketKeys: Buffer = randomBytes(48);
+  #stopping = false;
+  readonly #ticketTimer: NodeJS.Timeout;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#policy = options.policy;
+    this.#relays = options.relays;
+    this.#ticketTimer = setInterval(() => this.#rotateTicketKeys(), ticketKeyLifeMs);
+    this.#ticketTimer.unref();
+  }
+
+  get relayCount(): number {
+    return [...this.#running.values()].filter(({ ready, draining }) => ready && !draining).length;
+  }
+
+  /** Starts every relay; resolves when all accept. Rejects when one cannot start. */
+  async start(): Promise<void> {
+    const slots = Array.from({ length: this.#relays }, (_, slot) => slot);
+    await Promise.all(slots.map((slot) => this.#launch(slot)));
+  }
+
+  /**
+   * All or nothing: every relay compiles the policy before any uses it. When listeners or the number of relays changed,
+   * relays are replaced one by one over sockets that stay open.
+   */
+  async apply(policy: PolicyDocument, relays: number, replace: boolean): Promise<void> {
+    if (replace) return this.#replaceAll(policy, relays);
+    const children = [...this.#running.values()].filter(({ draining }) => !draining).map(({ child }) => child);
+    const answers = await Promise.all(children.map((child) => this.#prepare(child, policy)));
+    const rejected = answers.find((answer) => answer.kind === 'policy-rejected');
+    if (rejected?.kind === 'policy-rejected') throw new FlowFailure('GATEWAY_CONFIG_INVALID', rejected.detail);
+    this.#policy = policy;
+    for (const child of children) child.send({ kind: 'use-policy', version: policy.version });
+  }
+
+  /** Drains every relay within the time limit, then ends what is left. */
+  async stop(timeoutMs: number): Promise<void> {
+    this.#stopping = true;
+    clearInterval(this.#ticketTimer);
+    for (const supervised of this.#running.values()) this.#drain(supervised, timeoutMs);
+    const deadline = performance.now() + timeoutMs + 5_000;
+    while (this.#running.size > 0 && performance.now() < deadline) await pause(50);
+    for (const child of this.#running.keys()) child.kill();
+  }
+
+  async #replaceAll(policy: PolicyDocument, relays: number): Promise<void> {
+    const old = [...this.#running.values()];
+    const before = { policy: this.#policy, relays: this.#relays };
+    this.#policy = policy;
+    this.#relays = relays;
+    const fresh = Array.from({ length: relays }, (_, slot) => slot);
+    try {
+      await Promise.all(fresh.map((slot) => this.#launch(slot)));
+    } catch (error) {
+      this.#policy = before.policy;
+      this.#relays = before.relays;
+      for (const supervised of this.#running.values()) if (!old.includes(supervised)) this.#drain(supervised, 0);
+      throw error;
+    }
+    for (const supervised of old) this.#drain(supervised, policy.timeouts.drainMs);
+    this.#options.sockets.closeRetired();
+  }
+
+  #launch(slot: number): Promise<void> {
+    const { sockets } = this.#options;
+    return new Promise((resolve, reject) => {
+      const start = {
+        slot,
+        writer: this.#freeWriter(),
+        policy: this.#policy,
+        descriptors: sockets.of(slot),
+        ticketKeys: this.#ticketKeys,
+      };
+      const timer = setTimeout(() => reject(new FlowFailure('GATEWAY_RELAY_CRASHED', 'not ready in time')), readyTimeoutMs);
+      const child = startRelayChild(
+        start,
+        (from, message) => {
+          if (message.kind === 'ready') {
+            clearTimeout(timer);
+            resolve();
+          }
+          this.#received(from, message);
+        },
+        (from, reason) => {
+          clearTimeout(timer);
+          reject(new FlowFailure('GATEWAY_RELAY_CRASHED', reason));
+          this.#exited(from, reason);
+        },
+      );
+      this.#running.set(child, { child, ready: false, draining: false });
+    });
+  }
+
+  #freeWriter(): number {
+    const used = new Set([...this.#running.keys()].map(({ writer }) => writer));
+    let writer = 0;
+    while (used.has(writer)) writer += 1;
+    return writer;
+  }
+
+  #received(child: RelayChild, message: FromRelay): void {
+    const { signer, metrics, log } = this.#options;
+    switch (message.kind) {
+      case 'ready': {
+        const supervised = this.#running.get(child);
+        if (supervised !== undefined) supervised.ready = true;
+        return;
+      }
+      case 'leaf-request':
+        signer.sign(message.request).then(
+          (leaf) => child.send({ kind: 'leaf', id: message.id, leaf }),
+          (error: unknown) => {
+            const detail = error instanceof Error ? error.message : String(error);
+            log.error('a leaf could not be issued', { code: 'GATEWAY_LEAF_FAILED', detail, name: message.request.name });
+            child.send({ kind: 'leaf-failed', id: message.id, detail });
+          },
+        );
+        metrics.add({ daylight_leafs_issued_total: 1 });
+        return;
+      case 'metrics':
+        metrics.add(message.counters);
+        metrics.set(message.gauges);
+        return;
+      case 'problem':
+        log.warn(message.message, { relay: child.slot });
+        return;
+      case 'policy-prepared':
+      case 'policy-rejected':
+        this.#waiting.get(child)?.(message);
+        return;
+      case 'drained':
+        return;
+    }
+  }
+
+  #exited(child: RelayChild, reason: string): void {
+    const supervised = this.#running.get(child);
+    if (supervised === undefined) return;
+    this.#running.delete(child);
+    this.#waiting.get(child)?.({ kind: 'policy-rejected', version: '', detail: `relay ended: ${reason}` });
+    // One that never became ready is reported to whoever launched it; starting it again would loop.
+    if (supervised.draining || this.#stopping || !supervised.ready) return;
+    const { log, metrics } = this.#options;
+    log.error('a relay ended unexpectedly and is started again', { code: 'GATEWAY_RELAY_CRASHED', relay: child.slot, reason });
+    metrics.add({ daylight_relay_restarts_total: 1, 'daylight_failures_total{code="GATEWAY_RELAY_CRASHED"}': 1 });
+    this.#restart(child.slot);
+  }
+
+  #restart(slot: number): void {
+    const now = performance.now();
+    this.#restarts.push(now);
+    while ((this.#restarts[0] ?? now) < now - 60_000) this.#restarts.shift();
+    const delayMs = this.#restarts.length > limits.relayRestartsPerMinute ? 5_000 : 0;
+    setTimeout(() => {
+      if (this.#stopping || slot >= this.#relays) return;
+      this.#launch(slot).catch((error: unknown) => {
+        this.#options.log.error('a relay cannot start', { relay: slot, reason: String(error) });
+        if (!this.#stopping) setTimeout(() => this.#restart(slot), 5_000).unref();
+      });
+    }, delayMs);
+  }
+
+  #prepare(child: RelayChild, policy: PolicyDocument): Promise<FromRelay> {
+    return new Promise((resolve) => {
+      const settle = (message: FromRelay): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(child);
+        resolve(message);
+      };
+      const timer = setTimeout(
+        () => settle({ kind: 'policy-rejected', version: policy.version, detail: 'a relay did not answer in time' }),
+        prepareTimeoutMs,
+      );
+      this.#waiting.set(child, settle);
+      child.send({ kind: 'prepare-policy', policy });
+    });
+  }
+
+  #drain(supervised: Supervised, timeoutMs: number): void {
+    supervised.draining = true;
+    supervised.child.send({ kind: 'drain', timeoutMs });
+    const { child } = supervised;
+    const timer = setTimeout(() => {
+      if (this.#running.has(child)) child.kill();
+    }, timeoutMs + 5_000);
+    timer.unref();
+  }
+
+  #rotateTicketKeys(): void {
+    this.#ticketKeys = randomBytes(48);
+    for (const child of this.#running.keys()) child.send({ kind: 'ticket-keys', ticketKeys: this.#ticketKeys });
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,76 @@
+import type { Socket } from 'node:net';
+import { socks5ReplyFor } from '../codec/socks5.ts';
+import { type FailureCode, type FlowFailure, failureOf } from '../core/failures.ts';
+import type { ClientHello } from '../core/tls.ts';
+import { readUntil } from '../net/read-until.ts';
+import { acceptClient, refuseWithAlert } from './client-leg.ts';
+import type { Flow } from './flow.ts';
+import { leafKeyTypeFor } from './leaf-key-choice.ts';
+import { failurePage } from './relay/http1-page.ts';
+
+/**
+ * Tells a client why its flow ends, at the layer that it is at: a page, a SOCKS5 reply, a TLS alert, or, by policy, a
+ * leaf of the untrusted authority with a page behind it. Never a trusted leaf.
+ */
+export async function answerFailure(flow: Flow, failure: FlowFailure): Promise<void> {
+  const { client } = flow;
+  if (client.destroyed || !client.writable || failure.code === 'CLIENT_GONE') return;
+  switch (flow.answerLayer) {
+    case 'none':
+      client.destroy();
+      return;
+    case 'proxy-request':
+    case 'http':
+      client.write(pageFor(flow, failure));
+      return;
+    case 'socks5':
+      client.write(socks5ReplyFor(failure.code));
+      return;
+    case 'tls':
+      if (flow.hello !== undefined && warns(flow, failure.code)) await showUntrusted(flow, failure, flow.hello);
+      else refuseWithAlert(client, failureOf(failure.code).alert);
+  }
+}
+
+function pageFor(flow: Flow, failure: FlowFailure): Buffer {
+  return failurePage({ code: failure.code, detail: failure.detail, flowId: flow.facts.flowId });
+}
+
+function warns(flow: Flow, code: FailureCode): boolean {
+  return flow.policy.document.tls.onOriginFailure === 'warn' && /^ORIGIN_(CERT|TLS)_/.test(code);
+}
+
+/** The client meets an authority that it does not trust; one that goes on all the same reads why, and no byte of the origin. */
+async function showUntrusted(flow: Flow, failure: FlowFailure, hello: ClientHello): Promise<void> {
+  const { leafs } = flow.plane;
+  const { tls, timeouts } = flow.policy.document;
+  const name = flow.facts.serverName ?? flow.facts.destination?.host ?? 'unknown';
+  const leaf = await leafs.contextFor(
+    { kind: 'untrusted', name: name.toLowerCase(), code: failure.code },
+    leafKeyTypeFor(hello),
+    tls.client,
+  );
+  const leg = await acceptClient({
+    transport: flow.client,
+    leaf,
+    alpn: 'http/1.1',
+    serverName: hello.serverName,
+    timeoutMs: timeouts.handshakeMs,
+  });
+  flow.client = leg.socket;
+  await requestSeen(leg.socket, timeouts.openingMs);
+  leg.socket.write(pageFor(flow, failure));
+}
+
+/** Waits for the end of a request head, whatever it says: a page before the request would be taken for noise. */
+function requestSeen(socket: Socket, deadlineMs: number): Promise<boolean> {
+  const limits = {
+    deadlineMs,
+    maximumBytes: 65_536,
+    onDeadline: 'CLIENT_HTTP_TIMEOUT',
+    onTooLarge: 'CLIENT_HTTP_HEAD_TOO_LARGE',
+  } as const;
+  return readUntil(socket, limits, (bytes) =>
+    bytes.includes('\r\n\r\n') ? { value: true, consumed: bytes.length } : undefined,
+  );
+}

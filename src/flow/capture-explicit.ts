@@ -1,0 +1,112 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { createSocks5Negotiation, socks5ReplyFor } from '../codec/socks5.ts';
+import { type ProxyRequest, parseProxyRequest } from '../codec/http1-proxy-request.ts';
+import type { Destination } from '../core/endpoint.ts';
+import { FlowFailure } from '../core/failures.ts';
+import { limits } from '../core/limits.ts';
+import type { ExplicitListener } from '../core/policy.ts';
+import { readUntil } from '../net/read-until.ts';
+import { acceptProxyHeader } from './accept-proxy-header.ts';
+import { decide } from './decide.ts';
+import { dialOrigin } from './dial-origin.ts';
+import { type Flow, localAddress, setDestination } from './flow.ts';
+import { relayTunnel } from './relay-tunnel.ts';
+import { runRelay } from './run-relay.ts';
+
+/** A client that knows of the proxy: CONNECT, absolute-form HTTP or SOCKS5, told apart by the first byte. */
+export async function captureExplicit(flow: Flow, listener: ExplicitListener): Promise<void> {
+  await acceptProxyHeader(flow, listener);
+  const request = await readUntil(flow.client, openingLimits(flow), (bytes) => {
+    if (bytes[0] === socksVersion) return { value: 'socks5' as const, consumed: 0 };
+    flow.answerLayer = 'proxy-request';
+    const parsed = parseProxyRequest(bytes);
+    if (parsed.kind === 'partial') return undefined;
+    if (parsed.kind === 'failed') throw new FlowFailure(parsed.code, parsed.detail);
+    // CONNECT is ours; a request in absolute form goes on to the relay untouched.
+    return { value: parsed.request, consumed: parsed.request.kind === 'connect' ? parsed.consumed : 0 };
+  });
+  if (request === 'socks5') return captureSocks5(flow, listener);
+  authenticate(listener, request);
+  if (request.kind === 'connect') return captureConnect(flow, request.destination);
+  return relayAbsoluteForm(flow);
+}
+
+const socksVersion = 0x05;
+
+function openingLimits(flow: Flow) {
+  return {
+    deadlineMs: flow.policy.document.timeouts.openingMs,
+    maximumBytes: limits.httpHeadBytes,
+    onDeadline: 'CLIENT_OPENING_TIMEOUT',
+    onTooLarge: 'CLIENT_OPENING_TOO_LARGE',
+  } as const;
+}
+
+/** The origin is dialled before 200 is said, so that a client learns at once, and in HTTP, that it is not there. */
+async function captureConnect(flow: Flow, destination: Destination): Promise<void> {
+  flow.facts.via = 'connect';
+  const origin = await dialPermitted(flow, destination);
+  flow.client.write('HTTP/1.1 200 Connection Established\r\n\r\n');
+  await relayTunnel(flow, { destination, origin, dial: async () => origin });
+}
+
+async function captureSocks5(flow: Flow, listener: ExplicitListener): Promise<void> {
+  flow.facts.via = 'socks5';
+  flow.answerLayer = 'none';
+  const negotiation =
+    listener.credentials.length === 0
+      ? createSocks5Negotiation()
+      : createSocks5Negotiation((user, password) => isKnown(listener, user, password));
+  let seen = 0;
+  const outcome = await readUntil(flow.client, openingLimits(flow), (bytes) => {
+    const step = negotiation.receive(bytes.subarray(seen));
+    seen = bytes.length;
+    for (const reply of step.replies) flow.client.write(reply);
+    if (step.outcome === undefined) return undefined;
+    return { value: step.outcome, consumed: bytes.length - (step.rest?.length ?? 0) };
+  });
+  if (outcome.kind === 'failed') throw new FlowFailure(outcome.code, outcome.detail);
+  flow.answerLayer = 'socks5';
+  const origin = await dialPermitted(flow, outcome.destination);
+  flow.client.write(socks5ReplyFor(undefined, localAddress(origin)));
+  await relayTunnel(flow, { destination: outcome.destination, origin, dial: async () => origin });
+}
+
+/** Requests in absolute form: the relay names the origin of each, which may change within one connection. */
+async function relayAbsoluteForm(flow: Flow): Promise<void> {
+  flow.facts.via = 'absolute-form';
+  await runRelay(flow, {
+    origin: undefined,
+    protocol: 'http/1.1',
+    scheme: 'http',
+    dial: (destination) => dialPermitted(flow, destination),
+  });
+}
+
+/** What policy refuses by its destination alone is refused before anything is dialled. */
+async function dialPermitted(flow: Flow, destination: Destination) {
+  setDestination(flow, destination);
+  const asset = flow.policy.document.assets.find(({ id }) => id === flow.facts.asset?.id);
+  const decision = decide(flow.policy, destination, undefined, asset);
+  flow.facts.decision = decision;
+  if (decision.kind === 'refuse') throw new FlowFailure('POLICY_REFUSED', decision.reason);
+  return dialOrigin(flow, destination);
+}
+
+function authenticate(listener: ExplicitListener, request: ProxyRequest): void {
+  if (listener.credentials.length === 0) return;
+  const { credentials } = request;
+  if (credentials !== undefined && isKnown(listener, credentials.user, credentials.password)) return;
+  throw new FlowFailure('CLIENT_PROXY_AUTH_REQUIRED');
+}
+
+/** Compares digests in constant time, so that neither length nor prefix of a password can be measured. */
+function isKnown(listener: ExplicitListener, user: string, password: string): boolean {
+  const digest = createHash('sha256').update(password).digest();
+  let known = false;
+  for (const entry of listener.credentials) {
+    const matches = timingSafeEqual(digest, Buffer.from(entry.passwordSha256, 'hex'));
+    if (entry.user === user && matches) known = true;
+  }
+  return known;
+}

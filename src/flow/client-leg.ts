@@ -1,0 +1,103 @@
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { type AlertName, FlowFailure } from '../core/failures.ts';
+import type { TlsLeg } from '../core/tls.ts';
+import type { LeafContext } from './leaf-store.ts';
+
+export interface ClientLegOptions {
+  /** The accepted connection, its ClientHello unread or unshifted. */
+  readonly transport: Socket;
+  readonly leaf: LeafContext;
+  /** What the origin chose; answered to the client when it offers it. Undefined when the origin chose nothing. */
+  readonly alpn: string | undefined;
+  readonly serverName: string | undefined;
+  readonly timeoutMs: number;
+}
+
+export interface ClientLeg {
+  readonly socket: TLSSocket;
+  readonly tls: TlsLeg;
+}
+
+/** Answers the client's handshake with a leaf. Rejects with FlowFailure CLIENT_LEAF_REJECTED, CLIENT_HANDSHAKE_... or CLIENT_GONE. */
+export function acceptClient(options: ClientLegOptions): Promise<ClientLeg> {
+  const startMs = performance.now();
+  return new Promise((resolve, reject) => {
+    const socket = new TLSSocket(options.transport, {
+      isServer: true,
+      requestCert: false,
+      secureContext: options.leaf.context,
+      ...(options.alpn === undefined ? {} : { ALPNProtocols: [options.alpn] }),
+    });
+    const settle = (): void => {
+      clearTimeout(timer);
+      socket.off('secure', onSecure).off('_tlsError', onError).off('error', onError).off('close', onClose);
+    };
+    const fail = (failure: FlowFailure): void => {
+      settle();
+      socket.on('error', () => {});
+      socket.destroy();
+      reject(failure);
+    };
+    const onSecure = (): void => {
+      settle();
+      resolve({ socket, tls: legOf(socket, options, performance.now() - startMs) });
+    };
+    const onError = (error: NodeJS.ErrnoException): void => fail(failureOf(error));
+    const onClose = (): void => fail(new FlowFailure('CLIENT_GONE', 'during the TLS handshake'));
+    const timer = setTimeout(() => fail(new FlowFailure('CLIENT_HANDSHAKE_TIMEOUT')), options.timeoutMs);
+    // A TLSSocket outside a tls.Server reports handshake errors by `_tlsError` alone, as tls.Server itself consumes them.
+    socket.on('secure', onSecure).on('_tlsError', onError).on('error', onError).on('close', onClose);
+  });
+}
+
+function legOf(socket: TLSSocket, options: ClientLegOptions, handshakeMs: number): TlsLeg {
+  return {
+    version: socket.getProtocol() ?? '',
+    cipher: socket.getCipher()?.name ?? '',
+    alpn: typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : undefined,
+    serverName: options.serverName,
+    resumed: socket.isSessionReused(),
+    handshakeMs,
+    certificate: options.leaf.certificate,
+  };
+}
+
+/** Alerts by which a client says that it does not accept our leaf (RFC 8446 section 6.2). */
+const leafAlerts = /ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_UNKNOWN|CERTIFICATE_EXPIRED|UNSUPPORTED_CERTIFICATE|CERTIFICATE_REVOKED)/;
+const alpnMismatch = /NO_APPLICATION_PROTOCOL/;
+const noSharedSignature = /NO_SHARED_SIGNATURE|NO_SUITABLE_SIGNATURE/;
+
+function failureOf(error: NodeJS.ErrnoException): FlowFailure {
+  const code = error.code ?? '';
+  if (leafAlerts.test(code)) return new FlowFailure('CLIENT_LEAF_REJECTED', code);
+  if (alpnMismatch.test(code)) return new FlowFailure('CLIENT_ALPN_UNSUPPORTED', code);
+  if (noSharedSignature.test(code)) return new FlowFailure('CLIENT_SIGNATURES_UNSUPPORTED', code);
+  if (code === 'ECONNRESET' || code === 'EPIPE') return new FlowFailure('CLIENT_GONE', code);
+  return new FlowFailure('CLIENT_HANDSHAKE_FAILED', code || error.message);
+}
+
+/** Numbers of RFC 8446 section 6. */
+const alertNumbers: Readonly<Record<AlertName, number>> = {
+  handshake_failure: 40,
+  bad_certificate: 42,
+  unsupported_certificate: 43,
+  certificate_revoked: 44,
+  certificate_expired: 45,
+  unknown_ca: 48,
+  access_denied: 49,
+  decode_error: 50,
+  protocol_version: 70,
+  insufficient_security: 71,
+  internal_error: 80,
+  unrecognized_name: 112,
+  no_application_protocol: 120,
+};
+
+/**
+ * Refuses a client that waits for a ServerHello: before keys are agreed an alert is plain text, so the fitting one can be
+ * sent without a certificate of any kind. The version bytes are those that every client accepts (RFC 8446 section 5.1).
+ */
+export function refuseWithAlert(transport: Socket, alert: AlertName): void {
+  transport.end(Buffer.from([0x15, 0x03, 0x03, 0x00, 0x02, 0x02, alertNumbers[alert]]));
+}

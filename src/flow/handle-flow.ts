@@ -1,0 +1,85 @@
+import { communityId } from '../codec/community-id.ts';
+import { FlowFailure } from '../core/failures.ts';
+import { count } from '../metrics/counters.ts';
+import { answerFailure } from './answer-failure.ts';
+import { captureExplicit } from './capture-explicit.ts';
+import { captureReverse } from './capture-reverse.ts';
+import { captureTransparent } from './capture-transparent.ts';
+import type { Flow } from './flow.ts';
+import { destroyAfterFlush } from './linger.ts';
+
+/**
+ * The way of one client connection, from accept to its last record. Never rejects: a failure is told to the client at
+ * the layer it is at, recorded with its code, and touches no other flow.
+ */
+export async function handleFlow(flow: Flow): Promise<void> {
+  // A peer may reset at any await; without a listener that would end the process.
+  flow.client.on('error', ignore);
+  try {
+    if (!flow.plane.isRecordable()) throw new FlowFailure('GATEWAY_RECORDS_UNWRITABLE');
+    await capture(flow);
+  } catch (error) {
+    const failure = error instanceof FlowFailure ? error : new FlowFailure('GATEWAY_INTERNAL', describe(error));
+    noteFailure(flow, failure);
+    await answerFailure(flow, failure).catch(ignore);
+  } finally {
+    closeLegs(flow);
+    record(flow);
+  }
+}
+
+
+function capture(flow: Flow): Promise<void> {
+  switch (flow.listener.mode) {
+    case 'explicit':
+      return captureExplicit(flow, flow.listener);
+    case 'transparent':
+      return captureTransparent(flow, flow.listener);
+    case 'reverse':
+      return captureReverse(flow, flow.listener);
+  }
+}
+
+function noteFailure(flow: Flow, failure: FlowFailure): void {
+  if (flow.facts.failure !== undefined) return;
+  flow.facts.failure = failure.code;
+  flow.facts.failureDetail = failure.detail;
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+function ignore(): void {}
+
+function closeLegs(flow: Flow): void {
+  const { origin, client } = flow;
+  if (origin !== undefined && !origin.destroyed) {
+    origin.on('error', ignore);
+    origin.destroy();
+  }
+  if (client.destroyed) return;
+  client.resume();
+  client.end();
+  destroyAfterFlush(client);
+}
+
+function record(flow: Flow): void {
+  const { facts } = flow;
+  const { client, destination, origin, originLocal } = facts;
+  const target = destination?.ip ?? origin?.ip;
+  if (destination !== undefined && target !== undefined) {
+    facts.communityId = communityId(client, { ip: target, port: destination.port });
+  }
+  if (origin !== undefined && originLocal !== undefined) facts.originCommunityId = communityId(originLocal, origin);
+  count(`daylight_flows_total{decision="${facts.decision?.kind ?? 'none'}"}`);
+  count('daylight_bytes_total{from="client"}', facts.bytesFromClient);
+  count('daylight_bytes_total{from="origin"}', facts.bytesFromOrigin);
+  if (facts.failure !== undefined) count(`daylight_failures_total{code="${facts.failure}"}`);
+  try {
+    flow.plane.recorder.flowEnd(facts, Date.now());
+  } catch (error) {
+    // Policy says to stop when records cannot be written; the flow is over already and the recorder has told it loudly.
+    if (!(error instanceof FlowFailure)) throw error;
+  }
+}

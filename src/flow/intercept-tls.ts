@@ -1,0 +1,114 @@
+import type { Socket } from 'node:net';
+import { FlowFailure } from '../core/failures.ts';
+import type { ClientHello, OriginIdentity } from '../core/tls.ts';
+import { count } from '../metrics/counters.ts';
+import { failureOfTlsError } from '../pki/tls-failure.ts';
+import { acceptClient } from './client-leg.ts';
+import type { Flow } from './flow.ts';
+import { acceptsRsaSignatures, leafKeyTypeFor } from './leaf-key-choice.ts';
+import type { LeafContext } from './leaf-store.ts';
+import { type OriginCheckFailure, type OriginLeg, openOriginLeg } from './origin-leg.ts';
+import { hostTestFor, runRelay } from './run-relay.ts';
+import { canonicalServerName } from './server-name.ts';
+import type { Tunnel } from './relay-tunnel.ts';
+
+/** The inspected way of a TLS flow: dial, verify the origin, mint, answer the client, relay. No path goes on after a failed check. */
+export async function interceptTls(flow: Flow, tunnel: Tunnel, hello: ClientHello): Promise<void> {
+  const alpn = relayableAlpn(hello);
+  const transport = await tunnel.dial();
+  if (tunnel.originTls === 'never') return interceptToPlainOrigin(flow, tunnel, hello, transport);
+  const leg = await verifiedOrigin(flow, tunnel, hello, transport, alpn);
+  flow.origin = leg.socket;
+  // The origin may close while the leaf is being minted; the pump learns it as soon as it runs.
+  leg.socket.on('error', ignore);
+  const leaf = await leafOf(flow, tunnel, hello, leg.identity);
+  await answerClient(flow, hello, leaf, leg.tls.alpn);
+  await runRelay(flow, {
+    origin: leg.socket,
+    protocol: leg.tls.alpn,
+    scheme: 'https',
+    hostAllowed: hostTestFor(flow, leg.identity),
+    failureOf: (side, error) => (side === 'origin' ? tlsFailureOf(error) : undefined),
+  });
+}
+
+/** Protocols that we can relay in an inspected flow. h2 is answered with http/1.1 alone until it is relayed. */
+function relayableAlpn(hello: ClientHello): readonly string[] {
+  const offered = hello.alpn.filter((protocol) => !/^(h2|h3|spdy|grpc-exp)/.test(protocol));
+  if (hello.alpn.length > 0 && offered.length === 0) {
+    throw new FlowFailure('CLIENT_ALPN_UNSUPPORTED', hello.alpn.join(' ').slice(0, 100));
+  }
+  return offered;
+}
+
+async function verifiedOrigin(
+  flow: Flow,
+  tunnel: Tunnel,
+  hello: ClientHello,
+  transport: Socket,
+  alpn: readonly string[],
+): Promise<OriginLeg> {
+  const serverName = canonicalServerName(hello);
+  const name = tunnel.verifyAs ?? serverName ?? tunnel.destination.host;
+  const exception = flow.policy.exceptionFor(name);
+  if (exception !== undefined) flow.facts.originExceptions = [`${exception.reason}: ${exception.allow.join(', ')}`];
+  try {
+    const leg = await openOriginLeg({
+      transport,
+      context: flow.policy.originContext(exception),
+      name,
+      serverName: tunnel.verifyAs ?? serverName ?? (isAddress(name) ? undefined : name),
+      alpn,
+      exception,
+      timeoutMs: flow.policy.document.timeouts.handshakeMs,
+    });
+    flow.facts.originTls = leg.tls;
+    count(`daylight_tls_sessions_total{leg="origin",resumed="${leg.tls.resumed}"}`);
+    return leg;
+  } catch (error) {
+    flow.facts.originTls = (error as OriginCheckFailure).leg;
+    throw error;
+  }
+}
+
+async function leafOf(flow: Flow, tunnel: Tunnel, hello: ClientHello, identity: OriginIdentity): Promise<LeafContext> {
+  const { leafs } = flow.plane;
+  const policy = flow.policy.document.tls.client;
+  if (tunnel.ownCertificate !== undefined) return leafs.ownContext(tunnel.ownCertificate, policy);
+  if (!acceptsRsaSignatures(hello)) throw new FlowFailure('CLIENT_SIGNATURES_UNSUPPORTED');
+  return leafs.contextFor({ kind: 'verified', identity }, leafKeyTypeFor(hello), policy);
+}
+
+async function answerClient(flow: Flow, hello: ClientHello, leaf: LeafContext, alpn: string | undefined): Promise<void> {
+  flow.answerLayer = 'none';
+  const leg = await acceptClient({
+    transport: flow.client,
+    leaf,
+    alpn,
+    serverName: hello.serverName,
+    timeoutMs: flow.policy.document.timeouts.handshakeMs,
+  });
+  flow.client = leg.socket;
+  flow.facts.clientTls = leg.tls;
+  flow.facts.decrypted = true;
+  count(`daylight_tls_sessions_total{leg="client",resumed="${leg.tls.resumed}"}`);
+}
+
+/** A published endpoint that ends TLS at the gateway: its own certificate stands for it, and the origin is reached in plain. */
+async function interceptToPlainOrigin(flow: Flow, tunnel: Tunnel, hello: ClientHello, origin: Socket): Promise<void> {
+  if (tunnel.ownCertificate === undefined) throw new FlowFailure('GATEWAY_LEAF_FAILED', 'originTls never needs a certificate');
+  const leaf = flow.plane.leafs.ownContext(tunnel.ownCertificate, flow.policy.document.tls.client);
+  await answerClient(flow, hello, leaf, hello.alpn.includes('http/1.1') ? 'http/1.1' : undefined);
+  await runRelay(flow, { origin, protocol: undefined, scheme: 'https' });
+}
+
+function tlsFailureOf(error: NodeJS.ErrnoException) {
+  const failure = failureOfTlsError(error);
+  return failure.code === 'ORIGIN_CERT_REQUIRED' ? failure : undefined;
+}
+
+function isAddress(name: string): boolean {
+  return name.includes(':') || /^[0-9.]+$/.test(name);
+}
+
+function ignore(): void {}

@@ -1,0 +1,125 @@
+import { readFileSync } from 'node:fs';
+import { createSecureContext, type SecureContext } from 'node:tls';
+import { compileCidrs, compileHostPatterns } from '../codec/host.ts';
+import type { Address } from '../core/endpoint.ts';
+import type { FailureCode } from '../core/failures.ts';
+import type { AssetPolicy, ListenerPolicy, OriginException, PolicyDocument, ReverseListener } from '../core/policy.ts';
+import { createOwnAddressCheck } from '../net/own-addresses.ts';
+import { clientTlsOptions, originTlsOptions } from '../pki/tls-options.ts';
+import { type CompiledRules, compileRules } from '../rules/compile.ts';
+
+/** The policy document made ready to run: compiled once, immutable, one per flow for its whole life. */
+export interface PolicySnapshot {
+  readonly document: PolicyDocument;
+  readonly rules: CompiledRules;
+  assetOf(clientIp: string, host: string | undefined, listener: ListenerPolicy): AssetPolicy | undefined;
+  bypassReason(host: string, ip: string | undefined, assetId: string | undefined): string | undefined;
+  refuseReason(host: string, ip: string | undefined, port: number): string | undefined;
+  /** Why an address may not be dialled: it is ours. */
+  forbidden(address: Address): FailureCode | undefined;
+  exceptionFor(host: string): OriginException | undefined;
+  originContext(exception: OriginException | undefined): SecureContext;
+  /** Context of a reverse listener with its own certificate; undefined where leafs are used. */
+  ownCertificate(listener: ListenerPolicy): OwnCertificate | undefined;
+  bypassesUpstream(host: string): boolean;
+  trustsProxyHeader(listener: ListenerPolicy, ip: string): boolean;
+}
+
+export interface OwnCertificate {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Compiles a policy document. Throws FlowFailure or Error with a clear message; then nothing has changed. */
+export function compilePolicy(document: PolicyDocument): PolicySnapshot {
+  const bypass = document.bypass.map((entry) => ({
+    reason: entry.reason,
+    matches: destinationTest(entry.hosts, entry.addresses),
+    assets: new Set(entry.assets),
+  }));
+  const refuse = document.refuse.map((entry) => ({
+    reason: entry.reason,
+    matches: destinationTest(entry.hosts, entry.addresses),
+    anyDestination: entry.hosts.length === 0 && entry.addresses.length === 0,
+    ports: new Set(entry.ports),
+  }));
+  const exceptions = document.originExceptions.map((entry) => ({ entry, matches: compileHostPatterns(entry.hosts) }));
+  const contexts = originContexts(document);
+  const certificates = ownCertificates(document);
+  const trusted = new Map(document.listeners.map((listener) => [listener.id, compileCidrs(listener.trustedProxies)]));
+  const direct = compileHostPatterns(document.upstream?.except ?? []);
+  return {
+    document,
+    rules: compileRules(document.rules),
+    assetOf: assetLookup(document.assets),
+    bypassReason: (host, ip, assetId) =>
+      bypass.find((entry) => entry.matches(host, ip) || (assetId !== undefined && entry.assets.has(assetId)))?.reason,
+    refuseReason: (host, ip, port) =>
+      refuse.find(
+        (entry) => (entry.anyDestination || entry.matches(host, ip)) && (entry.ports.size === 0 || entry.ports.has(port)),
+      )?.reason,
+    forbidden: forbiddenTest(document),
+    exceptionFor: (host) => exceptions.find(({ matches }) => matches(host))?.entry,
+    originContext: contexts,
+    ownCertificate: (listener) => certificates.get(listener.id),
+    bypassesUpstream: direct,
+    trustsProxyHeader: (listener, ip) => trusted.get(listener.id)?.(ip) ?? false,
+  };
+}
+
+function destinationTest(hosts: readonly string[], addresses: readonly string[]) {
+  const byHost = compileHostPatterns(hosts);
+  const byAddress = compileCidrs(addresses);
+  return (host: string, ip: string | undefined): boolean => byHost(host) || (ip !== undefined && byAddress(ip));
+}
+
+function assetLookup(assets: readonly AssetPolicy[]): PolicySnapshot['assetOf'] {
+  const compiled = assets.map((asset) => ({
+    asset,
+    byAddress: compileCidrs(asset.addresses),
+    byHost: compileHostPatterns(asset.hosts),
+  }));
+  return (clientIp, host, listener) => {
+    const named = listener.mode === 'reverse' ? listener.asset : undefined;
+    if (named !== undefined) return assets.find((asset) => asset.id === named);
+    const match = compiled.find(({ byAddress, byHost }) => byAddress(clientIp) || (host !== undefined && byHost(host)));
+    return match?.asset;
+  };
+}
+
+function forbiddenTest(document: PolicyDocument): PolicySnapshot['forbidden'] {
+  const isListener = createOwnAddressCheck(document.listeners.map((listener) => listener.listen));
+  const isAdmin = createOwnAddressCheck(document.admin === undefined ? [] : [document.admin.listen]);
+  return (address) => {
+    if (isAdmin(address)) return 'POLICY_ADMIN_ADDRESS';
+    return isListener(address) ? 'POLICY_LOOP' : undefined;
+  };
+}
+
+function originContexts(document: PolicyDocument): PolicySnapshot['originContext'] {
+  // Parsing 140 roots takes tens of milliseconds: one context for all, and one per exception, made when first needed.
+  const ca = [...document.originTrust.rootsPem];
+  const make = (exceptions: OriginException['allow']) =>
+    createSecureContext({ ...originTlsOptions({ minVersion: document.tls.origin.minVersion, exceptions }), ca });
+  const standard = make([]);
+  const weakened = new Map<OriginException, SecureContext>();
+  return (exception) => {
+    if (exception === undefined) return standard;
+    const present = weakened.get(exception) ?? make(exception.allow);
+    weakened.set(exception, present);
+    return present;
+  };
+}
+
+function ownCertificates(document: PolicyDocument): Map<string, OwnCertificate> {
+  const certificates = new Map<string, OwnCertificate>();
+  const configured = document.listeners.filter((listener): listener is ReverseListener => listener.mode === 'reverse');
+  for (const { id, certificate } of configured) {
+    if (certificate === undefined) continue;
+    const own = { cert: readFileSync(certificate.certFile, 'utf8'), key: readFileSync(certificate.keyFile, 'utf8') };
+    // Fails here, at load, when key and certificate do not fit.
+    createSecureContext({ ...clientTlsOptions(document.tls.client), ...own });
+    certificates.set(id, own);
+  }
+  return certificates;
+}

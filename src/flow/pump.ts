@@ -1,0 +1,337 @@
+import type { Duplex } from 'node:stream';
+import type { Destination } from '../core/endpoint.ts';
+import { type FailureCode, FlowFailure } from '../core/failures.ts';
+import { limits } from '../core/limits.ts';
+import type { Relay, Upgrade, Wire } from '../core/relay.ts';
+import { otherSide, type Side } from '../core/side.ts';
+import { destroyAfterFlush } from './linger.ts';
+import { coarseNowMs, type Ticking, ticker } from './ticker.ts';
+
+export interface PumpOptions {
+  readonly client: Duplex;
+  /** Undefined when the relay names its origin itself (`retarget`). */
+  readonly origin: Duplex | undefined;
+  readonly relay: (wire: Wire) => Relay;
+  readonly opaqueRelay: (wire: Wire) => Relay;
+  readonly idleTimeoutMs: number;
+  /** Dials another origin for `retarget`; rejects with FlowFailure. */
+  readonly dial?: (destination: Destination) => Promise<Duplex>;
+  /** What an error of a leg means, e.g. a demanded client certificate (TLS 1.3 tells it after the handshake). */
+  readonly failureOf?: (side: Side, error: NodeJS.ErrnoException) => { code: FailureCode; detail: string } | undefined;
+}
+
+export interface PumpOutcome {
+  readonly code: FailureCode | undefined;
+  readonly detail: string;
+  readonly bytesFromClient: number;
+  readonly bytesFromOrigin: number;
+}
+
+/** One leg as the pump sees it. Two flags, since the relay and a full send buffer pause reading independently. */
+interface Leg {
+  stream: Duplex | undefined;
+  pausedByRelay: boolean;
+  pausedByPressure: boolean;
+  ended: boolean;
+  finished: boolean;
+  bytes: number;
+  queued: Buffer[];
+}
+
+/** Drives one relay over two streams: owns back-pressure, half-close, time limits and the end of the flow. */
+export class Pump implements Wire, Ticking {
+  readonly #options: PumpOptions;
+  readonly #legs: Record<Side, Leg>;
+  readonly #done: Promise<PumpOutcome>;
+  #resolve: (outcome: PumpOutcome) => void = () => {};
+  #relay: Relay;
+  #receiving: Side | undefined;
+  #closing = false;
+  #settled = false;
+  #code: FailureCode | undefined;
+  #detail = '';
+  #activityMs = coarseNowMs();
+  #draining = false;
+
+  constructor(options: PumpOptions) {
+    this.#options = options;
+    this.#legs = { client: newLeg(options.client), origin: newLeg(options.origin) };
+    this.#done = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+    this.#relay = options.relay(this);
+  }
+
+  /** Runs until both legs are closed. Never rejects: the outcome holds the failure. */
+  run(): Promise<PumpOutcome> {
+    ticker.add(this);
+    this.#attach('client', this.#options.client);
+    if (this.#options.origin !== undefined) this.#attach('origin', this.#options.origin);
+    return this.#done;
+  }
+
+  /** Asks for an end when nothing would be cut; the relay is asked again on each tick. */
+  drain(): void {
+    this.#draining = true;
+    this.tick(coarseNowMs());
+  }
+
+  /** Ends the flow now, from outside. */
+  cut(code: FailureCode, detail = ''): void {
+    if (this.#settled) return;
+    this.#guard(() => this.#relay.cut(code, detail));
+    this.abort(code, detail);
+  }
+
+  tick(nowMs: number): void {
+    if (this.#settled) return;
+    if (this.#draining && !this.#closing && (this.#relay.idle?.() ?? false)) return this.close();
+    if (this.#closing) return;
+    const silentMs = nowMs - this.#activityMs;
+    const { idleTimeoutMs } = this.#options;
+    const halfClosed = this.#legs.client.ended || this.#legs.origin.ended;
+    const limitMs = halfClosed ? Math.min(limits.halfCloseTimeoutMs, idleTimeoutMs) : idleTimeoutMs;
+    if (silentMs > limitMs) return this.#idleLimitReached();
+    this.#guard(() => this.#relay.tick?.(nowMs));
+  }
+
+  /** A flow that is silent between transactions just ends; within one, somebody failed to go on. */
+  #idleLimitReached(): void {
+    if (this.#relay.idle?.() ?? true) return this.close();
+    this.cut('ORIGIN_IDLE_TIMEOUT', 'no byte within the idle limit');
+  }
+
+  send(to: Side, bytes: Buffer): void {
+    const leg = this.#legs[to];
+    if (this.#settled || leg.finished || bytes.length === 0) return;
+    if (leg.stream === undefined || this.#receiving !== undefined) {
+      // Sends of one turn leave in one write: a head and its body in one TLS record and one packet.
+      leg.queued.push(bytes);
+      return;
+    }
+    this.#write(to, leg.stream, bytes);
+  }
+
+  end(to: Side): void {
+    const leg = this.#legs[to];
+    if (leg.finished) return;
+    this.#flush(to);
+    leg.finished = true;
+    leg.stream?.end();
+    this.#settleWhenFlushed();
+  }
+
+  close(code?: FailureCode, detail = ''): void {
+    if (this.#closing) return;
+    this.#note(code, detail);
+    this.end('client');
+    this.end('origin');
+    this.#closing = true;
+    const { client, origin } = this.#legs;
+    // What the client still sends is read and dropped, so that no reset destroys what was sent to it last.
+    client.stream?.resume();
+    if (code !== undefined) origin.stream?.destroy();
+    this.#settleWhenFlushed();
+  }
+
+  abort(code: FailureCode, detail = ''): void {
+    if (this.#settled) return;
+    this.#note(code, detail);
+    this.#closing = true;
+    this.#flush('client');
+    for (const side of ['client', 'origin'] as const) {
+      const leg = this.#legs[side];
+      leg.finished = true;
+      leg.ended = true;
+      destroyVisibly(leg.stream);
+    }
+    this.#settle();
+  }
+
+  upgrade(_next: Upgrade): void {
+    this.#relay = this.#options.opaqueRelay(this);
+  }
+
+  retarget(destination: Destination): void {
+    const dial = this.#options.dial;
+    if (dial === undefined) return this.abort('GATEWAY_INTERNAL', 'retarget without dial');
+    const { stream: old, bytes } = this.#legs.origin;
+    this.#legs.origin = { ...newLeg(undefined), bytes };
+    if (old !== undefined) {
+      old.removeAllListeners('data').removeAllListeners('end').removeAllListeners('close').removeAllListeners('error');
+      old.on('error', () => {});
+      old.destroy();
+    }
+    this.#pausePressure('client', true);
+    dial(destination).then(
+      (stream) => this.#originOpened(stream),
+      (error: unknown) => this.#originFailed(error),
+    );
+  }
+
+  pause(side: Side, paused: boolean): void {
+    const leg = this.#legs[side];
+    leg.pausedByRelay = paused;
+    this.#applyPause(leg);
+  }
+
+  #originOpened(stream: Duplex): void {
+    if (this.#closing) {
+      stream.on('error', () => {});
+      stream.destroy();
+      return;
+    }
+    this.#legs.origin.stream = stream;
+    this.#attach('origin', stream);
+    this.#flush('origin');
+    this.#pausePressure('client', false);
+  }
+
+  #originFailed(error: unknown): void {
+    const failure = error instanceof FlowFailure ? error : new FlowFailure('GATEWAY_INTERNAL', String(error));
+    if (this.#closing) return;
+    this.#pausePressure('client', false);
+    if (this.#relay.originFailed === undefined) return this.abort(failure.code, failure.detail);
+    this.#guard(() => this.#relay.originFailed?.(failure.code, failure.detail));
+  }
+
+  #attach(side: Side, stream: Duplex): void {
+    stream.on('data', (bytes: Buffer) => this.#received(side, bytes));
+    stream.on('end', () => this.#ended(side, true));
+    stream.on('error', (error: NodeJS.ErrnoException) => this.#failed(side, error));
+    stream.on('close', () => this.#closed(side));
+    stream.on('drain', () => this.#pausePressure(otherSide(side), false));
+  }
+
+  #received(side: Side, bytes: Buffer): void {
+    if (this.#closing) return;
+    this.#activityMs = coarseNowMs();
+    this.#legs[side].bytes += bytes.length;
+    this.#receiving = side;
+    this.#guard(() => this.#relay.receive(side, bytes));
+    this.#receiving = undefined;
+    if (this.#settled) return;
+    this.#flush('client');
+    this.#flush('origin');
+  }
+
+  #ended(side: Side, clean: boolean): void {
+    const leg = this.#legs[side];
+    if (leg.ended) return;
+    leg.ended = true;
+    if (!this.#closing) this.#guard(() => this.#relay.end(side, clean));
+    this.#settleWhenFlushed();
+  }
+
+  #failed(side: Side, error: NodeJS.ErrnoException): void {
+    const leg = this.#legs[side];
+    if (this.#closing || leg.ended) return;
+    const known = this.#options.failureOf?.(side, error);
+    if (known !== undefined) this.#note(known.code, known.detail);
+    this.#ended(side, false);
+  }
+
+  #closed(side: Side): void {
+    const leg = this.#legs[side];
+    leg.finished = true;
+    // A leg that closed without an end was reset or destroyed: the relay learns it as an unclean end.
+    this.#ended(side, false);
+    if (!this.#closing && this.#legs[otherSide(side)].finished) this.#settle();
+    else if (!this.#closing && side === 'client') this.abort('CLIENT_GONE');
+    else this.#settleWhenFlushed();
+  }
+
+  /** A flow is over when what was sent is handed to the kernel on both legs; a process may exit only then. */
+  #settleWhenFlushed(): void {
+    if (this.#settled) return;
+    const { client, origin } = this.#legs;
+    const bothEnded = client.ended && client.finished && origin.ended && origin.finished;
+    if (!this.#closing && !bothEnded) return;
+    this.#closing = true;
+    if (isFlushed(client.stream) && isFlushed(origin.stream)) return this.#settle();
+    for (const { stream } of [client, origin]) {
+      if (stream !== undefined) destroyAfterFlush(stream, () => this.#settleWhenFlushed());
+    }
+  }
+
+  #settle(): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#closing = true;
+    ticker.delete(this);
+    this.#resolve({
+      code: this.#code,
+      detail: this.#detail,
+      bytesFromClient: this.#legs.client.bytes,
+      bytesFromOrigin: this.#legs.origin.bytes,
+    });
+  }
+
+  #note(code: FailureCode | undefined, detail: string): void {
+    if (code === undefined || this.#code !== undefined) return;
+    this.#code = code;
+    this.#detail = detail;
+  }
+
+  #flush(to: Side): void {
+    const leg = this.#legs[to];
+    const [first, ...rest] = leg.queued;
+    if (first === undefined || leg.stream === undefined || leg.finished) return;
+    leg.queued = [];
+    this.#write(to, leg.stream, rest.length === 0 ? first : Buffer.concat([first, ...rest]));
+  }
+
+  #write(to: Side, stream: Duplex, bytes: Buffer): void {
+    if (stream.write(bytes) || stream.writableLength < limits.sendBufferBytes) return;
+    this.#pausePressure(otherSide(to), true);
+  }
+
+  #pausePressure(side: Side, paused: boolean): void {
+    const leg = this.#legs[side];
+    if (leg.pausedByPressure === paused) return;
+    leg.pausedByPressure = paused;
+    this.#applyPause(leg);
+  }
+
+  #applyPause(leg: Leg): void {
+    if (leg.stream === undefined || this.#closing) return;
+    if (leg.pausedByRelay || leg.pausedByPressure) leg.stream.pause();
+    else leg.stream.resume();
+  }
+
+  /** An error inside a relay or rule ends this flow, closed, and no other. */
+  #guard(call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#receiving = undefined;
+      const failure = error instanceof FlowFailure ? error : new FlowFailure('GATEWAY_INTERNAL', String(error));
+      this.abort(failure.code, failure.detail);
+    }
+  }
+}
+
+function newLeg(stream: Duplex | undefined): Leg {
+  return {
+    stream,
+    pausedByRelay: false,
+    pausedByPressure: false,
+    ended: false,
+    finished: false,
+    bytes: 0,
+    queued: [],
+  };
+}
+
+function destroyVisibly(stream: Duplex | undefined): void {
+  if (stream === undefined || stream.destroyed) return;
+  // A TLS stream is destroyed without close_notify, which its peer sees; resetting the TCP socket below a live
+  // TLSSocket can crash the process, so the reset is for plain sockets alone.
+  if ('resetAndDestroy' in stream && typeof stream.resetAndDestroy === 'function' && !('encrypted' in stream)) {
+    stream.resetAndDestroy();
+  } else stream.destroy();
+}
+
+function isFlushed(stream: Duplex | undefined): boolean {
+  return stream === undefined || stream.destroyed || stream.writableFinished;
+}

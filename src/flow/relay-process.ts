@@ -1,0 +1,127 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { FromRelay, ToRelay } from '../core/ipc.ts';
+import type { PolicyDocument } from '../core/policy.ts';
+import { takeIncrements } from '../metrics/counters.ts';
+import { openRecorder } from '../records/recorder.ts';
+import { createLeafRequests } from './leaf-requests.ts';
+import { LeafStore } from './leaf-store.ts';
+import { compilePolicy, type PolicySnapshot } from './policy-snapshot.ts';
+import { type RelayServer, serveRelay } from './relay-server.ts';
+
+/** Entry point of a relay process: control starts it with the listening sockets as inherited descriptors. */
+
+const metricsEveryMs = 1_000;
+
+function tell(message: FromRelay): void {
+  if (process.connected) process.send?.(message, () => {});
+}
+
+const leafRequests = createLeafRequests(tell);
+let server: RelayServer | undefined;
+
+process.on('message', (message: ToRelay) => {
+  switch (message.kind) {
+    case 'start':
+      return start(message);
+    case 'prepare-policy':
+      return preparePolicy(message.policy);
+    case 'use-policy':
+      return usePolicy(message.version);
+    case 'ticket-keys':
+      return server?.setTicketKeys(message.ticketKeys);
+    case 'leaf':
+      return leafRequests.resolve(message.id, message.leaf);
+    case 'leaf-failed':
+      return leafRequests.reject(message.id, message.detail);
+    case 'drain':
+      void stop(message.timeoutMs);
+  }
+});
+
+// Without control there are no leafs, no policy and nobody who restarts: live flows may end, new ones go elsewhere.
+process.on('disconnect', () => void stop(server?.drainMs ?? 0));
+// Control decides when a relay ends: signals of the terminal reach the whole process group.
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => {});
+
+function start(message: Extract<ToRelay, { kind: 'start' }>): void {
+  try {
+    const policy = compilePolicy(message.policy);
+    const recorder = openRecorder({
+      directory: message.policy.records.directory,
+      slot: message.writer,
+      policy: message.policy.records,
+      onProblem: (problem) => tell({ kind: 'problem', message: `records: ${problem}` }),
+    });
+    const leafs = new LeafStore(leafRequests.request, message.ticketKeys);
+    server = serveRelay({ policy, descriptors: message.descriptors, leafs, recorder });
+    server.listening.then(
+      () => tell({ kind: 'ready' }),
+      (error: unknown) => fail(error),
+    );
+    reportMetrics(message.writer);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+function fail(error: unknown): void {
+  process.stderr.write(`relay cannot start: ${messageOf(error)}\n`);
+  process.exit(1);
+}
+
+let prepared: PolicySnapshot | undefined;
+
+function preparePolicy(policy: PolicyDocument): void {
+  try {
+    prepared = compilePolicy(policy);
+    tell({ kind: 'policy-prepared', version: policy.version });
+  } catch (error) {
+    tell({ kind: 'policy-rejected', version: policy.version, detail: messageOf(error) });
+  }
+}
+
+function usePolicy(version: string): void {
+  if (prepared?.document.version === version) server?.setPolicy(prepared);
+  prepared = undefined;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+let stopping = false;
+
+async function stop(timeoutMs: number): Promise<void> {
+  if (stopping) return;
+  stopping = true;
+  await server?.drain(timeoutMs);
+  sendMetrics(-1);
+  tell({ kind: 'drained' });
+  // Lets the last message leave before the channel closes.
+  setTimeout(() => process.exit(0), 20);
+}
+
+const loopDelay = monitorEventLoopDelay({ resolution: 20 });
+
+function reportMetrics(slot: number): void {
+  loopDelay.enable();
+  setInterval(() => sendMetrics(slot), metricsEveryMs).unref();
+}
+
+function sendMetrics(slot: number): void {
+  const delayMs = loopDelay.count === 0 ? 0 : loopDelay.max / 1e6;
+  loopDelay.reset();
+  tell({
+    kind: 'metrics',
+    counters: takeIncrements(),
+    gauges:
+      slot < 0
+        ? {}
+        : {
+            [`daylight_relay_event_loop_delay_ms{relay="${slot}"}`]: Math.round(delayMs),
+            [`daylight_resident_bytes{process="relay ${slot}"}`]: process.memoryUsage.rss(),
+            [`daylight_flows_open{relay="${slot}"}`]: server?.openFlows ?? 0,
+          },
+  });
+}

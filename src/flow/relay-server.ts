@@ -1,0 +1,109 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import { limits } from '../core/limits.ts';
+import type { ListenerPolicy } from '../core/policy.ts';
+import { count } from '../metrics/counters.ts';
+import type { RecorderHandle } from '../records/recorder.ts';
+import { type DataPlane, type Flow, openFlow } from './flow.ts';
+import { handleFlow } from './handle-flow.ts';
+import type { LeafStore } from './leaf-store.ts';
+import type { PolicySnapshot } from './policy-snapshot.ts';
+
+export interface RelayServerOptions {
+  readonly policy: PolicySnapshot;
+  /** Listener id -> descriptor of a socket that listens already. Without one the relay listens itself. */
+  readonly descriptors: Readonly<Record<string, number>>;
+  readonly leafs: LeafStore;
+  readonly recorder: RecorderHandle;
+}
+
+/** The running data plane of one relay process. */
+export interface RelayServer {
+  /** Settles when every listener accepts. */
+  readonly listening: Promise<void>;
+  readonly openFlows: number;
+  readonly drainMs: number;
+  /** New flows use the new snapshot; live flows keep theirs. */
+  setPolicy(policy: PolicySnapshot): void;
+  setTicketKeys(keys: Uint8Array): void;
+  /** Stops accepting, lets flows end, cuts what is left after the time limit, writes the last records. */
+  drain(timeoutMs: number): Promise<void>;
+}
+
+/** Starts accepting on every listener of the policy. */
+export function serveRelay(options: RelayServerOptions): RelayServer {
+  const { leafs, recorder } = options;
+  let policy = options.policy;
+  const flows = new Set<Flow>();
+  const plane: DataPlane = { leafs, recorder, isRecordable: () => recorder.isWritable() };
+  const accept = (listenerId: string, socket: Socket): void => {
+    const listener = policy.document.listeners.find(({ id }) => id === listenerId);
+    if (listener === undefined) return void socket.destroy();
+    if (flows.size >= limits.flowsPerRelay) {
+      count('daylight_failures_total{code="GATEWAY_OVERLOADED"}');
+      return void socket.destroy();
+    }
+    const flow = openFlow(plane, policy, listener, socket);
+    flows.add(flow);
+    void handleFlow(flow).finally(() => flows.delete(flow));
+  };
+  const servers = policy.document.listeners.map((listener) => ({
+    listener,
+    server: createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) =>
+      accept(listener.id, socket),
+    ),
+  }));
+  return {
+    listening: Promise.all(servers.map((entry) => listen(entry, options.descriptors))).then(() => {}),
+    get openFlows() {
+      return flows.size;
+    },
+    get drainMs() {
+      return policy.document.timeouts.drainMs;
+    },
+    setPolicy(next) {
+      if (next.document.authorityFingerprint !== policy.document.authorityFingerprint) leafs.clear();
+      policy = next;
+    },
+    setTicketKeys(keys) {
+      leafs.ticketKeys = keys;
+    },
+    async drain(timeoutMs) {
+      for (const { server } of servers) server.close();
+      await drainFlows(flows, timeoutMs);
+      await recorder.close();
+    },
+  };
+}
+
+interface Listening {
+  readonly listener: ListenerPolicy;
+  readonly server: Server;
+}
+
+function listen({ listener, server }: Listening, descriptors: Readonly<Record<string, number>>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fd = descriptors[listener.id];
+    const target = fd === undefined ? { host: listener.listen.ip, port: listener.listen.port } : { fd };
+    server.once('error', reject);
+    server.listen(target, () => {
+      server.off('error', reject);
+      // Out of descriptors, for one: accepting pauses, live flows go on.
+      server.on('error', () => count('daylight_failures_total{code="GATEWAY_OVERLOADED"}'));
+      resolve();
+    });
+  });
+}
+
+async function drainFlows(flows: ReadonlySet<Flow>, timeoutMs: number): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (flows.size > 0 && performance.now() < deadline) {
+    for (const flow of flows) flow.drain?.();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  for (const flow of flows) {
+    if (flow.cut !== undefined) flow.cut('GATEWAY_SHUTTING_DOWN');
+    else flow.client.destroy();
+  }
+  // A cut flow still writes its records, in this turn or the next.
+  for (let turns = 0; flows.size > 0 && turns < 20; turns += 1) await new Promise((resolve) => setTimeout(resolve, 50));
+}

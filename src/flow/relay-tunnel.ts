@@ -1,0 +1,122 @@
+import type { Socket } from 'node:net';
+import { recogniseBanner } from '../codec/first-bytes.ts';
+import { fingerprintsOf } from '../codec/fingerprint.ts';
+import type { Destination } from '../core/endpoint.ts';
+import { FlowFailure } from '../core/failures.ts';
+import { limits } from '../core/limits.ts';
+import type { Opening } from '../core/opening.ts';
+import type { ReverseListener } from '../core/policy.ts';
+import type { Decision } from '../core/record.ts';
+import { peekOpening } from '../net/peek.ts';
+import { firstToSpeak } from '../net/read-until.ts';
+import { splice } from '../net/splice.ts';
+import { decide } from './decide.ts';
+import type { Flow } from './flow.ts';
+import { interceptTls } from './intercept-tls.ts';
+import { canonicalServerName } from './server-name.ts';
+import type { OwnCertificate } from './policy-snapshot.ts';
+import { relayPlaintext } from './relay-plaintext.ts';
+
+/** Where a tunnel leads and how its origin is reached and judged. */
+export interface Tunnel {
+  readonly destination: Destination;
+  /** Opens TCP to the origin; called at most once. */
+  readonly dial: () => Promise<Socket>;
+  /** Already dialled (explicit capture tells the client early whether the origin is there). */
+  readonly origin?: Socket;
+  /** Name to verify the origin by, instead of what the client names. */
+  readonly verifyAs?: string | undefined;
+  readonly originTls?: ReverseListener['originTls'];
+  readonly ownCertificate?: OwnCertificate | undefined;
+}
+
+/** A flow whose destination is known: looks at its opening, decides, and goes on as that opening needs. */
+export async function relayTunnel(flow: Flow, tunnel: Tunnel): Promise<void> {
+  const { opening, origin } = await openingOf(flow, tunnel);
+  const decision = decideOn(flow, tunnel, opening);
+  if (decision.kind === 'refuse') throw new FlowFailure('POLICY_REFUSED', decision.reason);
+  const dial = origin === undefined ? tunnel.dial : async () => origin;
+  if (decision.kind === 'bypass') return bypass(flow, await dial());
+  switch (opening.kind) {
+    case 'tls':
+      return interceptTls(flow, { ...tunnel, dial }, opening.hello);
+    case 'http1':
+      return relayPlaintext(flow, { ...tunnel, dial }, 'http/1.1');
+    case 'http2':
+      return relayOpaque(flow, { ...tunnel, dial }, 'http/2');
+    case 'opaque':
+      return relayOpaque(flow, { ...tunnel, dial }, opening.protocol);
+    case 'silent':
+      return relayOpaque(flow, { ...tunnel, dial }, bannerOf(await dial()));
+    case 'malformed':
+      throw new FlowFailure(opening.code, opening.detail);
+  }
+}
+
+interface TunnelOpening {
+  readonly opening: Opening;
+  readonly origin: Socket | undefined;
+}
+
+/** The client's first bytes; when it stays silent the origin is dialled, and whoever speaks first decides. */
+async function openingOf(flow: Flow, tunnel: Tunnel): Promise<TunnelOpening> {
+  const { openingMs, idleMs } = flow.policy.document.timeouts;
+  const peek = (silenceMs: number) => peekOpening(flow.client, { deadlineMs: openingMs, silenceMs });
+  flow.answerLayer = 'none';
+  const first = tunnel.origin === undefined ? await peek(limits.silenceMs) : undefined;
+  if (first !== undefined && first.opening.kind !== 'silent') return noted(flow, first.opening, undefined);
+  const origin = tunnel.origin ?? (await dialSilent(flow, tunnel));
+  const speaker = await firstToSpeak(flow.client, origin, idleMs);
+  if (speaker === 'origin') return noted(flow, { kind: 'silent' }, origin);
+  const second = await peek(openingMs);
+  return noted(flow, second.opening, origin);
+}
+
+/** A silent client may be refused by where it goes before anything is dialled. */
+async function dialSilent(flow: Flow, tunnel: Tunnel): Promise<Socket> {
+  const decision = decideOn(flow, tunnel, { kind: 'silent' });
+  if (decision.kind === 'refuse') throw new FlowFailure('POLICY_REFUSED', decision.reason);
+  return tunnel.dial();
+}
+
+function noted(flow: Flow, opening: Opening, origin: Socket | undefined): TunnelOpening {
+  if (opening.kind === 'tls') {
+    flow.answerLayer = 'tls';
+    flow.hello = opening.hello;
+    flow.facts.fingerprints = fingerprintsOf(opening.hello);
+    flow.facts.serverName = opening.hello.serverName;
+  } else if (opening.kind === 'http1') flow.answerLayer = 'http';
+  return { opening, origin };
+}
+
+function decideOn(flow: Flow, tunnel: Tunnel, opening: Opening): Decision {
+  const { facts, policy } = flow;
+  const name = opening.kind === 'tls' ? canonicalServerName(opening.hello) : undefined;
+  const namedAsset = policy.assetOf(facts.client.ip, name ?? tunnel.destination.host, flow.listener);
+  facts.asset ??= namedAsset === undefined ? undefined : { id: namedAsset.id, kind: namedAsset.kind };
+  const asset = policy.document.assets.find(({ id }) => id === facts.asset?.id);
+  const decision = decide(policy, tunnel.destination, name, asset);
+  facts.decision = decision;
+  return decision;
+}
+
+/** Copies both directions unread. Bytes are counted, nothing else is kept. */
+async function bypass(flow: Flow, origin: Socket): Promise<void> {
+  flow.facts.protocol ??= 'bypass';
+  const outcome = await splice(flow.client, origin, { idleTimeoutMs: flow.policy.document.timeouts.idleMs });
+  flow.facts.bytesFromClient = outcome.bytesFromClient;
+  flow.facts.bytesFromOrigin = outcome.bytesFromOrigin;
+}
+
+async function relayOpaque(flow: Flow, tunnel: Tunnel, protocol: string): Promise<void> {
+  if (flow.policy.document.opaque === 'refuse') throw new FlowFailure('CLIENT_NOT_TLS', protocol);
+  return relayPlaintext(flow, tunnel, protocol);
+}
+
+/** Reads what the origin said first without consuming it. */
+function bannerOf(origin: Socket): string {
+  const banner: unknown = origin.read();
+  if (!Buffer.isBuffer(banner)) return 'unknown';
+  origin.unshift(banner);
+  return recogniseBanner(banner) ?? 'unknown';
+}

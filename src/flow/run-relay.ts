@@ -1,0 +1,115 @@
+import type { Duplex } from 'node:stream';
+import type { Destination } from '../core/endpoint.ts';
+import type { FailureCode } from '../core/failures.ts';
+import type { Exchange, Inspector } from '../core/http.ts';
+import type { Relay, Wire } from '../core/relay.ts';
+import type { Side } from '../core/side.ts';
+import type { OriginIdentity } from '../core/tls.ts';
+import { allow } from '../core/verdict.ts';
+import { canonicalHost } from '../codec/host.ts';
+import { coversName } from '../pki/verify-origin.ts';
+import type { Flow } from './flow.ts';
+import { inspectHttp } from './inspect-http.ts';
+import { Pump } from './pump.ts';
+import { createHttp1Relay } from './relay/http1.ts';
+import { createOpaqueRelay } from './relay/opaque.ts';
+import { createSniffingRelay } from './relay/sniffing.ts';
+
+export interface RelayOptions {
+  readonly origin: Duplex | undefined;
+  /** Protocol that is known (by ALPN or its opening); undefined when the first bytes must tell. */
+  readonly protocol: string | undefined;
+  readonly scheme: 'http' | 'https';
+  readonly hostAllowed?: ((host: string) => boolean) | undefined;
+  /** Absolute-form requests of an explicit proxy, each to its own origin. */
+  readonly dial?: (destination: Destination) => Promise<Duplex>;
+  readonly failureOf?: (side: Side, error: NodeJS.ErrnoException) => { code: FailureCode; detail: string } | undefined;
+}
+
+/** Runs the relay that fits the protocol over both legs, until the flow is over, and notes its outcome in the facts. */
+export async function runRelay(flow: Flow, options: RelayOptions): Promise<void> {
+  const { facts, policy } = flow;
+  flow.answerLayer = 'none';
+  const pump = new Pump({
+    client: flow.client,
+    origin: options.origin,
+    relay: (wire) => relayFor(flow, options, wire),
+    opaqueRelay: (wire) => createOpaqueRelay({ wire }),
+    idleTimeoutMs: policy.document.timeouts.idleMs,
+    ...(options.dial === undefined ? {} : { dial: options.dial }),
+    ...(options.failureOf === undefined ? {} : { failureOf: options.failureOf }),
+  });
+  flow.cut = (code) => pump.cut(code);
+  flow.drain = () => pump.drain();
+  const outcome = await pump.run();
+  flow.cut = undefined;
+  flow.drain = undefined;
+  facts.bytesFromClient = outcome.bytesFromClient;
+  facts.bytesFromOrigin = outcome.bytesFromOrigin;
+  facts.failure ??= outcome.code;
+  if (facts.failureDetail === '') facts.failureDetail = outcome.detail;
+}
+
+function relayFor(flow: Flow, options: RelayOptions, wire: Wire): Relay {
+  const http = (): Relay => {
+    flow.facts.protocol = 'http/1.1';
+    return httpRelay(flow, options, wire);
+  };
+  const opaque = (protocol: string): Relay => {
+    flow.facts.protocol = protocol;
+    return createOpaqueRelay({ wire });
+  };
+  if (options.protocol === 'http/1.1' || options.protocol === 'http/1.0') return http();
+  if (options.protocol !== undefined) return opaque(options.protocol);
+  const refuseOpaque = flow.policy.document.opaque === 'refuse';
+  return createSniffingRelay({ wire, http, opaque, refuseOpaque });
+}
+
+function httpRelay(flow: Flow, options: RelayOptions, wire: Wire): Relay {
+  const { facts, policy, plane } = flow;
+  const inspected = inspectHttp({
+    flow: facts,
+    rules: policy.rules,
+    recorder: plane.recorder,
+    bodyExcerptBytes: policy.document.records.bodyExcerptBytes,
+  });
+  const inspector: Inspector = {
+    // A proxy client may go from an inspected destination to a bypassed one on the same connection.
+    exchange: (depth) => (facts.decision?.kind === 'bypass' ? uninspected : inspected.exchange(depth)),
+  };
+  return createHttp1Relay({
+    wire,
+    inspector,
+    flowId: facts.flowId,
+    mode: options.dial === undefined ? 'origin-form' : 'proxy',
+    scheme: options.scheme,
+    upgrades: policy.document.http.upgrades,
+    ...(options.hostAllowed === undefined ? {} : { hostAllowed: options.hostAllowed }),
+  });
+}
+
+const uninspected: Exchange = {
+  requestHead: () => allow,
+  requestBody: () => allow,
+  requestEnd: () => allow,
+  responseHead: () => allow,
+  responseBody: () => allow,
+  responseEnd: () => allow,
+  interim: () => {},
+  upgraded: () => {},
+  finish: () => {},
+};
+
+/** The hosts that an inspected connection may name: those that the verified certificate covers, unless policy allows all. */
+export function hostTestFor(flow: Flow, identity: OriginIdentity): ((host: string) => boolean) | undefined {
+  if (flow.policy.document.http.hostMismatch === 'allow') return undefined;
+  let lastAllowed = '';
+  return (host) => {
+    if (host === lastAllowed) return true;
+    const name = canonicalHost(host);
+    if (name === undefined) return false;
+    const covered = name === identity.name || coversName(identity.certificate.names, name);
+    if (covered) lastAllowed = host;
+    return covered;
+  };
+}

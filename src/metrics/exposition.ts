@@ -1,0 +1,50 @@
+/** What each metric means: the exposition's HELP lines and the reference in docs/metrics.md. */
+export const metricHelp: Readonly<Record<string, { readonly type: 'counter' | 'gauge'; readonly help: string }>> = {
+  daylight_flows_total: { type: 'counter', help: 'Flows by decision (intercept, bypass, refuse, none).' },
+  daylight_flows_open: { type: 'gauge', help: 'Flows open now.' },
+  daylight_transactions_total: { type: 'counter', help: 'Transactions by protocol and verdict.' },
+  daylight_alarms_total: { type: 'counter', help: 'Alarms by severity.' },
+  daylight_failures_total: { type: 'counter', help: 'Flows and transactions that failed, by failure code.' },
+  daylight_bytes_total: { type: 'counter', help: 'Application bytes by the side they came from.' },
+  daylight_leafs_issued_total: { type: 'counter', help: 'Leafs issued by control.' },
+  daylight_leaf_cache_total: { type: 'counter', help: 'Leaf cache lookups by result.' },
+  daylight_tls_sessions_total: { type: 'counter', help: 'TLS sessions by leg and whether they were resumed.' },
+  daylight_records_total: { type: 'counter', help: 'Record lines written by log.' },
+  daylight_records_dropped_total: { type: 'counter', help: 'Record lines lost because the disk did not take them.' },
+  daylight_relay_restarts_total: { type: 'counter', help: 'Relays that ended unexpectedly and were started again.' },
+  daylight_relays: { type: 'gauge', help: 'Relays that run now.' },
+  daylight_relay_event_loop_delay_ms: { type: 'gauge', help: 'Highest event loop delay of a relay in the last report, by relay.' },
+  daylight_resident_bytes: { type: 'gauge', help: 'Resident memory by process.' },
+};
+
+/** Sums of all processes, ready to be read by Prometheus (text format 0.0.4). */
+export interface Exposition {
+  add(increments: Readonly<Record<string, number>>): void;
+  set(gauges: Readonly<Record<string, number>>): void;
+  text(): string;
+}
+
+/** Makes an empty exposition. */
+export function createExposition(): Exposition {
+  const values = new Map<string, number>();
+  return {
+    add(increments) {
+      for (const [series, by] of Object.entries(increments)) values.set(series, (values.get(series) ?? 0) + by);
+    },
+    set(gauges) {
+      for (const [series, value] of Object.entries(gauges)) values.set(series, value);
+    },
+    text: () => render(values),
+  };
+}
+
+function render(values: ReadonlyMap<string, number>): string {
+  const lines: string[] = [];
+  for (const [name, { type, help }] of Object.entries(metricHelp)) {
+    const series = [...values].filter(([key]) => key === name || key.startsWith(`${name}{`));
+    if (series.length === 0) continue;
+    lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`);
+    for (const [key, value] of series.sort()) lines.push(`${key} ${value}`);
+  }
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,79 @@
+import type { Socket } from 'node:net';
+import { type FailureCode, FlowFailure } from '../core/failures.ts';
+
+export interface ReadLimits {
+  readonly deadlineMs: number;
+  readonly maximumBytes: number;
+  readonly onDeadline: FailureCode;
+  readonly onTooLarge: FailureCode;
+}
+
+/** What a reader says of the bytes so far: `undefined` asks for more; `consumed` counts from the first byte. */
+export type ReadDecision<Value> = { readonly value: Value; readonly consumed: number } | undefined;
+
+/**
+ * Reads from a socket until `decide` has its value, over any segmentation, and puts back what was not consumed, so that
+ * a TLS socket or a relay reads on as if nothing had been taken. Rejects with FlowFailure on deadline, size, end or reset.
+ */
+export function readUntil<Value>(
+  socket: Socket,
+  limits: ReadLimits,
+  decide: (bytes: Buffer) => ReadDecision<Value>,
+): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    let bytes: Buffer = Buffer.alloc(0);
+    const settle = (): void => {
+      clearTimeout(timer);
+      socket.off('data', onData).off('end', onGone).off('close', onGone).off('error', onGone);
+      socket.pause();
+    };
+    const fail = (failure: FlowFailure): void => {
+      settle();
+      reject(failure);
+    };
+    const onData = (chunk: Buffer): void => {
+      bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
+      let decision: ReadDecision<Value>;
+      try {
+        decision = decide(bytes);
+      } catch (error) {
+        return fail(error instanceof FlowFailure ? error : new FlowFailure('GATEWAY_INTERNAL', String(error)));
+      }
+      if (decision !== undefined) {
+        settle();
+        if (decision.consumed < bytes.length) socket.unshift(bytes.subarray(decision.consumed));
+        resolve(decision.value);
+      } else if (bytes.length > limits.maximumBytes) fail(new FlowFailure(limits.onTooLarge));
+    };
+    const onGone = (): void => fail(new FlowFailure('CLIENT_GONE', 'before its first message was complete'));
+    const timer = setTimeout(() => fail(new FlowFailure(limits.onDeadline)), limits.deadlineMs);
+    socket.on('data', onData).on('end', onGone).on('close', onGone).on('error', onGone);
+    socket.resume();
+  });
+}
+
+/** Waits until one of two sockets has bytes to read, or has ended; consumes nothing. */
+export function firstToSpeak(client: Socket, origin: Socket, timeoutMs: number): Promise<'client' | 'origin'> {
+  return new Promise((resolve, reject) => {
+    const settle = (): void => {
+      clearTimeout(timer);
+      client.off('readable', onClient).off('close', onClient);
+      origin.off('readable', onOrigin).off('close', onOrigin);
+    };
+    const onClient = (): void => {
+      settle();
+      resolve('client');
+    };
+    const onOrigin = (): void => {
+      settle();
+      resolve('origin');
+    };
+    const timer = setTimeout(() => {
+      settle();
+      reject(new FlowFailure('CLIENT_IDLE_TIMEOUT', 'neither side spoke'));
+    }, timeoutMs);
+    // `readable` also comes at an end; with bytes already buffered it comes in the next turn.
+    client.on('readable', onClient).on('close', onClient);
+    origin.on('readable', onOrigin).on('close', onOrigin);
+  });
+}

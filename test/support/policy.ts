@@ -1,0 +1,47 @@
+import type { PolicyDocument } from '../../src/core/policy.ts';
+
+/** A complete policy document with the defaults of the configuration, and what a test changes. */
+export function policyDocument(changes: Partial<PolicyDocument> = {}): PolicyDocument {
+  return {
+    version: 'test',
+    authorityFingerprint: 'test',
+    listeners: [
+      {
+        id: 'explicit:127.0.0.1:0',
+        mode: 'explicit',
+        listen: { ip: '127.0.0.1', port: 0 },
+        proxyProtocol: 'off',
+        trustedProxies: [],
+        credentials: [],
+      },
+    ],
+    assets: [],
+    defaults: { detect: true },
+    bypass: [],
+    refuse: [],
+    tls: {
+      client: { minVersion: 'TLSv1.2', keyExchange: ['ecdhe'] },
+      origin: { minVersion: 'TLSv1.2' },
+      onOriginFailure: 'close',
+    },
+    originTrust: { rootsPem: [] },
+    originExceptions: [],
+    upstream: undefined,
+    http: { hostMismatch: 'refuse', upgrades: 'allow' },
+    opaque: 'allow',
+    rules: [],
+    records: {
+      directory: 'var/records',
+      rotateBytes: 100_000_000,
+      rotateSeconds: 86_400,
+      keep: 10,
+      bodyExcerptBytes: 1_024,
+      onFailure: 'continue',
+      alarmDurability: 'write',
+    },
+    timeouts: { openingMs: 2_000, connectMs: 2_000, handshakeMs: 2_000, idleMs: 10_000, drainMs: 2_000 },
+    admin: undefined,
+    ...changes,
+  };
+}
+
