@@ -1,0 +1,101 @@
+import { isIP, type Socket } from 'node:net';
+import { canonicalIp } from '../codec/ip-address.ts';
+import type { Address, Destination } from '../core/endpoint.ts';
+import { type FailureCode, FlowFailure } from '../core/failures.ts';
+import { openProxyTunnel, type ProxyCredentials } from './proxy-tunnel.ts';
+import { type RaceOptions, raceConnect } from './race-connect.ts';
+import type { Resolve } from './resolve.ts';
+
+export interface DialOptions extends RaceOptions {
+  readonly resolve: Resolve;
+  /** Why an address may not be connected to (the gateway itself, its admin address); asked of every address, after resolution. */
+  readonly forbidden: (address: Address) => FailureCode | undefined;
+  /** The HTTP proxy to go through. It resolves the name; a destination given as an address is still asked about. */
+  readonly proxy?: DialProxy;
+}
+
+export interface DialProxy {
+  readonly host: string;
+  readonly port: number;
+  readonly credentials?: ProxyCredentials | undefined;
+}
+
+/**
+ * Opens the TCP connection to a destination, directly or through a proxy. The socket keeps half-open connections and
+ * has no listeners: attach an `error` listener at once. Rejects with FlowFailure: ORIGIN_NAME_UNRESOLVED and those of
+ * raceConnect, ORIGIN_UPSTREAM_PROXY, or what `forbidden` says.
+ */
+export async function dialTcp(destination: Destination, options: DialOptions): Promise<Socket> {
+  if (options.proxy !== undefined) return dialThroughProxy(destination, options.proxy, options);
+  return raceConnect(await allowedAddresses(destination, options), options);
+}
+
+async function dialThroughProxy(destination: Destination, proxy: DialProxy, options: DialOptions): Promise<Socket> {
+  const literal = destination.ip ?? literalOf(destination.host);
+  if (literal !== undefined) refuseForbidden([{ ip: literal, port: destination.port }], options);
+  const socket = await connectToProxy(proxy, options);
+  await openProxyTunnel(socket, destination, proxy.credentials, options.timeoutMs);
+  return socket;
+}
+
+/** The proxy is the operator's, so that its failures are not the origin's. */
+async function connectToProxy(proxy: DialProxy, options: DialOptions): Promise<Socket> {
+  try {
+    return await raceConnect(await allowedAddresses(proxy, options), withoutSpoof(options));
+  } catch (error) {
+    if (!(error instanceof FlowFailure) || !error.code.startsWith('ORIGIN_')) throw error;
+    throw new FlowFailure('ORIGIN_UPSTREAM_PROXY', error.message);
+  }
+}
+
+/** A proxy knows the gateway, not its clients: it is dialled from our own address. */
+function withoutSpoof({ timeoutMs, mark, signal }: DialOptions): RaceOptions {
+  return { timeoutMs, ...(mark === undefined ? {} : { mark }), ...(signal === undefined ? {} : { signal }) };
+}
+
+async function allowedAddresses(destination: Destination, options: DialOptions): Promise<readonly Address[]> {
+  const literal = destination.ip ?? literalOf(destination.host);
+  const ips = literal === undefined ? await options.resolve(destination.host) : [literal];
+  const addresses = ips.map((ip) => ({ ip: canonicalIp(ip) ?? ip, port: destination.port }));
+  return interleaved(sameFamily(refuseForbidden(addresses, options), options.spoof));
+}
+
+/** What is left of the addresses that may be connected to. Throws the first refusal when none is. */
+function refuseForbidden(addresses: readonly Address[], { forbidden }: DialOptions): readonly Address[] {
+  let refusal: FailureCode | undefined;
+  const allowed = addresses.filter((address) => {
+    const code = forbidden(address);
+    refusal ??= code;
+    return code === undefined;
+  });
+  if (allowed.length === 0 && refusal !== undefined) throw new FlowFailure(refusal);
+  return allowed;
+}
+
+/** A connection that comes from the client's address has the client's family. */
+function sameFamily(addresses: readonly Address[], spoof: Address | undefined): readonly Address[] {
+  if (spoof === undefined) return addresses;
+  const same = addresses.filter(({ ip }) => isIPv6(ip) === isIPv6(spoof.ip));
+  if (same.length > 0) return same;
+  throw new FlowFailure('ORIGIN_UNREACHABLE', 'the origin has no address of the family of the client');
+}
+
+/** RFC 8305 section 4: families take turns, the resolver's preference first. */
+function interleaved(addresses: readonly Address[]): readonly Address[] {
+  const [first] = addresses;
+  if (first === undefined || addresses.length < 3) return addresses;
+  const preferred = addresses.filter(({ ip }) => isIPv6(ip) === isIPv6(first.ip));
+  const others = addresses.filter(({ ip }) => isIPv6(ip) !== isIPv6(first.ip));
+  const turns = Math.max(preferred.length, others.length);
+  return Array.from({ length: turns }, (_, turn) => [preferred[turn], others[turn]])
+    .flat()
+    .filter((address) => address !== undefined);
+}
+
+function literalOf(host: string): string | undefined {
+  return isIP(host) === 0 ? undefined : host;
+}
+
+function isIPv6(ip: string): boolean {
+  return ip.includes(':');
+}
