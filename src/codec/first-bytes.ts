@@ -1,0 +1,42 @@
+import type { Recognition } from '../core/opening.ts';
+import { recogniseBinary } from './binary-opening.ts';
+import { parseClientHello } from './client-hello.ts';
+import type { Guess } from './guess.ts';
+import { recogniseText } from './text-opening.ts';
+
+export { recogniseBanner } from './server-banner.ts';
+
+/**
+ * Recognises a flow by the first bytes of its client, whatever the port. `partial` is said only while the bytes could
+ * still become one of several things; the client of every protocol here sends enough to decide without an answer.
+ */
+export function recogniseOpening(bytes: Buffer): Recognition {
+  const [first] = bytes;
+  if (first === undefined) return { kind: 'partial' };
+  if (first === tlsHandshakeRecord) return recogniseTls(bytes);
+  const binary = recogniseBinary(bytes);
+  if (binary !== undefined && binary !== 'maybe') return openingOf(binary);
+  const text = recogniseText(bytes);
+  if (text !== undefined && text !== 'maybe') return openingOf(text);
+  return binary === 'maybe' || text === 'maybe' ? { kind: 'partial' } : openingOf('unknown');
+}
+
+const tlsHandshakeRecord = 0x16;
+
+/** `16 03` is TLS on any port; DTLS (`16 fe`) and everything else that begins with 0x16 is not. */
+function recogniseTls(bytes: Buffer): Recognition {
+  const parse = parseClientHello(bytes);
+  switch (parse.kind) {
+    case 'complete':
+      return { kind: 'tls', hello: parse.hello };
+    case 'partial':
+      return parse;
+    case 'malformed':
+      return parse.code === 'CLIENT_NOT_TLS' ? openingOf('unknown') : parse;
+  }
+}
+
+function openingOf(guess: Exclude<Guess, 'maybe' | undefined>): Recognition {
+  if (guess === 'http1' || guess === 'http2') return { kind: guess };
+  return { kind: 'opaque', protocol: guess };
+}
