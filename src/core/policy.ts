@@ -1,4 +1,5 @@
 import type { RuleDocument } from './rule-document.ts';
+import type { LeafKeyType } from './tls.ts';
 
 /**
  * The policy document: what `config` makes of the configuration file and control hands to relays. Plain JSON values,
@@ -7,8 +8,8 @@ import type { RuleDocument } from './rule-document.ts';
 export interface PolicyDocument {
   /** Changes with every successful load; part of every record. */
   readonly version: string;
-  /** Fingerprint of the authority that leafs are issued by: cached leafs die with it. */
-  readonly authorityFingerprint: string;
+  /** The authority that leafs are issued by: cached leafs die with it, and its key type must suit the client. */
+  readonly authority: { readonly fingerprint: string; readonly keyType: LeafKeyType };
   readonly listeners: readonly ListenerPolicy[];
   readonly assets: readonly AssetPolicy[];
   readonly defaults: { readonly detect: boolean };

@@ -1,0 +1,159 @@
+import { hash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { appendFile, open, readdir, rename, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { FlowFailure } from '../core/failures.ts';
+
+/** One issued leaf, as a line of `issued.ndjson`. */
+export interface Issuance {
+  readonly serialNumber: string;
+  /** SHA-256 of the CA certificate that signed it. */
+  readonly issuerFingerprint: string;
+  readonly name: string;
+  readonly names: readonly string[];
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** SHA-256 of the origin certificate that it mirrors; empty for an untrusted leaf without one. */
+  readonly originFingerprint: string;
+  readonly untrusted: boolean;
+}
+
+/** What checking a log found. */
+export interface IssuanceAudit {
+  readonly lines: number;
+  /** Number (from 1) of the first line that does not follow from the one before it. */
+  readonly brokenAt: number | undefined;
+}
+
+const fileName = 'issued.ndjson';
+const setAside = /^issued-[0-9TZ-]+\.ndjson$/;
+/** What the very first line follows. */
+const beginning = '0'.repeat(64);
+
+/**
+ * Every leaf that was ever issued, one line each, linked to the certificate of the origin (STIP FDP_CER_EXT.2). Each line
+ * holds the SHA-256 of the line before it, over file borders too, so that none can be changed or left out unseen.
+ */
+export class IssuanceLog {
+  /** Leafs that were issued without a line, because it could not be written and policy says to go on. */
+  lost = 0;
+  readonly #directory: string;
+  readonly #bound: number;
+  readonly #onFailure: 'stop' | 'continue';
+  #previous: string | undefined;
+  #length = 0;
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(directory: string, bound: number, onFailure: 'stop' | 'continue') {
+    this.#directory = directory;
+    this.#bound = bound;
+    this.#onFailure = onFailure;
+  }
+
+  /** Resolves when the line is handed to the kernel; rejects with FlowFailure GATEWAY_LEAF_FAILED when policy says to stop. */
+  append(issuance: Issuance, now: number): Promise<void> {
+    // One after another, in the order of asking: each line needs the hash of the one before.
+    const written = this.#queue.then(() => this.#write(issuance, now));
+    this.#queue = written.catch(() => {});
+    return written.catch((error: NodeJS.ErrnoException) => {
+      this.lost++;
+      // What was written of the line is unknown: the next one starts from what the file says.
+      this.#previous = undefined;
+      if (this.#onFailure === 'continue') return;
+      throw new FlowFailure('GATEWAY_LEAF_FAILED', `the issuance log cannot be written (${error.code ?? 'unknown'})`);
+    });
+  }
+
+  async #write(issuance: Issuance, now: number): Promise<void> {
+    const path = join(this.#directory, fileName);
+    if (this.#previous === undefined) await this.#resume(path);
+    if (this.#length >= this.#bound) {
+      await rename(path, join(this.#directory, `issued-${stamp(now)}.ndjson`));
+      this.#length = 0;
+    }
+    const line = JSON.stringify({ time: new Date(now).toISOString(), ...texts(issuance), previous: this.#previous });
+    await appendFile(path, `${line}\n`, { mode: 0o600 });
+    this.#previous = hash('sha256', line, 'hex');
+    this.#length += Buffer.byteLength(line) + 1;
+  }
+
+  /** Takes up the chain where the newest file ends; a line that a crash cut short is ended, and stays visible as broken. */
+  async #resume(path: string): Promise<void> {
+    const length = await sizeOf(path);
+    const newest = length > 0 ? path : await newestSetAside(this.#directory);
+    const last = newest === undefined ? undefined : await lastLine(newest);
+    if (last !== undefined && !last.ended && newest === path) await appendFile(path, '\n');
+    this.#previous = last === undefined ? beginning : hash('sha256', last.text, 'hex');
+    this.#length = length;
+  }
+}
+
+/** Follows the chain through the files of a directory, oldest first. */
+export async function auditIssuanceLog(directory: string): Promise<IssuanceAudit> {
+  const files = [
+    ...(await setAsideFiles(directory)),
+    ...((await sizeOf(join(directory, fileName))) > 0 ? [fileName] : []),
+  ];
+  let previous: string | undefined;
+  let lines = 0;
+  for (const file of files) {
+    for await (const line of createInterface({ input: createReadStream(join(directory, file)) })) {
+      lines++;
+      // The oldest files may have been archived elsewhere: then the chain is followed from the first line that is here.
+      if (previous !== undefined && previousOf(line) !== previous) return { lines, brokenAt: lines };
+      if (previousOf(line) === undefined) return { lines, brokenAt: lines };
+      previous = hash('sha256', line, 'hex');
+    }
+  }
+  return { lines, brokenAt: undefined };
+}
+
+function texts({ notBefore, notAfter, ...issuance }: Issuance): object {
+  return { ...issuance, notBefore: new Date(notBefore).toISOString(), notAfter: new Date(notAfter).toISOString() };
+}
+
+function previousOf(line: string): string | undefined {
+  try {
+    const { previous } = JSON.parse(line);
+    return typeof previous === 'string' ? previous : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function sizeOf(path: string): Promise<number> {
+  return stat(path).then(
+    ({ size }) => size,
+    () => 0,
+  );
+}
+
+async function setAsideFiles(directory: string): Promise<readonly string[]> {
+  // The time in the name sorts as text.
+  return (await readdir(directory)).filter((name) => setAside.test(name)).sort();
+}
+
+async function newestSetAside(directory: string): Promise<string | undefined> {
+  const newest = (await setAsideFiles(directory)).at(-1);
+  return newest === undefined ? undefined : join(directory, newest);
+}
+
+async function lastLine(path: string): Promise<{ readonly text: string; readonly ended: boolean }> {
+  const handle = await open(path, 'r');
+  try {
+    const { size } = await handle.stat();
+    // A line holds at most 1 000 names of 253 bytes.
+    const tail = Buffer.alloc(Math.min(size, 524_288));
+    await handle.read(tail, 0, tail.length, size - tail.length);
+    const text = tail.toString('utf8');
+    const ended = text.endsWith('\n');
+    return { text: (ended ? text.slice(0, -1) : text).split('\n').at(-1) ?? '', ended };
+  } finally {
+    await handle.close();
+  }
+}
+
+function stamp(now: number): string {
+  return new Date(now).toISOString().replace(/[:.]/g, '-');
+}

@@ -1,0 +1,169 @@
+import { FlowFailure } from '../core/failures.ts';
+import type { IssuedLeaf, LeafRequest } from '../core/ipc.ts';
+import { limits } from '../core/limits.ts';
+import type { SubjectName } from '../core/tls.ts';
+import type { Authority } from './authority.ts';
+import { type PublicKey, parsePublicKey } from './certificate.ts';
+import {
+  authorityKeyExtension,
+  basicConstraintsExtension,
+  commonNameOnly,
+  extension,
+  freshSerialNumber,
+  keyIdentifierOf,
+  keyUsageExtension,
+  signCertificate,
+  subjectKeyExtension,
+} from './certificate-writer.ts';
+import { implicit, oid, sequence } from './der-writer.ts';
+import { isCanonicalHostName, wildcardOver } from './host-name.ts';
+import { ipOctets } from './ip-address.ts';
+import type { Issuer } from './issuer.ts';
+import { oids } from './oids.ts';
+import { pemOf } from './pem.ts';
+import { keyWeakness } from './strength.ts';
+
+/**
+ * How far before now a leaf is valid. STIP asks for 0, which would let every client whose clock is a second behind fail
+ * at each new name; five minutes is the skew that Kerberos takes for normal. Callers that must follow STIP pass 0.
+ */
+const leafBackdateMs = 300_000;
+
+/** From notBefore to notAfter. Under 24 h a leaf needs no revocation (STIP FDP_CSIR_EXT.1). */
+const leafLifetimeMs = 86_400_000 - 60_000;
+
+/** Longest common name (RFC 5280 appendix A, ub-common-name). */
+const longestCommonName = 64;
+
+/**
+ * Issues a leaf over the relay's key that mirrors the names of the origin, and logs it. Signing runs on the thread pool.
+ * Rejects with FlowFailure GATEWAY_LEAF_FAILED.
+ */
+export async function issueLeaf(
+  authority: Authority,
+  request: LeafRequest,
+  now: number,
+  backdateMs: number = leafBackdateMs,
+): Promise<IssuedLeaf> {
+  const issuer = request.untrusted ? authority.untrusted : authority.active;
+  const publicKey = leafKey(request);
+  const names = leafNames(request);
+  const validity = leafValidity(request, issuer, now, backdateMs);
+  const serialNumber = freshSerialNumber();
+  const subject = commonName(names[0]);
+  const der = await signCertificate(
+    {
+      serialNumber,
+      issuer: issuer.subjectDer,
+      subject: commonNameOnly(subject),
+      ...validity,
+      publicKey: publicKey.whole,
+      extensions: leafExtensions(request, issuer, publicKey, subjectAltName(names, subject === undefined)),
+    },
+    issuer.key,
+  );
+  const leaf: IssuedLeaf = {
+    chainPem: [pemOf('CERTIFICATE', der), ...issuer.presented].join(''),
+    notAfter: validity.notAfter,
+    serialNumber: serialNumber
+      .toString('hex')
+      .replace(/^(?:00)+(?=..)/, '')
+      .toUpperCase(),
+  };
+  await authority.issuanceLog.append(
+    {
+      serialNumber: leaf.serialNumber,
+      issuerFingerprint: issuer.fingerprint256,
+      name: request.name,
+      names: names.map(({ value }) => value),
+      ...validity,
+      originFingerprint: request.originFingerprint,
+      untrusted: request.untrusted,
+    },
+    now,
+  );
+  return leaf;
+}
+
+function leafKey({ publicKey, keyType }: LeafRequest): PublicKey {
+  const key = parsePublicKey(Buffer.from(publicKey));
+  const expected = keyType === 'rsa' ? oids.rsa : oids.ec;
+  if (key.algorithm.oid !== expected) throw refusal(`the key is not of type ${keyType}`);
+  const weakness = keyWeakness(key);
+  if (weakness !== undefined) throw refusal(`the key is too weak: ${weakness}`);
+  return key;
+}
+
+/** Cut to seconds, as certificates are. */
+function leafValidity(
+  request: LeafRequest,
+  issuer: Issuer,
+  now: number,
+  backdateMs: number,
+): { readonly notBefore: number; readonly notAfter: number } {
+  const notBefore = Math.floor((now - backdateMs) / 1_000) * 1_000;
+  // An untrusted leaf carries a failure page, often just because its origin has expired.
+  const originNotAfter = request.untrusted ? Number.POSITIVE_INFINITY : request.originNotAfter;
+  const notAfter = Math.floor(Math.min(notBefore + leafLifetimeMs, originNotAfter, issuer.notAfter) / 1_000) * 1_000;
+  if (notAfter <= now) throw refusal('the certificate of the origin or of the CA has expired');
+  return { notBefore, notAfter };
+}
+
+/**
+ * Names of the leaf: those of the origin, the one that covers the verified name first, and the verified name itself when
+ * none does. As many as fit a Certificate message.
+ */
+function leafNames({ name, names }: LeafRequest): readonly [SubjectName, ...SubjectName[]] {
+  const wildcard = wildcardOver(name);
+  const first: SubjectName =
+    names.find(({ value }) => value === name) ??
+    names.find(({ kind, value }) => kind === 'dns' && value === wildcard) ??
+    (ipOctets(name) === undefined ? { kind: 'dns', value: name } : { kind: 'ip', value: name });
+  const kept: [SubjectName, ...SubjectName[]] = [first];
+  let length = 0;
+  for (const each of names) {
+    length += each.value.length + 4;
+    if (kept.length >= limits.certificateNames || length > limits.leafNamesBytes) break;
+    if (each !== first) kept.push(each);
+  }
+  return kept;
+}
+
+/** The common name repeats the first alternative name, as strict clients demand; too long a name is left out. */
+function commonName({ value }: SubjectName): string | undefined {
+  return value.length <= longestCommonName ? value : undefined;
+}
+
+function subjectAltName(names: readonly SubjectName[], subjectIsEmpty: boolean): Buffer {
+  // Critical when there is no subject beside it (RFC 5280 section 4.2.1.6).
+  return extension(oids.subjectAltName, subjectIsEmpty, sequence(...names.map(generalName)));
+}
+
+function generalName({ kind, value }: SubjectName): Buffer {
+  if (kind === 'ip') {
+    const octets = ipOctets(value);
+    if (octets === undefined) throw refusal('a name is no IP address');
+    return implicit(7, octets);
+  }
+  if (!isCanonicalHostName(value.startsWith('*.') ? value.slice(2) : value)) throw refusal('a name is no host name');
+  return implicit(2, Buffer.from(value, 'latin1'));
+}
+
+/** The profile of STIP FDP_CER_EXT.1, whatever the origin's certificate says. */
+function leafExtensions(request: LeafRequest, issuer: Issuer, key: PublicKey, names: Buffer): readonly Buffer[] {
+  return [
+    basicConstraintsExtension(undefined),
+    // Only RSA keys can also carry the client's secret (RFC 5246 section 7.4.2).
+    request.keyType === 'rsa'
+      ? keyUsageExtension('digitalSignature', 'keyEncipherment')
+      : keyUsageExtension('digitalSignature'),
+    extension(oids.extendedKeyUsage, false, sequence(oid(oids.serverAuth))),
+    names,
+    subjectKeyExtension(keyIdentifierOf(key.whole)),
+    authorityKeyExtension(issuer.keyIdentifier),
+  ];
+}
+
+function refusal(detail: string): FlowFailure {
+  return new FlowFailure('GATEWAY_LEAF_FAILED', detail);
+}
