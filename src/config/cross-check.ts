@@ -1,0 +1,96 @@
+import type { ListenAddress } from '../core/policy.ts';
+import type { Config, ListenerConfig } from './schema.ts';
+import type { Source } from './source.ts';
+import { hint } from './wording.ts';
+
+/** Checks what no single key can tell: that ids are unique, that references lead somewhere, that entries say something. */
+export function crossCheck(config: Config, source: Source): void {
+  checkAddresses(config, source);
+  for (const listener of config.listeners) checkListener(listener, config, source);
+  checkAssets(config, source);
+  for (const entry of config.bypass) {
+    const { hosts, addresses, assets } = entry;
+    if (hosts.length + addresses.length + assets.length === 0) {
+      source.report(entry, [], 'exempts nothing: give hosts, addresses or assets');
+    }
+    assets.forEach((id, index) => {
+      checkAssetId(config, source, entry, ['assets', index], id);
+    });
+  }
+  for (const entry of config.refuse) {
+    if (entry.hosts.length + entry.addresses.length + entry.ports.length === 0) {
+      source.report(entry, [], 'refuses nothing: give hosts, addresses or ports');
+    }
+  }
+}
+
+function checkListener(listener: ListenerConfig, config: Config, source: Source): void {
+  if (listener.mode === 'transparent' && listener.spoofClient && listener.capture !== 'tproxy') {
+    source.report(listener, ['spoofClient'], 'works only with capture: tproxy');
+  }
+  if (listener.mode === 'reverse' && listener.asset !== undefined) {
+    checkAssetId(config, source, listener, ['asset'], listener.asset);
+  }
+  if (listener.proxyProtocol !== 'off' && listener.trustedProxies.length === 0) {
+    source.report(listener, ['trustedProxies'], 'trusts nobody, so that no PROXY protocol header is believed');
+  }
+  if (listener.mode === 'explicit' && listener.credentials.length === 0 && !isLoopback(listener.listen.ip)) {
+    source.warn(listener, ['listen'], 'everyone who reaches this address may use the proxy: consider credentials');
+  }
+}
+
+/** Two sockets that would take the same connections cannot both listen. */
+function checkAddresses({ listeners, admin }: Config, source: Source): void {
+  const taken = [...listeners, ...(admin === undefined ? [] : [admin])];
+  taken.forEach((later, index) => {
+    const earlier = taken.slice(0, index).find((other) => overlap(other.listen, later.listen));
+    if (earlier === undefined) return;
+    const same = earlier.listen.ip === later.listen.ip;
+    const reason = same ? 'is taken' : `is covered by ${addressText(earlier.listen)}`;
+    source.report(later, ['listen'], `${addressText(later.listen)} ${reason}: every listener needs its own address`);
+  });
+}
+
+function overlap(a: ListenAddress, b: ListenAddress): boolean {
+  if (a.port !== b.port) return false;
+  // Port 0 gives each its own port, but the id of a listener is its address.
+  if (a.port === 0) return a.ip === b.ip;
+  // `::` takes IPv4 connections too.
+  if (a.ip === b.ip || a.ip === '::' || b.ip === '::') return true;
+  return a.ip.includes(':') === b.ip.includes(':') && (a.ip === '0.0.0.0' || b.ip === '0.0.0.0');
+}
+
+function checkAssets({ assets, listeners }: Config, source: Source): void {
+  const named = new Set(listeners.map((listener) => (listener.mode === 'reverse' ? listener.asset : undefined)));
+  assets.forEach((asset, index) => {
+    if (assets.findIndex(({ id }) => id === asset.id) !== index) {
+      source.report(asset, ['id'], `asset "${asset.id}" stands here twice`);
+    }
+    if (asset.addresses.length + asset.hosts.length === 0 && !named.has(asset.id)) {
+      source.report(asset, [], 'fits no flow: give addresses or hosts, or name it in a reverse listener');
+    }
+  });
+}
+
+function checkAssetId(
+  { assets }: Config,
+  source: Source,
+  about: object,
+  below: readonly (string | number)[],
+  id: string,
+): void {
+  // An asset that was left out as wrong has been reported; that it is missing here would be an echo.
+  if (source.problems.some(({ path }) => path.startsWith('assets'))) return;
+  if (assets.some((asset) => asset.id === id)) return;
+  const ids = assets.map((asset) => asset.id);
+  source.report(about, below, `no asset has the id "${id}"${hint(id, ids)}`);
+}
+
+function isLoopback(ip: string): boolean {
+  return ip === '::1' || ip.startsWith('127.');
+}
+
+/** An address as it is written in the file. */
+export function addressText({ ip, port }: ListenAddress): string {
+  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+}

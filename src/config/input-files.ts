@@ -1,0 +1,64 @@
+import { globSync, readFileSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+
+/** A file's text, or why it cannot be had. */
+export type FileText =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'unreadable'; readonly message: string };
+
+/** Reads the files that a configuration names, relative to one directory, and remembers what to watch. */
+export class InputFiles {
+  readonly #directory: string;
+  readonly #watched = new Set<string>();
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /** Absolute paths of the files read and of the patterns expanded. */
+  get watched(): readonly string[] {
+    return [...this.#watched];
+  }
+
+  /** The absolute path of a path as it is written in the configuration. */
+  resolve(path: string): string {
+    return resolve(this.#directory, path);
+  }
+
+  read(path: string): FileText {
+    const absolute = this.resolve(path);
+    this.#watched.add(absolute);
+    try {
+      const text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(absolute));
+      return { kind: 'text', text };
+    } catch (error) {
+      return { kind: 'unreadable', message: reasonOf(error) };
+    }
+  }
+
+  /** Paths that fit a pattern, sorted, as the pattern writes them. */
+  expand(pattern: string): readonly string[] {
+    this.#watched.add(this.resolve(pattern));
+    const found = globSync(pattern, { cwd: this.#directory });
+    return found.filter((path) => statSync(this.resolve(path), { throwIfNoEntry: false })?.isFile()).sort();
+  }
+}
+
+/** Whether a path stands for a set of files. */
+export function isPattern(path: string): boolean {
+  return /[*?[\]{}]/.test(path);
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: 'does not exist',
+  ENOTDIR: 'does not exist: a part of the path is a file',
+  EISDIR: 'is a directory',
+  EACCES: 'may not be read',
+  EPERM: 'may not be read',
+  ERR_ENCODING_INVALID_ENCODED_DATA: 'is not UTF-8 text',
+};
+
+function reasonOf(error: unknown): string {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  return reasons[code] ?? `cannot be read (${code || String(error)})`;
+}

@@ -1,0 +1,78 @@
+import { availableParallelism } from 'node:os';
+import { readOwnCertificates, readTrustFiles } from './certificate-files.ts';
+import { crossCheck } from './cross-check.ts';
+import { InputFiles } from './input-files.ts';
+import { type ConfiguredPolicy, contentDigestOf, policyFromConfig, versionOf } from './policy-from-config.ts';
+import type { Problem } from './problem.ts';
+import { readFile } from './read-value.ts';
+import { readRules } from './rule-files.ts';
+import { schema } from './schema.ts';
+import { Source } from './source.ts';
+
+/** A configuration that is valid as a whole. */
+export interface LoadedConfig {
+  readonly policy: ConfiguredPolicy;
+  /** Differs whenever anything does, passwords included, unlike `policy.version`. Never written anywhere. */
+  readonly contentDigest: string;
+  readonly authorityDirectory: string;
+  /** `files` are absolute paths. */
+  readonly originTrust: { readonly system: boolean; readonly files: readonly string[] };
+  readonly relays: number;
+  /** Absolute paths and patterns of everything that was read: what to watch. */
+  readonly files: readonly string[];
+  readonly ruleFiles: readonly string[];
+  /** Allowed, but probably not meant. */
+  readonly warnings: readonly Problem[];
+}
+
+export type LoadOutcome =
+  | { readonly kind: 'loaded'; readonly config: LoadedConfig }
+  | { readonly kind: 'failed'; readonly problems: readonly Problem[]; readonly files: readonly string[] };
+
+/**
+ * Loads a configuration file with all files that it names. All or nothing: either it is valid as a whole, or every
+ * problem is listed with its file and line. Relative paths start at `directory`, as in the command line, wherever the
+ * file itself stands.
+ */
+export function loadConfig(file: string, directory: string = process.cwd()): LoadOutcome {
+  const inputs = new InputFiles(directory);
+  const text = inputs.read(file);
+  if (text.kind === 'unreadable') return failed([unreadable(file, text.message)], inputs);
+  const source = new Source(file, text.text);
+  // Half of a broken file would only yield errors about what the other half would have said.
+  if (source.broken) return failed(source.problems, inputs);
+  const config = readFile(source, schema);
+  crossCheck(config, source);
+  const trusted = readTrustFiles(config, source, inputs);
+  const own = readOwnCertificates(config, source, inputs);
+  const { rules, files, problems } = readRules(config, source, inputs);
+  const draft = policyFromConfig(config, rules, source, inputs);
+  if (source.problems.length + problems.length > 0) return failed([...inOrder(source.problems), ...problems], inputs);
+  const { originTrust, authority, relays } = config;
+  const content = [draft, originTrust.system, trusted, own, authority, relays];
+  return {
+    kind: 'loaded',
+    config: {
+      policy: { version: versionOf(content), ...draft },
+      contentDigest: contentDigestOf(content),
+      authorityDirectory: inputs.resolve(authority.directory),
+      originTrust: { system: originTrust.system, files: originTrust.files.map((path) => inputs.resolve(path)) },
+      relays: relays === 'auto' ? availableParallelism() : relays,
+      files: inputs.watched,
+      ruleFiles: files,
+      warnings: source.warnings,
+    },
+  };
+}
+
+function failed(problems: readonly Problem[], inputs: InputFiles): LoadOutcome {
+  return { kind: 'failed', problems, files: inputs.watched };
+}
+
+function unreadable(file: string, message: string): Problem {
+  return { file, line: 1, column: 1, path: '', message };
+}
+
+function inOrder(problems: readonly Problem[]): readonly Problem[] {
+  return problems.toSorted((a, b) => a.line - b.line || a.column - b.column);
+}

@@ -1,0 +1,287 @@
+import { limits } from '../core/limits.ts';
+import { listener } from './listener-schema.ts';
+import { durationText } from './quantity-format.ts';
+import { hostPatterns, listen, paths } from './schema-parts.ts';
+import type { ObjectSchema, ScalarSchema, ValueOf } from './schema-type.ts';
+import { assets, bypass, originExceptions, refuse } from './traffic-schema.ts';
+
+const tlsVersion = { type: 'string', enum: ['TLSv1.2', 'TLSv1.3'], default: 'TLSv1.2', examples: ['TLSv1.3'] } as const;
+
+const timeout = (ms: number, description: string, example: string) =>
+  ({
+    type: 'string',
+    format: 'duration',
+    default: durationText(ms),
+    description,
+    examples: [example],
+  }) as const satisfies ScalarSchema;
+
+const authority = {
+  type: 'object',
+  default: {},
+  description: 'The CA that signs leafs. It is made on the first start if the directory holds none.',
+  required: [],
+  properties: {
+    directory: {
+      type: 'string',
+      format: 'path',
+      default: 'certs',
+      description: 'Where the CA is kept; `ca.pem` in it is the certificate that clients install.',
+      examples: ['certs'],
+    },
+  },
+} as const satisfies ObjectSchema;
+
+const originTrust = {
+  type: 'object',
+  default: {},
+  description: 'Roots that origins are verified against.',
+  required: [],
+  properties: {
+    system: { type: 'boolean', default: true, description: "Trust the system's roots.", examples: [false] },
+    files: { ...paths, description: 'PEM files with further roots.', examples: [['extra-roots.pem']] },
+  },
+} as const satisfies ObjectSchema;
+
+const tls = {
+  type: 'object',
+  default: {},
+  description: 'TLS on both legs.',
+  required: [],
+  properties: {
+    client: {
+      type: 'object',
+      default: {},
+      description: 'The leg to the client.',
+      required: [],
+      properties: {
+        minVersion: { ...tlsVersion, description: 'Lowest version that a client may use.' },
+        keyExchange: {
+          type: 'array',
+          minItems: 1,
+          default: ['ecdhe'],
+          description:
+            'Key exchanges that a client may use. `ecdhe` covers TLS 1.3 and X25519MLKEM768; `dhe` and `rsa` are for old clients.',
+          examples: [['ecdhe', 'dhe', 'rsa']],
+          items: { type: 'string', enum: ['ecdhe', 'dhe', 'rsa'], description: 'A key exchange.' },
+        },
+      },
+    },
+    origin: {
+      type: 'object',
+      default: {},
+      description: 'The leg to the origin.',
+      required: [],
+      properties: { minVersion: { ...tlsVersion, description: 'Lowest version that an origin may use.' } },
+    },
+  },
+} as const satisfies ObjectSchema;
+
+const upstream = {
+  type: 'object',
+  description: 'A proxy through which origins are reached. Absent: they are dialled directly.',
+  required: ['proxy'],
+  properties: {
+    proxy: {
+      type: 'string',
+      format: 'proxy-url',
+      description: 'URL of an HTTP proxy that allows CONNECT, with user and password if it asks for them.',
+      examples: ['http://user:password@proxy.example:3128'],
+    },
+    passwordFile: {
+      type: 'string',
+      format: 'path',
+      description: 'File whose first line is the password, in place of one in the URL.',
+      examples: ['/run/secrets/upstream-password'],
+    },
+    except: { ...hostPatterns, description: 'Hosts that are dialled directly.', examples: [['*.internal.example']] },
+  },
+} as const satisfies ObjectSchema;
+
+const http = {
+  type: 'object',
+  default: {},
+  description: 'HTTP inside intercepted flows.',
+  required: [],
+  properties: {
+    hostMismatch: {
+      type: 'string',
+      enum: ['refuse', 'allow'],
+      default: 'refuse',
+      description: 'A request whose Host the verified certificate of the origin does not cover (domain fronting).',
+      examples: ['allow'],
+    },
+    upgrades: {
+      type: 'string',
+      enum: ['allow', 'refuse'],
+      default: 'allow',
+      description: 'Upgrades to other protocols (WebSocket). What follows an upgrade is relayed unread.',
+      examples: ['refuse'],
+    },
+  },
+} as const satisfies ObjectSchema;
+
+const records = {
+  type: 'object',
+  default: {},
+  description: 'The traffic and alarm logs.',
+  required: [],
+  properties: {
+    directory: {
+      type: 'string',
+      format: 'path',
+      default: 'var/records',
+      description: 'Where `traffic*.ndjson` and `alarms*.ndjson` are written.',
+      examples: ['/var/log/daylight'],
+    },
+    rotateBytes: {
+      type: ['integer', 'string'],
+      format: 'size',
+      default: '100MB',
+      description: 'A log of this size is rotated. KB, MB, GB count in thousands, KiB, MiB, GiB in 1024s.',
+      examples: ['1GB'],
+    },
+    rotateEvery: {
+      type: 'string',
+      format: 'duration',
+      default: '1d',
+      description: 'A log of this age is rotated.',
+      examples: ['1h'],
+    },
+    keep: {
+      type: 'integer',
+      minimum: 0,
+      maximum: 100_000,
+      default: 0,
+      description: 'Rotated files kept per log and relay; 0 keeps all: evidence is only deleted when you say so.',
+      examples: [48],
+    },
+    bodyExcerptBytes: {
+      type: 'integer',
+      minimum: 0,
+      maximum: 8192,
+      default: limits.bodyExcerptBytes,
+      description: 'Bytes of each body that a record holds; 0 for none.',
+      examples: [0],
+    },
+    onFailure: {
+      type: 'string',
+      enum: ['continue', 'stop'],
+      default: 'continue',
+      description: 'When records cannot be written (full disk): let traffic go on and count what is lost, or stop it.',
+      examples: ['stop'],
+    },
+    alarmDurability: {
+      type: 'string',
+      enum: ['write', 'sync'],
+      default: 'write',
+      description:
+        'An alarm is handed to the kernel before its verdict acts (`write`), or is on the device by then (`sync`).',
+      examples: ['sync'],
+    },
+  },
+} as const satisfies ObjectSchema;
+
+const timeouts = {
+  type: 'object',
+  default: {},
+  description: 'Waits on peers.',
+  required: [],
+  properties: {
+    opening: timeout(limits.openingTimeoutMs, 'For the complete opening of a connection.', '5s'),
+    connect: timeout(limits.connectTimeoutMs, 'For the TCP connection to an origin.', '5s'),
+    handshake: timeout(limits.handshakeTimeoutMs, 'For a TLS handshake.', '10s'),
+    idle: timeout(limits.idleTimeoutMs, 'Without a byte in either direction.', '10m'),
+    drain: timeout(limits.drainTimeoutMs, 'That live flows get to end on shutdown.', '1m'),
+  },
+} as const satisfies ObjectSchema;
+
+/** The configuration file: the one source of its types, checks, editor schema and reference page. */
+export const schema = {
+  type: 'object',
+  description: 'Configuration of Daylight.',
+  required: [],
+  properties: {
+    listeners: {
+      type: 'array',
+      items: listener,
+      minItems: 1,
+      default: [{ mode: 'explicit', listen: '127.0.0.1:8080' }],
+      description: 'Where and how connections are accepted.',
+      examples: [[{ mode: 'explicit', listen: '127.0.0.1:8080' }]],
+    },
+    authority,
+    originTrust,
+    assets,
+    defaults: {
+      type: 'object',
+      default: {},
+      description: 'What holds for flows that belong to no asset.',
+      required: [],
+      properties: {
+        detect: {
+          type: 'boolean',
+          default: true,
+          description: 'Whether they are intercepted; false relays them unread, with a record.',
+          examples: [false],
+        },
+      },
+    },
+    bypass,
+    refuse,
+    rules: {
+      type: 'object',
+      default: {},
+      description: 'Detection rules.',
+      required: [],
+      properties: {
+        files: {
+          type: 'array',
+          default: [],
+          description: 'Rule files; patterns may use `*`, `**` and `?`.',
+          examples: [['config/rules/*.yaml']],
+          items: { type: 'string', format: 'glob', description: 'Path or pattern of rule files.' },
+        },
+      },
+    },
+    records,
+    tls,
+    onOriginFailure: {
+      type: 'string',
+      enum: ['close', 'warn'],
+      default: 'close',
+      description:
+        'When an origin fails its check: `close` the connection with the fitting TLS alert, or `warn` with a page that names the failure, behind a leaf that no client trusts. Either way the origin receives no byte of the client.',
+      examples: ['warn'],
+    },
+    originExceptions,
+    upstream,
+    http,
+    opaque: {
+      type: 'string',
+      enum: ['allow', 'refuse'],
+      default: 'allow',
+      description: 'Flows that are neither TLS nor HTTP: relayed unread with a record, or refused.',
+      examples: ['refuse'],
+    },
+    timeouts,
+    admin: {
+      type: 'object',
+      description: 'The admin address. It can never be reached through the proxy. Absent: off.',
+      required: ['listen'],
+      properties: { listen: { ...listen, examples: ['127.0.0.1:8081'] } },
+    },
+    relays: {
+      type: ['integer', 'string'],
+      format: 'relay-count',
+      default: 'auto',
+      description: 'Relay processes; `auto` starts one per core.',
+      examples: [2],
+    },
+  },
+} as const satisfies ObjectSchema;
+
+/** A valid configuration file, parsed: formats are values, defaults are filled in. */
+export type Config = ValueOf<typeof schema>;
+/** One listener of a valid configuration file. */
+export type ListenerConfig = Config['listeners'][number];
