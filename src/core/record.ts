@@ -51,6 +51,9 @@ export interface FlowFacts {
   failureDetail: string;
   /** Whether plaintext was restored from TLS by us: decides the label. */
   decrypted: boolean;
+  /** Community ID of the client's leg as the client sees it, and of the origin's leg. */
+  communityId?: string;
+  originCommunityId?: string;
 }
 
 /** A transaction as flow hands it to records at its end. */
@@ -69,6 +72,10 @@ export interface HttpTransactionFacts {
   readonly verdict: 'allow' | 'block' | 'reset';
   readonly rule: RuleRef | undefined;
   readonly matches: number;
+  /** Matches that were recorded as alarms; all of them when absent. */
+  readonly alarms?: number;
+  /** Ids of the rules that matched, in the order of their first match. */
+  readonly ruleIds?: readonly string[];
   readonly upgradedTo: string | undefined;
 }
 

@@ -89,8 +89,24 @@ function maskCredentials(text: string): string {
   return masked;
 }
 
-const secretNames =
-  'passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|authorization|signature|session[_-]?id|card[_-]?(?:number|no)|cvv2?|cvc2?';
+/** What a field that holds a secret is named by; one of these stands in its name. */
+const secretNameWords = [
+  ...['passwd', 'password', 'passphrase', 'pwd', 'secret', 'token', 'authorization', 'signature', 'cvv', 'cvc'],
+  ...['apikey', 'api_key', 'api-key', 'accesskey', 'access_key', 'access-key', 'privatekey', 'private_key'],
+  ...['private-key', 'sessionid', 'session_id', 'session-id', 'cardno', 'card_no', 'card-no'],
+  ...['cardnumber', 'card_number', 'card-number'],
+];
+
+/**
+ * ASCII literals of which one stands, in whatever case, in every text that `maskSensitive` changes for another reason
+ * than a card number: a caller with much text can look for these first.
+ */
+export const sensitiveLiterals: readonly string[] = [
+  ...secretNameWords,
+  ...credentialPatterns.flatMap((pattern) => pattern.literals),
+];
+
+const secretNames = secretNameWords.toSorted((one, other) => other.length - one.length).join('|');
 const anySecretName = new RegExp(secretNames, 'i');
 /** name, the rest of the name, then an assignment in JSON, form, query, cookie, header or XML syntax. */
 const assignment = String.raw`(?:${secretNames})[A-Za-z0-9_.\[\]-]{0,24}(?:\\?["']|%22|%5D){0,2}\s{0,4}(?:=|:|>|%3D|%3A)\s{0,4}`;
