@@ -88,13 +88,14 @@ export interface NewIssuer {
 
 /**
  * Makes the two files of an issuer if they are not there. Any number of processes may start at once: the first to publish
- * a pending key decides, and whoever comes to it, also after a crash half way, brings the same key to its end.
+ * a pending key decides, and whoever comes to it, also after a crash half way, brings the same key to its end. True when
+ * something was made.
  */
 export async function ensureIssuer(
   directory: string,
   { base, commonName, keyType }: NewIssuer,
   now: number,
-): Promise<void> {
+): Promise<boolean> {
   const keyPath = join(directory, `${base}.key`);
   const path = join(directory, `${base}.pem`);
   const pendingPath = join(directory, `${base}.creating.key`);
@@ -102,7 +103,10 @@ export async function ensureIssuer(
   for (let round = 0; round < 10; round++) {
     const key = await readKey(keyPath);
     const pems = await readCertificates(path);
-    if (key !== undefined && pems !== undefined) return removeFile(pendingPath);
+    if (key !== undefined && pems !== undefined) {
+      await removeFile(pendingPath);
+      return round > 0;
+    }
     const pending = await readKey(pendingPath);
     if (pending === undefined) {
       if (key === undefined && pems === undefined)

@@ -51,12 +51,6 @@ export function activateNext(directory: string, now: number): Promise<AuditLines
   });
 }
 
-/** Activates the waiting CA when its time has come. */
-export async function activateWhenDue(directory: string, state: AuthorityState, now: number): Promise<AuditLines> {
-  const due = state.next !== undefined && state.activateAt !== undefined && state.activateAt <= now;
-  return due ? activateNext(directory, now) : [];
-}
-
 /** Drops the certificates of earlier CAs from what clients trust. */
 export function finishRotation(directory: string, now: number): Promise<AuditLines> {
   return withLock(directory, async () => {

@@ -1,29 +1,37 @@
-import { hash, X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { FlowFailure } from '../core/failures.ts';
-import { limits } from '../core/limits.ts';
 import type { LeafKeyType } from '../core/tls.ts';
-import {
-  type AuthorityState,
-  authorityFiles,
-  certificatesText,
-  ensureIssuer,
-  readAuthority,
-  readUntrusted,
-} from './authority-files.ts';
-import { type AuditLines, activateWhenDue } from './authority-rotation.ts';
-import { parseCertificate } from './certificate.ts';
-import { IssuanceLog } from './issuance-log.ts';
+import { authorityFiles, certificatesText, ensureIssuer, readAuthority, readUntrusted } from './authority-files.ts';
+import { type AuditLines, activateNext } from './authority-rotation.ts';
 import { type Issuer, uniqueCommonName } from './issuer.ts';
 import { checkPrivateDirectory, ensurePrivateDirectory } from './private-files.ts';
+
+/** The local CA as its directory was when it was loaded; to follow changes, load again. Lives in control alone. */
+export interface Authority {
+  readonly directory: string;
+  /** Path of what clients trust. */
+  readonly certificateFile: string;
+  /** What clients trust (PEM): the active CA first, then the chain above it, then the CAs of a rotation. */
+  readonly certificates: string;
+  /** Signs leafs of verified origins. */
+  readonly active: Issuer;
+  /** Signs leafs of origins that failed verification, for failure pages. */
+  readonly untrusted: Issuer;
+  /** Waits to be activated. */
+  readonly next: Issuer | undefined;
+  /** When it becomes active by itself, milliseconds since the epoch. */
+  readonly activateAt: number | undefined;
+  /** How many earlier CAs clients still trust. */
+  readonly earlier: number;
+  /** What loading has changed, for the log. */
+  readonly changes: AuditLines;
+}
 
 export interface AuthorityOptions {
   /** Key of a CA that is made now. RSA unless every client is known to check ECDSA signatures. */
   readonly keyType?: LeafKeyType;
-  /** What happens to a leaf that cannot be logged: it is not issued ('stop', the default), or it is ('continue'). */
-  readonly onLogFailure?: 'stop' | 'continue';
-  /** Clock, milliseconds since the epoch. */
-  readonly now?: () => number;
+  /** Milliseconds since the epoch. */
+  readonly now?: number;
 }
 
 /** Nobody may ever trust it, so its name says what its leafs are for. */
@@ -31,76 +39,41 @@ const untrustedCommonName = 'Daylight UNTRUSTED - origin failed verification';
 
 /** Loads the authority of a directory, or makes one on first use. Rejects with FlowFailure GATEWAY_AUTHORITY_KEY. */
 export async function loadOrCreateAuthority(directory: string, options: AuthorityOptions = {}): Promise<Authority> {
-  const now = options.now ?? Date.now;
-  const { keyType = 'rsa' } = options;
+  const { now = Date.now(), keyType = 'rsa' } = options;
   await ensurePrivateDirectory(directory);
-  await ensureIssuer(directory, { base: 'ca', commonName: uniqueCommonName(), keyType }, now());
-  await ensureIssuer(directory, { base: 'untrusted', commonName: untrustedCommonName, keyType: 'rsa' }, now());
-  const untrusted = await readUntrusted(directory, now());
-  const authority = new Authority(directory, untrusted, options);
-  await authority.reload();
-  return authority;
+  const made = await ensureIssuer(directory, { base: 'ca', commonName: uniqueCommonName(), keyType }, now);
+  const authority = await loadAuthority(directory, now);
+  return made ? { ...authority, changes: [`made ${authority.active.subject}`, ...authority.changes] } : authority;
 }
 
-/** The local CA: what signs leafs, what clients trust, and its untrusted twin for failure pages. Lives in control alone. */
-export class Authority {
-  readonly directory: string;
-  /** Signs leafs of origins that failed verification. */
-  readonly untrusted: Issuer;
-  readonly issuanceLog: IssuanceLog;
-  readonly #now: () => number;
-  #state: AuthorityState | undefined;
-
-  constructor(directory: string, untrusted: Issuer, options: AuthorityOptions) {
-    this.directory = directory;
-    this.untrusted = untrusted;
-    this.#now = options.now ?? Date.now;
-    this.issuanceLog = new IssuanceLog(directory, limits.issuanceLogBytes, options.onLogFailure ?? 'stop');
-  }
-
-  /** Signs leafs of verified origins. */
-  get active(): Issuer {
-    return this.#loaded().active;
-  }
-
-  /** Path of the certificates that clients trust. */
-  get certificateFile(): string {
-    return join(this.directory, authorityFiles.certificates);
-  }
-
-  /** The certificates that clients trust (PEM): the active CA first. */
-  get certificates(): string {
-    return certificatesText(this.#loaded());
-  }
-
-  /** SHA-256 of the public keys of every CA here: none of them may ever be trusted as an origin's root. */
-  get keyFingerprints(): ReadonlySet<string> {
-    const { active, next, others } = this.#loaded();
-    const issuers = [active, this.untrusted, ...(next === undefined ? [] : [next])];
-    return new Set([...issuers.map(({ keyFingerprint256 }) => keyFingerprint256), ...others.map(keyFingerprintOf)]);
-  }
-
-  /**
-   * Reads the directory again and activates a waiting CA whose time has come. What it says was done is for the log;
-   * on a failure the state from before stays.
-   */
-  async reload(): Promise<AuditLines> {
-    await checkPrivateDirectory(this.directory);
-    const found = await readAuthority(this.directory, this.#now());
-    if (found === undefined) throw new FlowFailure('GATEWAY_AUTHORITY_KEY', `${this.directory} holds no authority`);
-    const lines = await activateWhenDue(this.directory, found, this.#now());
-    const state = lines.length === 0 ? found : await readAuthority(this.directory, this.#now());
-    const changed = this.#state !== undefined && this.#state.active.fingerprint256 !== state?.active.fingerprint256;
-    this.#state = state;
-    return changed && lines.length === 0 ? [`leafs now come from ${state?.active.subject}`] : lines;
-  }
-
-  #loaded(): AuthorityState {
-    if (this.#state === undefined) throw new FlowFailure('GATEWAY_AUTHORITY_KEY', 'the authority is not loaded');
-    return this.#state;
-  }
+/** Loads an authority that must be there. Rejects with FlowFailure GATEWAY_AUTHORITY_KEY. */
+export async function loadAuthority(directory: string, now: number = Date.now()): Promise<Authority> {
+  await checkPrivateDirectory(directory);
+  const found = await present(directory, now);
+  const due = found.next !== undefined && found.activateAt !== undefined && found.activateAt <= now;
+  const changes = due ? await activateNext(directory, now) : [];
+  const state = due ? await present(directory, now) : found;
+  await ensureIssuer(directory, { base: 'untrusted', commonName: untrustedCommonName, keyType: 'rsa' }, now);
+  return {
+    directory,
+    certificateFile: join(directory, authorityFiles.certificates),
+    certificates: certificatesText(state),
+    active: state.active,
+    untrusted: await readUntrusted(directory, now),
+    next: state.next,
+    activateAt: state.activateAt,
+    earlier: state.others.length,
+    changes,
+  };
 }
 
-function keyFingerprintOf(pem: string): string {
-  return hash('sha256', parseCertificate(new X509Certificate(pem).raw).publicKey.whole, 'hex');
+/** Every CA certificate of ours (PEM): none of their keys may ever be trusted as an origin's root. */
+export function ownCertificates(authority: Authority): readonly string[] {
+  return [authority.certificates, authority.untrusted.pem];
+}
+
+async function present(directory: string, now: number) {
+  const state = await readAuthority(directory, now);
+  if (state === undefined) throw new FlowFailure('GATEWAY_AUTHORITY_KEY', `${directory} holds no authority`);
+  return state;
 }

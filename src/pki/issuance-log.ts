@@ -4,20 +4,13 @@ import { appendFile, open, readdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { FlowFailure } from '../core/failures.ts';
-
-/** One issued leaf, as a line of `issued.ndjson`. */
-export interface Issuance {
-  readonly serialNumber: string;
-  /** SHA-256 of the CA certificate that signed it. */
-  readonly issuerFingerprint: string;
-  readonly name: string;
-  readonly names: readonly string[];
-  readonly notBefore: number;
-  readonly notAfter: number;
-  /** SHA-256 of the origin certificate that it mirrors; empty for an untrusted leaf without one. */
-  readonly originFingerprint: string;
-  readonly untrusted: boolean;
-}
+import type { IssuedLeaf, LeafRequest } from '../core/ipc.ts';
+import { limits } from '../core/limits.ts';
+import { parseCertificate } from './certificate.ts';
+import { distinguishedNameText } from './distinguished-name.ts';
+import { authorityKeyIdentifierOf, subjectAltNamesOf } from './extensions.ts';
+import { ipText } from './ip-address.ts';
+import { certificatesInPem } from './pem.ts';
 
 /** What checking a log found. */
 export interface IssuanceAudit {
@@ -31,6 +24,13 @@ const setAside = /^issued-[0-9TZ-]+\.ndjson$/;
 /** What the very first line follows. */
 const beginning = '0'.repeat(64);
 
+export interface IssuanceLogOptions {
+  /** Whether a leaf that cannot be logged is refused ('stop', the default: STIP FAU_STG.5) or handed out. */
+  readonly onFailure?: 'stop' | 'continue';
+  /** Size at which the file is set aside. */
+  readonly bytes?: number;
+}
+
 /**
  * Every leaf that was ever issued, one line each, linked to the certificate of the origin (STIP FDP_CER_EXT.2). Each line
  * holds the SHA-256 of the line before it, over file borders too, so that none can be changed or left out unseen.
@@ -39,22 +39,23 @@ export class IssuanceLog {
   /** Leafs that were issued without a line, because it could not be written and policy says to go on. */
   lost = 0;
   readonly #directory: string;
-  readonly #bound: number;
+  readonly #bytes: number;
   readonly #onFailure: 'stop' | 'continue';
   #previous: string | undefined;
   #length = 0;
   #queue: Promise<unknown> = Promise.resolve();
 
-  constructor(directory: string, bound: number, onFailure: 'stop' | 'continue') {
+  /** The log of an authority's directory. One at a time: two would break each other's chain. */
+  constructor(directory: string, options: IssuanceLogOptions = {}) {
     this.#directory = directory;
-    this.#bound = bound;
-    this.#onFailure = onFailure;
+    this.#bytes = options.bytes ?? limits.issuanceLogBytes;
+    this.#onFailure = options.onFailure ?? 'stop';
   }
 
   /** Resolves when the line is handed to the kernel; rejects with FlowFailure GATEWAY_LEAF_FAILED when policy says to stop. */
-  append(issuance: Issuance, now: number): Promise<void> {
+  append(leaf: IssuedLeaf, request: LeafRequest, now: number = Date.now()): Promise<void> {
     // One after another, in the order of asking: each line needs the hash of the one before.
-    const written = this.#queue.then(() => this.#write(issuance, now));
+    const written = this.#queue.then(() => this.#write(issuance(leaf, request), now));
     this.#queue = written.catch(() => {});
     return written.catch((error: NodeJS.ErrnoException) => {
       this.lost++;
@@ -65,14 +66,19 @@ export class IssuanceLog {
     });
   }
 
-  async #write(issuance: Issuance, now: number): Promise<void> {
+  /** Resolves when every line asked for so far is written. */
+  async close(): Promise<void> {
+    await this.#queue;
+  }
+
+  async #write(entry: object, now: number): Promise<void> {
     const path = join(this.#directory, fileName);
     if (this.#previous === undefined) await this.#resume(path);
-    if (this.#length >= this.#bound) {
+    if (this.#length >= this.#bytes) {
       await rename(path, join(this.#directory, `issued-${stamp(now)}.ndjson`));
       this.#length = 0;
     }
-    const line = JSON.stringify({ time: new Date(now).toISOString(), ...texts(issuance), previous: this.#previous });
+    const line = JSON.stringify({ time: new Date(now).toISOString(), ...entry, previous: this.#previous });
     await appendFile(path, `${line}\n`, { mode: 0o600 });
     this.#previous = hash('sha256', line, 'hex');
     this.#length += Buffer.byteLength(line) + 1;
@@ -109,8 +115,24 @@ export async function auditIssuanceLog(directory: string): Promise<IssuanceAudit
   return { lines, brokenAt: undefined };
 }
 
-function texts({ notBefore, notAfter, ...issuance }: Issuance): object {
-  return { ...issuance, notBefore: new Date(notBefore).toISOString(), notAfter: new Date(notAfter).toISOString() };
+/** What was issued, read from the leaf itself, and for whom. */
+function issuance({ chainPem }: IssuedLeaf, request: LeafRequest): object {
+  const der = certificatesInPem(chainPem)[0] ?? Buffer.alloc(0);
+  const leaf = parseCertificate(der);
+  return {
+    serialNumber: leaf.serialNumber,
+    fingerprint256: hash('sha256', der, 'hex'),
+    issuer: distinguishedNameText(leaf.issuer),
+    issuerKey: authorityKeyIdentifierOf(leaf.extensions)?.toString('hex'),
+    name: request.name,
+    names: subjectAltNamesOf(leaf.extensions).map(({ kind, octets }) =>
+      kind === 'dns' ? octets.toString('latin1') : ipText(octets),
+    ),
+    notBefore: new Date(leaf.notBefore).toISOString(),
+    notAfter: new Date(leaf.notAfter).toISOString(),
+    originFingerprint: request.originFingerprint,
+    untrusted: request.untrusted,
+  };
 }
 
 function previousOf(line: string): string | undefined {

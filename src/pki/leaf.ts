@@ -3,7 +3,7 @@ import type { IssuedLeaf, LeafRequest } from '../core/ipc.ts';
 import { limits } from '../core/limits.ts';
 import type { SubjectName } from '../core/tls.ts';
 import type { Authority } from './authority.ts';
-import { type PublicKey, parsePublicKey } from './certificate.ts';
+import { type PublicKey, parseCertificate, parsePublicKey } from './certificate.ts';
 import {
   authorityKeyExtension,
   basicConstraintsExtension,
@@ -36,8 +36,8 @@ const leafLifetimeMs = 86_400_000 - 60_000;
 const longestCommonName = 64;
 
 /**
- * Issues a leaf over the relay's key that mirrors the names of the origin, and logs it. Signing runs on the thread pool.
- * Rejects with FlowFailure GATEWAY_LEAF_FAILED.
+ * Issues a leaf over the relay's key that mirrors the names of the origin. Signing runs on the thread pool. Rejects with
+ * FlowFailure GATEWAY_LEAF_FAILED. The caller hands nothing out before the issuance log has its line.
  */
 export async function issueLeaf(
   authority: Authority,
@@ -49,11 +49,10 @@ export async function issueLeaf(
   const publicKey = leafKey(request);
   const names = leafNames(request);
   const validity = leafValidity(request, issuer, now, backdateMs);
-  const serialNumber = freshSerialNumber();
   const subject = commonName(names[0]);
   const der = await signCertificate(
     {
-      serialNumber,
+      serialNumber: freshSerialNumber(),
       issuer: issuer.subjectDer,
       subject: commonNameOnly(subject),
       ...validity,
@@ -62,27 +61,11 @@ export async function issueLeaf(
     },
     issuer.key,
   );
-  const leaf: IssuedLeaf = {
+  return {
     chainPem: [pemOf('CERTIFICATE', der), ...issuer.presented].join(''),
     notAfter: validity.notAfter,
-    serialNumber: serialNumber
-      .toString('hex')
-      .replace(/^(?:00)+(?=..)/, '')
-      .toUpperCase(),
+    serialNumber: parseCertificate(der).serialNumber,
   };
-  await authority.issuanceLog.append(
-    {
-      serialNumber: leaf.serialNumber,
-      issuerFingerprint: issuer.fingerprint256,
-      name: request.name,
-      names: names.map(({ value }) => value),
-      ...validity,
-      originFingerprint: request.originFingerprint,
-      untrusted: request.untrusted,
-    },
-    now,
-  );
-  return leaf;
 }
 
 function leafKey({ publicKey, keyType }: LeafRequest): PublicKey {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
-import { chmod, link, lstat, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { chmod, link, lstat, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
@@ -113,11 +113,6 @@ export async function removeFile(path: string): Promise<void> {
   await unlink(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
   });
-}
-
-/** Whether a path can be read by users other than its owner. */
-export async function isWidelyReadable(path: string): Promise<boolean> {
-  return ((await stat(path)).mode & 0o077) !== 0;
 }
 
 /** Written beside its place, so that the rename stays in one file system, and to the device before it gets its name. */

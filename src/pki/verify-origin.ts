@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { limits } from '../core/limits.ts';
 import type { OriginException } from '../core/policy.ts';
-import type { OriginIdentity, OriginVerification } from '../core/tls.ts';
+import type { OriginIdentity, OriginVerification, SubjectName } from '../core/tls.ts';
 import { isCanonicalHostName, type PublicSuffixTest, wildcardOver } from './host-name.ts';
 import { ipOctets, ipText } from './ip-address.ts';
 import { constraintFault } from './name-constraints.ts';
@@ -32,6 +32,16 @@ export function verifyOrigin(check: OriginCheck): OriginVerification {
   const fault = faultOf(check, leaf, chain);
   if (fault !== undefined) return { kind: 'failed', ...fault, certificate: leaf.facts };
   return { kind: 'verified', identity: identityOf(check.name, leaf, chain) };
+}
+
+/** Whether names of a certificate cover a canonical host name or IP address, by the rules of verifyOrigin. */
+export function coversName(names: readonly SubjectName[], name: string): boolean {
+  const wildcard = wildcardOver(name);
+  const address = ipOctets(name);
+  const text = address === undefined ? undefined : ipText(address);
+  return names.some(({ kind, value }) =>
+    text === undefined ? kind === 'dns' && (value === name || value === wildcard) : kind === 'ip' && value === text,
+  );
 }
 
 /** The only place where the brand is given. */
