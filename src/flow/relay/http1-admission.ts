@@ -1,0 +1,43 @@
+import { destinationOf } from '../../codec/http1-authority.ts';
+import type { ParsedRequest } from '../../codec/http1-head.ts';
+import { proxyTargetFailure } from '../../codec/http1-proxy-request.ts';
+import type { Destination } from '../../core/endpoint.ts';
+import type { Refusal } from './http1-pipeline.ts';
+
+/** What a relay lets its clients ask for. */
+export interface Admission {
+  /** `proxy`: requests name their origin in absolute form. `origin-form`: the origin is given. */
+  readonly mode: 'origin-form' | 'proxy';
+  readonly scheme: 'http' | 'https';
+  readonly upgrades: 'allow' | 'refuse';
+  /** Hosts that the connection may name; all without it. */
+  readonly hostAllowed?: (host: string) => boolean;
+}
+
+/** Why a well-formed request is refused; undefined when it may pass. */
+export function requestRefusal(request: ParsedRequest, admission: Admission): Refusal | undefined {
+  const { head, target } = request;
+  if (head.method === 'CONNECT') return { code: 'POLICY_CONNECT_REFUSED', detail: '' };
+  if (admission.mode === 'proxy') {
+    const failure = proxyTargetFailure(request);
+    if (failure !== undefined) return failure;
+  } else if (target.form === 'absolute' && target.scheme !== admission.scheme) {
+    return { code: 'CLIENT_HTTP_AMBIGUOUS', detail: 'an absolute request target of another scheme' };
+  }
+  if (admission.upgrades === 'refuse' && request.upgrade !== undefined && !request.offersHttp2) {
+    return { code: 'POLICY_UPGRADE_REFUSED', detail: '' };
+  }
+  // An HTTP/1.0 request without Host names nothing that could mismatch.
+  if (admission.hostAllowed === undefined || head.host === '' || admission.hostAllowed(head.host)) return undefined;
+  return { code: 'CLIENT_HOST_MISMATCH', detail: `host ${head.host}` };
+}
+
+/** Where a request in absolute form goes; undefined for every other form. */
+export function requestDestination({ target }: ParsedRequest): Destination | undefined {
+  return target.form === 'absolute' && target.port !== undefined ? destinationOf(target.host, target.port) : undefined;
+}
+
+/** Whether both are the same origin, or both none. */
+export function isSameDestination(one: Destination | undefined, other: Destination | undefined): boolean {
+  return one?.host === other?.host && one?.port === other?.port;
+}

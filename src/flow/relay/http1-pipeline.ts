@@ -1,0 +1,156 @@
+import type { FailureCode } from '../../core/failures.ts';
+import type { Wire } from '../../core/relay.ts';
+import type { RuleRef, Verdict } from '../../core/verdict.ts';
+import { type LiveExchange, requestField } from './http1-exchange.ts';
+import { failurePage } from './http1-page.ts';
+
+/** Why an exchange is not let through. */
+export interface Refusal {
+  readonly code: FailureCode;
+  readonly detail: string;
+  readonly status?: number | undefined;
+  readonly rule?: RuleRef | undefined;
+}
+
+/** How the flow ends once the exchanges that are under way are done. */
+interface Ending {
+  readonly code: FailureCode | undefined;
+  readonly detail: string;
+  readonly page: Buffer | undefined;
+}
+
+/**
+ * The exchanges whose requests passed and whose responses are outstanding, in order, and the one end of the flow. The
+ * streams of both directions meet here alone.
+ */
+export class Pipeline {
+  readonly wire: Wire;
+  readonly #flowId: string;
+  readonly #live: LiveExchange[] = [];
+  #ending: Ending | undefined;
+  /** Nothing is sent any more. */
+  isOver = false;
+  /** Exchanges begun in this flow. */
+  depth = 0;
+  /** Responses completed on the present origin leg. */
+  responsesOnLeg = 0;
+  /** Set by a 101: both directions are opaque from now on. */
+  switchedTo: string | undefined;
+
+  constructor(wire: Wire, flowId: string) {
+    this.wire = wire;
+    this.#flowId = flowId;
+  }
+
+  get length(): number {
+    return this.#live.length;
+  }
+
+  /** The exchange that the next response belongs to. */
+  get first(): LiveExchange | undefined {
+    return this.#live[0];
+  }
+
+  /** The exchange whose request came last. */
+  get last(): LiveExchange | undefined {
+    return this.#live[this.#live.length - 1];
+  }
+
+  add(exchange: LiveExchange): void {
+    this.depth++;
+    this.#live.push(exchange);
+  }
+
+  completeFirst(): void {
+    this.responsesOnLeg++;
+    this.#live.shift()?.finish(undefined, '');
+  }
+
+  /** Refuses what the client sent: answered after the earlier exchanges are done, then the flow ends. */
+  refuseRequest(refusal: Refusal, exchange: LiveExchange | undefined): void {
+    const { code, detail } = refusal;
+    if (code === 'POLICY_RULE_RESET') this.abort(code, detail);
+    else if (exchange?.isResponseDone === true) this.close(code, detail);
+    else if (exchange?.isResponseBegun === true) this.abort(code, detail);
+    else this.#answerLater(refusal, exchange);
+  }
+
+  /** Ends the flow when the exchanges under way are done. */
+  endLater(code?: FailureCode, detail = ''): void {
+    this.#ending ??= { code, detail, page: undefined };
+  }
+
+  /** Ends the flow if it is to end and nothing is outstanding. */
+  settle(): void {
+    if (this.isOver || this.#ending === undefined || this.#live.length > 0) return;
+    this.#close(this.#ending);
+  }
+
+  /** Answers the first outstanding exchange, of whose response nothing was sent, and ends the flow. */
+  answerFirst(refusal: Refusal): void {
+    this.#close({ code: refusal.code, detail: refusal.detail, page: this.#pageFor(refusal, this.first) });
+  }
+
+  /** Ends the flow in order. What is outstanding is lost with it. */
+  close(code?: FailureCode, detail = ''): void {
+    this.#close({
+      code: code ?? this.#ending?.code,
+      detail: detail === '' ? (this.#ending?.detail ?? '') : detail,
+      page: undefined,
+    });
+  }
+
+  /** Ends the flow visibly broken. */
+  abort(code: FailureCode, detail: string): void {
+    if (this.isOver) return;
+    this.cut(code, detail);
+    this.wire.abort(code, detail);
+  }
+
+  /** The flow ended from outside: only the exchanges are left to report. */
+  cut(code: FailureCode, detail: string): void {
+    this.isOver = true;
+    for (const exchange of this.#live.splice(0)) exchange.finish(code, detail);
+  }
+
+  #answerLater(refusal: Refusal, exchange: LiveExchange | undefined): void {
+    const { code, detail } = refusal;
+    if (exchange !== undefined) {
+      // The request that is refused is always the last one.
+      this.#live.pop();
+      exchange.finish(code, detail);
+    }
+    this.#ending = { code, detail, page: this.#pageFor(refusal, exchange) };
+  }
+
+  #close(ending: Ending): void {
+    if (this.isOver) return;
+    this.cut(ending.code ?? 'ORIGIN_GONE', ending.detail === '' ? 'the connection ended before' : ending.detail);
+    if (ending.page !== undefined) this.wire.send('client', ending.page);
+    this.wire.close(ending.code, ending.detail);
+  }
+
+  #pageFor({ code, detail, status, rule }: Refusal, exchange: LiveExchange | undefined): Buffer {
+    const request = exchange?.request;
+    return failurePage({
+      code,
+      rule,
+      // The rule says it all; its id is the detail of the record.
+      detail: rule === undefined ? detail : '',
+      flowId: this.#flowId,
+      accept: requestField(request, 'accept'),
+      method: request?.method,
+      status,
+    });
+  }
+}
+
+/** The refusal that a verdict asks for. */
+export function refusalOf(verdict: Exclude<Verdict, { kind: 'allow' }>): Refusal {
+  const { rule } = verdict;
+  return {
+    code: verdict.kind === 'block' ? 'POLICY_RULE_BLOCK' : 'POLICY_RULE_RESET',
+    detail: `rule ${rule.id}`,
+    rule,
+  };
+}

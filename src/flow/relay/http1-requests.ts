@@ -1,0 +1,299 @@
+import { BodyReader } from '../../codec/http1-body.ts';
+import { cr, lf, partial } from '../../codec/http1-bytes.ts';
+import { headFailure } from '../../codec/http1-fault.ts';
+import { type ParsedRequest, parseRequestHead } from '../../codec/http1-head.ts';
+import { rewriteHead } from '../../codec/http1-rewrite.ts';
+import { outgrown, SectionBuffer } from '../../codec/http1-section.ts';
+import type { Destination } from '../../core/endpoint.ts';
+import { limits } from '../../core/limits.ts';
+import type { Http1Options } from './http1.ts';
+import { isSameDestination, requestDestination, requestRefusal } from './http1-admission.ts';
+import { LiveExchange } from './http1-exchange.ts';
+import { Forwarder, viewOf } from './http1-forwarder.ts';
+import { HeldBytes } from './http1-held-bytes.ts';
+import { type Pipeline, type Refusal, refusalOf } from './http1-pipeline.ts';
+
+/** The client's direction: cuts its bytes into requests, has each judged, and sends on what was allowed. */
+export class RequestStream {
+  readonly #options: Http1Options;
+  readonly #pipeline: Pipeline;
+  readonly #forwarder: Forwarder;
+  readonly #body = new BodyReader();
+  readonly #section = new SectionBuffer(limits.httpHeadBytes);
+  readonly #held = new HeldBytes();
+  /** The exchange whose request is under way. */
+  #current: LiveExchange | undefined;
+  #isLast = false;
+  #isPaused = false;
+  #isOpen = true;
+  #isEnded = false;
+  /** The next request goes to another origin: earlier exchanges come first. */
+  #awaitsEmptyPipeline = false;
+  #hasSkippedBlankLine = false;
+  #isFirstLineChecked = false;
+  #headSinceMs: number | undefined;
+  #destination: Destination | undefined;
+
+  constructor(options: Http1Options, pipeline: Pipeline) {
+    this.#options = options;
+    this.#pipeline = pipeline;
+    this.#forwarder = new Forwarder(options.wire, 'origin');
+  }
+
+  /** Whether the client is between two requests. */
+  get isBetweenRequests(): boolean {
+    return this.#body.isComplete && !this.#section.isActive && this.#held.isEmpty;
+  }
+
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  receive(bytes: Buffer): void {
+    if (!this.#isOpen || bytes.length === 0) return;
+    if (this.#held.isEmpty) this.#consume(bytes);
+    else if (!this.#held.isFull) this.#held.push(bytes);
+    else this.#refuse({ code: 'GATEWAY_OVERLOADED', detail: 'bytes kept coming from a paused client' }, undefined);
+    this.#applyPause();
+  }
+
+  end(): void {
+    this.#isEnded = true;
+  }
+
+  /** Goes on with what was held, as far as it may, then with the end behind it. */
+  resume(): void {
+    while (this.#isOpen && !this.#held.isEmpty && this.#mayBegin()) {
+      const bytes = this.#held.shift();
+      if (bytes !== undefined) this.#consume(bytes);
+    }
+    this.#applyPause();
+    if (this.#isEnded && this.#isOpen && this.#held.isEmpty) this.#clientEnded();
+  }
+
+  /** The protocol was switched: what was held belongs to the new one. */
+  release(): void {
+    for (const bytes of this.#held.chunks) this.#options.wire.send('origin', bytes);
+    this.#shut();
+    this.#applyPause();
+  }
+
+  /** The origin of a proxy client ended between exchanges: the next request opens a new leg. */
+  forgetOrigin(): void {
+    this.#destination = undefined;
+  }
+
+  /** Refuses a head that takes too long, to about a second. */
+  tick(nowMs: number): void {
+    if (!this.#isOpen || !this.#section.isActive) this.#headSinceMs = undefined;
+    else if (this.#headSinceMs === undefined) this.#headSinceMs = nowMs;
+    else if (nowMs - this.#headSinceMs > limits.httpHeadTimeoutMs) {
+      this.#refuse({ code: 'CLIENT_HTTP_TIMEOUT', detail: 'an incomplete request head' }, undefined);
+    }
+  }
+
+  /** A head that came in pieces is a chunk of its own; the rest follows as another. */
+  #consume(bytes: Buffer): void {
+    if (!this.#section.isActive) {
+      this.#consumeChunk(bytes);
+      return;
+    }
+    const after = this.#collect(bytes, 0);
+    if (after < 0) return;
+    this.#isFirstLineChecked = false;
+    this.#headSinceMs = undefined;
+    const mayGoOn = this.#consumeChunk(this.#section.take());
+    if (!this.#isOpen || after === bytes.length) return;
+    if (mayGoOn) this.#consumeChunk(bytes.subarray(after));
+    else this.#held.putBackSecond(bytes.subarray(after));
+  }
+
+  /** Returns false when it left bytes that have to wait. */
+  #consumeChunk(bytes: Buffer): boolean {
+    const end = bytes.length;
+    let at = 0;
+    let mayGoOn = true;
+    this.#forwarder.open(bytes);
+    while (at < end && this.#isOpen) {
+      if (!this.#body.isComplete) at = this.#readBody(bytes, at, end);
+      else if (this.#mayBegin()) at = this.#readHead(bytes, at, end);
+      else {
+        this.#held.putBack(bytes.subarray(at));
+        mayGoOn = false;
+        break;
+      }
+    }
+    this.#forwarder.close(at);
+    return mayGoOn;
+  }
+
+  /** Returns the position after what was read; the same position when the request has to wait. */
+  #readHead(bytes: Buffer, at: number, end: number): number {
+    this.#forwarder.startMessage(at);
+    if (bytes[at] === cr && !this.#hasSkippedBlankLine) {
+      // RFC 9112 section 2.2: old clients send an empty line after a body. It is dropped: the origin need not guess.
+      if (at + 1 === end) return this.#keepPart(bytes, at, end);
+      if (bytes[at + 1] === lf) {
+        this.#hasSkippedBlankLine = true;
+        this.#forwarder.skip(at, at + 2);
+        return at + 2;
+      }
+    }
+    const parsed = parseRequestHead(bytes, at, end);
+    switch (parsed.kind) {
+      case 'partial':
+        return this.#keepPart(bytes, at, end);
+      case 'failed':
+        this.#refuse(parsed, undefined);
+        return end;
+      case 'parsed':
+        if (this.#mustWait(parsed)) return at;
+        this.#begin(parsed, bytes, at);
+        return at + parsed.length;
+    }
+  }
+
+  #keepPart(bytes: Buffer, at: number, end: number): number {
+    this.#forwarder.skip(at, end);
+    this.#collect(bytes, at);
+    return end;
+  }
+
+  /** Keeps bytes of a head that comes in pieces. Returns the position after the head, or a negative number. */
+  #collect(bytes: Buffer, at: number): number {
+    const section = this.#section;
+    const after = section.append(bytes, at, bytes.length);
+    if (after >= 0) return after;
+    if (after === outgrown) this.#refuse(headFailure('client', 'too-large', 'a head beyond the limit'), undefined);
+    else if (after !== partial) this.#refuse(headFailure('client', 'ambiguous', 'a bare LF'), undefined);
+    else if (section.lines > 0 && !this.#isFirstLineChecked) {
+      // A request line that is wrong is answered now: what follows it may never come (HTTP/0.9).
+      this.#isFirstLineChecked = true;
+      const kept = section.peek();
+      const parsed = parseRequestHead(kept, 0, kept.length);
+      if (parsed.kind === 'failed') this.#refuse(parsed, undefined);
+    }
+    return after;
+  }
+
+  #begin(parsed: ParsedRequest, bytes: Buffer, at: number): void {
+    const { inspector, mode } = this.#options;
+    // Without persistence there is nothing to upgrade: bytes behind such a request are not read.
+    const upgrade = parsed.offersHttp2 || !parsed.persistent ? undefined : parsed.upgrade;
+    const exchange = new LiveExchange(inspector.exchange(this.#pipeline.depth), parsed.head, upgrade);
+    exchange.requestWireBytes = parsed.length;
+    this.#hasSkippedBlankLine = false;
+    this.#current = exchange;
+    this.#pipeline.add(exchange);
+    const verdict = exchange.inspected.requestHead(parsed.head);
+    const refusal = verdict.kind === 'allow' ? requestRefusal(parsed, this.#options) : refusalOf(verdict);
+    if (refusal !== undefined) {
+      this.#refuse(refusal, exchange);
+      return;
+    }
+    if (mode === 'proxy') this.#retarget(parsed);
+    if (mode === 'proxy' || parsed.offersHttp2) {
+      const head = bytes.subarray(at, at + parsed.length);
+      const rewrite = { asProxy: mode === 'proxy', withoutHttp2Offer: parsed.offersHttp2 };
+      this.#forwarder.replace(at, at + parsed.length, rewriteHead(head, parsed, rewrite));
+    }
+    this.#isLast = !parsed.persistent;
+    this.#body.begin(parsed.head.framing);
+    if (this.#body.isComplete) this.#complete(exchange);
+  }
+
+  #readBody(bytes: Buffer, at: number, end: number): number {
+    const exchange = this.#current;
+    const body = this.#body;
+    const after = body.read(bytes, at, end);
+    if (exchange === undefined) return end;
+    exchange.requestWireBytes += after - at;
+    if (body.fault !== undefined) {
+      this.#refuse(headFailure('client', body.fault, body.detail), exchange);
+      return after;
+    }
+    if (body.to > body.from) {
+      exchange.requestBodyBytes += body.to - body.from;
+      const verdict = exchange.inspected.requestBody(viewOf(bytes, body.from, body.to));
+      if (verdict.kind !== 'allow') {
+        this.#refuse(refusalOf(verdict), exchange);
+        return after;
+      }
+    }
+    if (body.section !== undefined) this.#forwarder.replace(body.heldFrom, after, body.section);
+    else if (body.heldFrom >= 0) this.#forwarder.skip(body.heldFrom, after);
+    if (body.isComplete) this.#complete(exchange);
+    return after;
+  }
+
+  #complete(exchange: LiveExchange): void {
+    const verdict = exchange.inspected.requestEnd(this.#body.trailers);
+    if (verdict.kind !== 'allow') {
+      this.#refuse(refusalOf(verdict), exchange);
+      return;
+    }
+    exchange.isRequestDone = true;
+    this.#current = undefined;
+    // The response was early: only now is the exchange over, and the connection good for another (RFC 9112 section 9.3).
+    if (exchange.isResponseDone) this.#pipeline.completeFirst();
+    if (!this.#isLast) return;
+    this.#shut();
+    this.#pipeline.endLater();
+  }
+
+  /** Nothing of this request that was not sent yet is sent any more. */
+  #refuse(refusal: Refusal, exchange: LiveExchange | undefined): void {
+    this.#forwarder.discardMessage();
+    this.#shut();
+    this.#pipeline.refuseRequest(refusal, exchange);
+  }
+
+  #clientEnded(): void {
+    const exchange = this.#current;
+    this.#shut();
+    if (exchange !== undefined) {
+      const detail = 'the client ended in the middle of a request body';
+      if (exchange.isResponseDone) this.#pipeline.close('CLIENT_GONE', detail);
+      else this.#pipeline.abort('CLIENT_GONE', detail);
+    } else if (this.#section.isActive) {
+      this.#pipeline.endLater('CLIENT_GONE', 'the client ended in the middle of a request head');
+    } else this.#pipeline.endLater();
+  }
+
+  /** Whether the next request may pass now: the pipeline has room, and no upgrade is undecided whose bytes these might be. */
+  #mayBegin(): boolean {
+    const { length, last } = this.#pipeline;
+    if (!this.#body.isComplete || length === 0) {
+      this.#awaitsEmptyPipeline = false;
+      return true;
+    }
+    return !this.#awaitsEmptyPipeline && length < limits.httpPipelineDepth && last?.upgrade === undefined;
+  }
+
+  #mustWait(parsed: ParsedRequest): boolean {
+    if (this.#options.mode !== 'proxy' || this.#pipeline.length === 0) return false;
+    this.#awaitsEmptyPipeline = !isSameDestination(this.#destination, requestDestination(parsed));
+    return this.#awaitsEmptyPipeline;
+  }
+
+  #retarget(parsed: ParsedRequest): void {
+    const destination = requestDestination(parsed);
+    if (destination === undefined || isSameDestination(this.#destination, destination)) return;
+    this.#destination = destination;
+    this.#pipeline.responsesOnLeg = 0;
+    this.#options.wire.retarget?.(destination);
+  }
+
+  /** No further byte of the client is read. */
+  #shut(): void {
+    this.#isOpen = false;
+    this.#held.clear();
+  }
+
+  #applyPause(): void {
+    const isPaused = !this.#held.isEmpty;
+    if (isPaused === this.#isPaused) return;
+    this.#isPaused = isPaused;
+    this.#options.wire.pause('client', isPaused);
+  }
+}

@@ -1,0 +1,231 @@
+import { BodyReader } from '../../codec/http1-body.ts';
+import { partial } from '../../codec/http1-bytes.ts';
+import { headFailure } from '../../codec/http1-fault.ts';
+import { type ParsedResponse, parseResponseHead } from '../../codec/http1-head.ts';
+import { outgrown, SectionBuffer } from '../../codec/http1-section.ts';
+import { limits } from '../../core/limits.ts';
+import type { Wire } from '../../core/relay.ts';
+import type { LiveExchange } from './http1-exchange.ts';
+import { Forwarder, viewOf } from './http1-forwarder.ts';
+import { type Pipeline, type Refusal, refusalOf } from './http1-pipeline.ts';
+
+/** The origin's direction: cuts its bytes into responses, gives each to its exchange, and sends on what was allowed. */
+export class ResponseStream {
+  readonly #wire: Wire;
+  readonly #pipeline: Pipeline;
+  readonly #forwarder: Forwarder;
+  readonly #body = new BodyReader();
+  readonly #section = new SectionBuffer(limits.httpHeadBytes);
+  #isOpen = true;
+  /** The response under way is the last of its connection. */
+  #isLast = false;
+  /** The last response is complete: the flow ends once its bytes are sent. */
+  #mustClose = false;
+
+  constructor(wire: Wire, pipeline: Pipeline) {
+    this.#wire = wire;
+    this.#pipeline = pipeline;
+    this.#forwarder = new Forwarder(wire, 'client');
+  }
+
+  receive(bytes: Buffer): void {
+    if (this.#isOpen && bytes.length > 0) this.#consume(bytes);
+    if (this.#mustClose) this.#pipeline.close();
+  }
+
+  /** The origin ended. Returns false when it did so between exchanges, and nothing of them is lost. */
+  end(clean: boolean): boolean {
+    const exchange = this.#pipeline.first;
+    if (!this.#isOpen || exchange === undefined) return false;
+    if (this.#body.isComplete) this.#endBetweenBodies(exchange);
+    else if (clean && this.#body.isUntilClose) this.#endBody(exchange);
+    else this.#pipeline.abort('ORIGIN_TRUNCATED', 'the origin ended in the middle of a response body');
+    return true;
+  }
+
+  #endBetweenBodies(exchange: LiveExchange): void {
+    if (exchange.isResponseDone) {
+      this.#closeAfter(exchange);
+      this.#pipeline.close();
+    } else if (this.#section.isActive) {
+      this.#pipeline.answerFirst({ code: 'ORIGIN_TRUNCATED', detail: 'the origin ended within a response head' });
+    } else if (this.#pipeline.responsesOnLeg > 0) {
+      // The race of every kept connection: the origin ended it while the request was on its way. The client sees what it
+      // would see without us, a close without an answer, and repeats what may be repeated (RFC 9112 section 9.3.1).
+      this.#pipeline.close('ORIGIN_GONE', 'the origin ended a kept connection');
+    } else this.#pipeline.answerFirst({ code: 'ORIGIN_GONE', detail: 'the origin ended without an answer' });
+  }
+
+  #endBody(exchange: LiveExchange): void {
+    const verdict = exchange.inspected.responseEnd([]);
+    if (verdict.kind === 'allow') {
+      this.#closeAfter(exchange);
+      this.#pipeline.close();
+      return;
+    }
+    const { code, detail } = refusalOf(verdict);
+    this.#pipeline.abort(code, detail);
+  }
+
+  /** A head that came in pieces is a chunk of its own; the rest follows as another. */
+  #consume(bytes: Buffer): void {
+    if (!this.#section.isActive) {
+      this.#consumeChunk(bytes);
+      return;
+    }
+    const after = this.#collect(bytes, 0);
+    if (after < 0) return;
+    this.#consumeChunk(this.#section.take());
+    if (after === bytes.length) return;
+    if (this.#pipeline.switchedTo !== undefined) this.#wire.send('client', bytes.subarray(after));
+    else if (this.#isOpen) this.#consumeChunk(bytes.subarray(after));
+  }
+
+  #consumeChunk(bytes: Buffer): void {
+    const end = bytes.length;
+    let at = 0;
+    this.#forwarder.open(bytes);
+    while (at < end && this.#isOpen) {
+      at = this.#body.isComplete ? this.#readHead(bytes, at, end) : this.#readBody(bytes, at, end);
+    }
+    this.#forwarder.close(at);
+  }
+
+  #readHead(bytes: Buffer, at: number, end: number): number {
+    const exchange = this.#pipeline.first;
+    this.#forwarder.startMessage(at);
+    if (exchange === undefined || exchange.isResponseDone) {
+      this.#refuse({ code: 'ORIGIN_HTTP_UNSOLICITED', detail: '' }, undefined);
+      return at;
+    }
+    const parsed = parseResponseHead(bytes, at, end, exchange.request.method);
+    switch (parsed.kind) {
+      case 'partial':
+        this.#forwarder.skip(at, end);
+        this.#collect(bytes, at);
+        return end;
+      case 'failed':
+        this.#refuse(parsed, exchange);
+        return end;
+      case 'parsed':
+        exchange.responseWireBytes += parsed.length;
+        this.#begin(parsed, exchange);
+        // After a 101 the rest of the chunk is no longer HTTP.
+        return this.#pipeline.switchedTo === undefined ? at + parsed.length : end;
+    }
+  }
+
+  /** Keeps bytes of a head that comes in pieces. Returns the position after the head, or a negative number. */
+  #collect(bytes: Buffer, at: number): number {
+    const after = this.#section.append(bytes, at, bytes.length);
+    if (after === partial || after >= 0) return after;
+    const isTooLarge = after === outgrown;
+    const detail = isTooLarge ? 'a head beyond the limit' : 'a bare LF';
+    this.#refuse(headFailure('origin', isTooLarge ? 'too-large' : 'ambiguous', detail), this.#pipeline.first);
+    return after;
+  }
+
+  #begin(parsed: ParsedResponse, exchange: LiveExchange): void {
+    const { head } = parsed;
+    const fault = faultBetween(parsed, exchange);
+    if (fault !== '') this.#refuse(headFailure('origin', 'ambiguous', fault), exchange);
+    else if (head.status < 200 && head.status !== 101) this.#passInterim(parsed, exchange);
+    else {
+      const verdict = exchange.inspected.responseHead(head);
+      if (verdict.kind !== 'allow') this.#refuse(refusalOf(verdict), exchange);
+      else if (parsed.upgrade !== undefined) this.#switch(parsed.upgrade, exchange);
+      else this.#beginBody(parsed, exchange);
+    }
+  }
+
+  #passInterim({ head }: ParsedResponse, exchange: LiveExchange): void {
+    exchange.interimResponses++;
+    if (exchange.interimResponses <= limits.httpInterimResponses) exchange.inspected.interim(head);
+    else this.#refuse(headFailure('origin', 'malformed', 'too many interim responses'), exchange);
+  }
+
+  #switch(protocol: string, exchange: LiveExchange): void {
+    this.#isOpen = false;
+    exchange.isResponseBegun = true;
+    exchange.isResponseDone = true;
+    exchange.inspected.upgraded(protocol);
+    this.#pipeline.switchedTo = protocol;
+  }
+
+  #beginBody({ head, persistent }: ParsedResponse, exchange: LiveExchange): void {
+    exchange.isResponseBegun = true;
+    this.#isLast = !persistent;
+    this.#body.begin(head.framing);
+    if (this.#body.isComplete) this.#complete(exchange);
+  }
+
+  #readBody(bytes: Buffer, at: number, end: number): number {
+    const exchange = this.#pipeline.first;
+    const body = this.#body;
+    const after = body.read(bytes, at, end);
+    if (exchange === undefined) return end;
+    exchange.responseWireBytes += after - at;
+    if (body.fault !== undefined) {
+      this.#refuse(headFailure('origin', body.fault, body.detail), exchange);
+      return after;
+    }
+    if (body.to > body.from) {
+      exchange.responseBodyBytes += body.to - body.from;
+      const verdict = exchange.inspected.responseBody(viewOf(bytes, body.from, body.to));
+      if (verdict.kind !== 'allow') {
+        this.#refuse(refusalOf(verdict), exchange);
+        return after;
+      }
+    }
+    if (body.section !== undefined) this.#forwarder.replace(body.heldFrom, after, body.section);
+    else if (body.heldFrom >= 0) this.#forwarder.skip(body.heldFrom, after);
+    if (body.isComplete) this.#complete(exchange);
+    return after;
+  }
+
+  #complete(exchange: LiveExchange): void {
+    const verdict = exchange.inspected.responseEnd(this.#body.trailers);
+    if (verdict.kind !== 'allow') this.#refuse(refusalOf(verdict), exchange);
+    else if (this.#isLast) {
+      this.#mustClose = true;
+      this.#closeAfter(exchange);
+    } else {
+      exchange.isResponseDone = true;
+      if (exchange.isRequestDone) this.#pipeline.completeFirst();
+    }
+  }
+
+  /** Nothing can follow this response: later bytes of the origin are not forwarded, later requests stay unanswered. */
+  #closeAfter(exchange: LiveExchange): void {
+    this.#isOpen = false;
+    exchange.isResponseDone = true;
+    if (exchange.isRequestDone) this.#pipeline.completeFirst();
+    else exchange.finish(undefined, 'the origin answered before the request was complete, and closes');
+  }
+
+  /** Nothing of this response that was not sent yet is sent any more; where none was, the gateway answers instead. */
+  #refuse(refusal: Refusal, exchange: LiveExchange | undefined): void {
+    const { code, detail } = refusal;
+    const isCut = this.#forwarder.isBegun;
+    this.#isOpen = false;
+    this.#forwarder.discardMessage();
+    if (isCut || code === 'POLICY_RULE_RESET') this.#pipeline.abort(code, detail);
+    else if (exchange === undefined) this.#pipeline.close(code, detail);
+    else this.#pipeline.answerFirst(refusal);
+  }
+}
+
+/** How a response contradicts the request that it answers; empty when it does not. */
+function faultBetween({ head, upgrade }: ParsedResponse, exchange: LiveExchange): string {
+  // An HTTP/1.0 client takes an interim response for the final one (RFC 9110 section 15.2) and chunks for the body.
+  if (exchange.request.version === '1.0' && (head.status < 200 || head.framing.kind === 'chunked')) {
+    return 'HTTP/1.1 framing in answer to HTTP/1.0';
+  }
+  return head.status === 101 && !isOffered(upgrade, exchange) ? 'a switch of protocols that was not asked for' : '';
+}
+
+/** Whether the client asked for this protocol, and is done asking (RFC 9110 section 7.8). */
+function isOffered(protocol: string | undefined, exchange: LiveExchange): boolean {
+  if (protocol === undefined || exchange.upgrade === undefined || !exchange.isRequestDone) return false;
+  return exchange.upgrade.split(',').some((offer) => offer.trim() === protocol);
+}

@@ -1,0 +1,119 @@
+import { type FailureCode, FlowFailure } from '../../core/failures.ts';
+import type { Inspector } from '../../core/http.ts';
+import type { Relay, Wire } from '../../core/relay.ts';
+import type { Side } from '../../core/side.ts';
+import type { Admission } from './http1-admission.ts';
+import { Pipeline } from './http1-pipeline.ts';
+import { RequestStream } from './http1-requests.ts';
+import { ResponseStream } from './http1-responses.ts';
+
+export interface Http1Options extends Admission {
+  readonly wire: Wire;
+  readonly inspector: Inspector;
+  /** Named on the pages of the gateway. */
+  readonly flowId: string;
+}
+
+/**
+ * Relays HTTP/1.1 between one client and its origin: strict in what it accepts, verbatim in what it forwards, streaming,
+ * in constant memory. In `proxy` mode it asks for the origin of each request by `wire.retarget`, the first one included.
+ * The wire must not call back into the relay from within one of its own methods.
+ */
+export function createHttp1Relay(options: Http1Options): Relay {
+  const pipeline = new Pipeline(options.wire, options.flowId);
+  const requests = new RequestStream(options, pipeline);
+  const responses = new ResponseStream(options.wire, pipeline);
+  return new Http1Relay(options, pipeline, requests, responses);
+}
+
+class Http1Relay implements Relay {
+  readonly #options: Http1Options;
+  readonly #pipeline: Pipeline;
+  readonly #requests: RequestStream;
+  readonly #responses: ResponseStream;
+
+  constructor(options: Http1Options, pipeline: Pipeline, requests: RequestStream, responses: ResponseStream) {
+    this.#options = options;
+    this.#pipeline = pipeline;
+    this.#requests = requests;
+    this.#responses = responses;
+  }
+
+  receive(from: Side, bytes: Buffer): void {
+    if (this.#pipeline.isOver) return;
+    try {
+      if (from === 'client') this.#requests.receive(bytes);
+      else this.#responses.receive(bytes);
+      this.#settle();
+    } catch (error) {
+      throw this.#broken(error);
+    }
+  }
+
+  end(from: Side, clean: boolean): void {
+    if (this.#pipeline.isOver) return;
+    try {
+      if (from === 'client') this.#clientEnded(clean);
+      else this.#originEnded(clean);
+      this.#settle();
+    } catch (error) {
+      throw this.#broken(error);
+    }
+  }
+
+  originFailed(code: FailureCode, detail: string): void {
+    if (this.#pipeline.isOver) return;
+    this.#pipeline.answerFirst({ code, detail });
+  }
+
+  cut(code: FailureCode, detail: string): void {
+    this.#pipeline.cut(code, detail);
+  }
+
+  tick(nowMs: number): void {
+    if (this.#pipeline.isOver) return;
+    this.#requests.tick(nowMs);
+    this.#settle();
+  }
+
+  idle(): boolean {
+    return this.#pipeline.length === 0 && this.#requests.isBetweenRequests;
+  }
+
+  /** A client that ends in order may still read; one that broke off will not. */
+  #clientEnded(clean: boolean): void {
+    if (clean || this.#pipeline.length === 0) this.#requests.end();
+    else this.#pipeline.abort('CLIENT_GONE', 'the client broke off');
+  }
+
+  #originEnded(clean: boolean): void {
+    if (this.#responses.end(clean)) return;
+    if (this.#options.mode === 'proxy') this.#requests.forgetOrigin();
+    else this.#pipeline.close();
+  }
+
+  /** What becomes possible after bytes or ends were taken in. */
+  #settle(): void {
+    if (this.#pipeline.isOver) return;
+    const protocol = this.#pipeline.switchedTo;
+    if (protocol === undefined) {
+      this.#requests.resume();
+      this.#pipeline.settle();
+    } else this.#switchTo(protocol);
+  }
+
+  #switchTo(protocol: string): void {
+    this.#pipeline.completeFirst();
+    this.#pipeline.isOver = true;
+    this.#requests.release();
+    this.#options.wire.upgrade({ kind: 'opaque', protocol });
+    if (this.#requests.isEnded) this.#options.wire.end('origin');
+  }
+
+  /** An inspector that fails, e.g. because an alarm cannot be written, ends the exchanges; the pump ends the flow. */
+  #broken(error: unknown): unknown {
+    const code = error instanceof FlowFailure ? error.code : 'GATEWAY_INTERNAL';
+    this.#pipeline.cut(code, 'the inspection failed');
+    return error;
+  }
+}
