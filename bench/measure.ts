@@ -1,0 +1,108 @@
+import { fork } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { LoadJob, LoadReport, SeenTls, Workload } from './load-job.ts';
+import type { Options } from './options.ts';
+import { cpuMicroseconds, type Memory, memoryOf } from './process-tree.ts';
+import { bodies, type Site } from './site.ts';
+import type { Running, System } from './system.ts';
+
+/** One measurement of one system under one workload. */
+export interface Measurement {
+  readonly workload: Workload;
+  readonly operations: number;
+  readonly operationsPerSecond: number;
+  /** User and system time of all processes of the proxy, per operation. */
+  readonly cpuPerOperationUs: number;
+  readonly tls: SeenTls;
+  readonly sharedOrigin: number;
+  readonly errors: readonly string[];
+}
+
+/** What one system did in one round. */
+export interface Round {
+  readonly system: string;
+  readonly idle: Memory;
+  /** Memory after all workloads of the round; its peak is that of the whole round. */
+  readonly loaded: Memory;
+  readonly measurements: readonly Measurement[];
+}
+
+const workloads: readonly Pick<LoadJob, 'workload' | 'path' | 'bodyBytes'>[] = [
+  { workload: 'keep-alive', path: '/small', bodyBytes: bodies.small },
+  { workload: 'new-session', path: '/small', bodyBytes: bodies.small },
+  { workload: 'large-body', path: '/large', bodyBytes: bodies.large },
+];
+const connections = 16;
+/** Time after the start before idle memory is read: caches of start-up are given back by then. */
+const settleMs = 1_000;
+
+/** Starts a system, measures it idle and under each workload, and stops it. */
+export async function measureRound(system: System, site: Site, options: Options, round: number): Promise<Round> {
+  const folder = join(site.folder, `${system.name}-${round}`);
+  mkdirSync(folder);
+  const running = await system.start(site, folder);
+  try {
+    await pause(settleMs);
+    const idle = memoryOf(running.child.pid);
+    const measurements: Measurement[] = [];
+    for (const workload of workloads)
+      measurements.push(await measure(jobFor(workload, running, site, options), running));
+    return { system: system.name, idle, loaded: memoryOf(running.child.pid), measurements };
+  } finally {
+    await running.child.stop();
+  }
+}
+
+function jobFor(
+  workload: Pick<LoadJob, 'workload' | 'path' | 'bodyBytes'>,
+  running: Running,
+  site: Site,
+  options: Options,
+): LoadJob {
+  return {
+    ...workload,
+    ip: '127.0.0.1',
+    port: running.port,
+    tunnelTo: running.mode === 'connect' ? `${site.host}:${site.originPort}` : undefined,
+    host: site.host,
+    authority: site.originPort === 443 ? site.host : `${site.host}:${site.originPort}`,
+    caFile: running.caFile,
+    connections,
+    warmUpMs: options.warmUpMs,
+    measureMs: options.measureMs,
+  };
+}
+
+function measure(job: LoadJob, running: Running): Promise<Measurement> {
+  const generator = fork(join(import.meta.dirname, 'processes', 'load-generator.ts'), { serialization: 'json' });
+  const pid = running.child.pid;
+  let cpuAtStart = 0;
+  let outcome: Measurement | Error = new Error('the load generator ended without a result');
+  generator.on('message', (report: LoadReport) => {
+    if (report.kind === 'failed') outcome = new Error(report.reason);
+    else if (report.kind === 'measuring') cpuAtStart = cpuMicroseconds(pid);
+    else outcome = toMeasurement(job, report, cpuMicroseconds(pid) - cpuAtStart);
+  });
+  generator.send(job);
+  return new Promise((resolve, reject) => {
+    generator.once('exit', () => (outcome instanceof Error ? reject(outcome) : resolve(outcome)));
+  });
+}
+
+function toMeasurement(job: LoadJob, report: Extract<LoadReport, { kind: 'measured' }>, cpuUs: number): Measurement {
+  const { operations, elapsedMs, tls, sharedOrigin, errors } = report;
+  return {
+    workload: job.workload,
+    operations,
+    operationsPerSecond: (operations * 1000) / elapsedMs,
+    cpuPerOperationUs: cpuUs / operations,
+    tls,
+    sharedOrigin,
+    errors,
+  };
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

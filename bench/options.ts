@@ -1,0 +1,69 @@
+import { parseArgs } from 'node:util';
+
+/** How the benchmark runs. */
+export interface Options {
+  readonly rounds: number;
+  readonly measureMs: number;
+  readonly warmUpMs: number;
+  /** Systems to run; empty for all. */
+  readonly only: readonly string[];
+  readonly jsonFile: string | undefined;
+}
+
+export const usage = `Usage: npm run bench -- [options]
+
+Runs Daylight beside other proxies on loopback, in a network namespace of its own, and prints the CPU time of each
+proxy's processes per operation. bench/install-peers.sh installs the others.
+
+  --only NAME      run this system only (may be repeated)
+  --rounds N       rounds; systems take turns within each (default 3)
+  --seconds S      length of one measurement (default 2.5)
+  --quick          one round, one second each
+  --json FILE      also write every sample as JSON
+  --help           this text
+`;
+
+/** Reads the command line, or says what is wrong with it. */
+export function readOptions(args: readonly string[]): Options | { readonly error: string } | 'help' {
+  try {
+    return fromValues(
+      parseArgs({
+        args: [...args],
+        options: {
+          only: { type: 'string', multiple: true },
+          rounds: { type: 'string' },
+          seconds: { type: 'string' },
+          quick: { type: 'boolean' },
+          json: { type: 'string' },
+          help: { type: 'boolean', short: 'h' },
+        },
+      }).values,
+    );
+  } catch (error) {
+    return { error: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+interface Values {
+  readonly only?: string[] | undefined;
+  readonly rounds?: string | undefined;
+  readonly seconds?: string | undefined;
+  readonly quick?: boolean | undefined;
+  readonly json?: string | undefined;
+  readonly help?: boolean | undefined;
+}
+
+function fromValues(values: Values): Options | { readonly error: string } | 'help' {
+  if (values.help) return 'help';
+  const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
+  const seconds = Number(values.seconds ?? (values.quick ? 1 : 2.5));
+  if (!Number.isInteger(rounds) || rounds < 1) return { error: '--rounds takes a whole number from 1' };
+  if (!(seconds > 0 && seconds <= 600)) return { error: '--seconds takes a number up to 600' };
+  return {
+    rounds,
+    measureMs: seconds * 1000,
+    warmUpMs: Math.min(800, seconds * 400),
+    only: values.only ?? [],
+    jsonFile: values.json,
+  };
+}
