@@ -2,23 +2,21 @@ import { isIP, type Socket } from 'node:net';
 import { canonicalIp } from '../codec/ip-address.ts';
 import type { Address, Destination } from '../core/endpoint.ts';
 import { type FailureCode, FlowFailure } from '../core/failures.ts';
-import { openProxyTunnel, type ProxyCredentials } from './proxy-tunnel.ts';
+import type { ListenAddressOrHost, UpstreamPolicy } from '../core/policy.ts';
+import { openProxyTunnel } from './proxy-tunnel.ts';
 import { type RaceOptions, raceConnect } from './race-connect.ts';
-import type { Resolve } from './resolve.ts';
+import { createResolver, type Resolve } from './resolve.ts';
 
 export interface DialOptions extends RaceOptions {
-  readonly resolve: Resolve;
+  /** Shared by all dialling of the process unless given. */
+  readonly resolve?: Resolve;
   /** Why an address may not be connected to (the gateway itself, its admin address); asked of every address, after resolution. */
   readonly forbidden: (address: Address) => FailureCode | undefined;
   /** The HTTP proxy to go through. It resolves the name; a destination given as an address is still asked about. */
   readonly proxy?: DialProxy;
 }
 
-export interface DialProxy {
-  readonly host: string;
-  readonly port: number;
-  readonly credentials?: ProxyCredentials | undefined;
-}
+export type DialProxy = Pick<UpstreamPolicy, 'proxy' | 'credentials'>;
 
 /**
  * Opens the TCP connection to a destination, directly or through a proxy. The socket keeps half-open connections and
@@ -30,32 +28,36 @@ export async function dialTcp(destination: Destination, options: DialOptions): P
   return raceConnect(await allowedAddresses(destination, options), options);
 }
 
-async function dialThroughProxy(destination: Destination, proxy: DialProxy, options: DialOptions): Promise<Socket> {
+const sharedResolve = createResolver();
+
+async function dialThroughProxy(
+  destination: Destination,
+  { proxy, credentials }: DialProxy,
+  options: DialOptions,
+): Promise<Socket> {
   const literal = destination.ip ?? literalOf(destination.host);
   if (literal !== undefined) refuseForbidden([{ ip: literal, port: destination.port }], options);
   const socket = await connectToProxy(proxy, options);
-  await openProxyTunnel(socket, destination, proxy.credentials, options.timeoutMs);
+  await openProxyTunnel(socket, destination, credentials, options.timeoutMs);
   return socket;
 }
 
 /** The proxy is the operator's, so that its failures are not the origin's. */
-async function connectToProxy(proxy: DialProxy, options: DialOptions): Promise<Socket> {
+async function connectToProxy(proxy: ListenAddressOrHost, options: DialOptions): Promise<Socket> {
   try {
-    return await raceConnect(await allowedAddresses(proxy, options), withoutSpoof(options));
+    // A proxy knows the gateway, not its clients: it is dialled from our own address.
+    const { spoof: _, proxy: __, ...own } = options;
+    return await raceConnect(await allowedAddresses(proxy, own), own);
   } catch (error) {
     if (!(error instanceof FlowFailure) || !error.code.startsWith('ORIGIN_')) throw error;
     throw new FlowFailure('ORIGIN_UPSTREAM_PROXY', error.message);
   }
 }
 
-/** A proxy knows the gateway, not its clients: it is dialled from our own address. */
-function withoutSpoof({ timeoutMs, mark, signal }: DialOptions): RaceOptions {
-  return { timeoutMs, ...(mark === undefined ? {} : { mark }), ...(signal === undefined ? {} : { signal }) };
-}
-
 async function allowedAddresses(destination: Destination, options: DialOptions): Promise<readonly Address[]> {
   const literal = destination.ip ?? literalOf(destination.host);
-  const ips = literal === undefined ? await options.resolve(destination.host) : [literal];
+  const { resolve = sharedResolve } = options;
+  const ips = literal === undefined ? await resolve(destination.host) : [literal];
   const addresses = ips.map((ip) => ({ ip: canonicalIp(ip) ?? ip, port: destination.port }));
   return interleaved(sameFamily(refuseForbidden(addresses, options), options.spoof));
 }

@@ -2,11 +2,9 @@ import type { Socket } from 'node:net';
 import type { Destination } from '../core/endpoint.ts';
 import { FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
+import type { UpstreamPolicy } from '../core/policy.ts';
 
-export interface ProxyCredentials {
-  readonly user: string;
-  readonly password: string;
-}
+type ProxyCredentials = NonNullable<UpstreamPolicy['credentials']>;
 
 /**
  * Asks an HTTP proxy on a connected socket for a tunnel (RFC 9110 section 9.3.6). After that the socket is the
