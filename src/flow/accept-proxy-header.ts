@@ -28,7 +28,7 @@ export async function acceptProxyHeader(flow: Flow, listener: ListenerPolicy): P
     const parsed = parseProxyHeader(bytes);
     if (parsed.kind === 'partial') return undefined;
     if (parsed.kind === 'complete') return { value: parsed, consumed: parsed.consumed };
-    if (required) throw new FlowFailure('CLIENT_PROXY_HEADER_INVALID', parsed.detail);
+    if (required || parsed.kind === 'malformed') throw new FlowFailure('CLIENT_PROXY_HEADER_INVALID', parsed.detail);
     return { value: undefined, consumed: 0 };
   });
   if (header?.source === undefined) return;

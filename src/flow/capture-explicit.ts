@@ -5,23 +5,24 @@ import type { Destination } from '../core/endpoint.ts';
 import { FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
 import type { ExplicitListener } from '../core/policy.ts';
+import { localAddressOf } from '../net/original-destination.ts';
 import { readUntil } from '../net/read-until.ts';
 import { acceptProxyHeader } from './accept-proxy-header.ts';
 import { decide } from './decide.ts';
 import { dialOrigin } from './dial-origin.ts';
-import { type Flow, localAddress, setDestination } from './flow.ts';
+import { type Flow, setDestination } from './flow.ts';
 import { relayTunnel } from './relay-tunnel.ts';
 import { runRelay } from './run-relay.ts';
 
 /** A client that knows of the proxy: CONNECT, absolute-form HTTP or SOCKS5, told apart by the first byte. */
 export async function captureExplicit(flow: Flow, listener: ExplicitListener): Promise<void> {
   await acceptProxyHeader(flow, listener);
-  const request = await readUntil(flow.client, openingLimits(flow), (bytes) => {
-    if (bytes[0] === socksVersion) return { value: 'socks5' as const, consumed: 0 };
+  const request = await readUntil<ProxyRequest | 'socks5'>(flow.client, openingLimits(flow), (bytes) => {
+    if (bytes[0] === socksVersion) return { value: 'socks5', consumed: 0 };
     flow.answerLayer = 'proxy-request';
     const parsed = parseProxyRequest(bytes);
     if (parsed.kind === 'partial') return undefined;
-    if (parsed.kind === 'failed') throw new FlowFailure(parsed.code, parsed.detail);
+    if (parsed.kind !== 'parsed') throw new FlowFailure(parsed.code, parsed.detail);
     // CONNECT is ours; a request in absolute form goes on to the relay untouched.
     return { value: parsed.request, consumed: parsed.request.kind === 'connect' ? parsed.consumed : 0 };
   });
@@ -68,7 +69,7 @@ async function captureSocks5(flow: Flow, listener: ExplicitListener): Promise<vo
   if (outcome.kind === 'failed') throw new FlowFailure(outcome.code, outcome.detail);
   flow.answerLayer = 'socks5';
   const origin = await dialPermitted(flow, outcome.destination);
-  flow.client.write(socks5ReplyFor(undefined, localAddress(origin)));
+  flow.client.write(socks5ReplyFor(undefined, localAddressOf(origin)));
   await relayTunnel(flow, { destination: outcome.destination, origin, dial: async () => origin });
 }
 

@@ -1,9 +1,11 @@
 import type { Socket } from 'node:net';
-import type { Address, Destination } from '../core/endpoint.ts';
+import type { Destination } from '../core/endpoint.ts';
 import type { FailureCode } from '../core/failures.ts';
 import type { ListenerPolicy } from '../core/policy.ts';
 import type { FlowFacts, Recorder } from '../core/record.ts';
 import type { ClientHello } from '../core/tls.ts';
+import { localAddressOf, remoteAddressOf } from '../net/original-destination.ts';
+import type { Resolve } from '../net/resolve.ts';
 import type { LeafStore } from './leaf-store.ts';
 import type { PolicySnapshot } from './policy-snapshot.ts';
 import { newUlid } from './ulid.ts';
@@ -12,6 +14,7 @@ import { newUlid } from './ulid.ts';
 export interface DataPlane {
   readonly leafs: LeafStore;
   readonly recorder: Recorder;
+  readonly resolve: Resolve;
   /** False when records cannot be written and policy says to stop. */
   readonly isRecordable: () => boolean;
 }
@@ -29,6 +32,9 @@ export interface Flow {
   client: Socket;
   /** The origin's leg once dialled: TCP, then the TLS socket over it. */
   origin: Socket | undefined;
+  /** The TCP connections under both legs, for a visible reset. */
+  readonly clientTransport: Socket;
+  originTransport: Socket | undefined;
   answerLayer: AnswerLayer;
   /** The client's ClientHello, once seen. */
   hello: ClientHello | undefined;
@@ -46,6 +52,8 @@ export function openFlow(plane: DataPlane, policy: PolicySnapshot, listener: Lis
     listener,
     client,
     origin: undefined,
+    clientTransport: client,
+    originTransport: undefined,
     answerLayer: 'none',
     hello: undefined,
     cut: undefined,
@@ -60,8 +68,8 @@ function openFacts(policy: PolicySnapshot, listener: ListenerPolicy, client: Soc
     listenerId: listener.id,
     capture: listener.mode,
     via: undefined,
-    client: remoteAddress(client),
-    gateway: localAddress(client),
+    client: remoteAddressOf(client),
+    gateway: localAddressOf(client),
     destination: undefined,
     origin: undefined,
     originLocal: undefined,
@@ -83,23 +91,6 @@ function openFacts(policy: PolicySnapshot, listener: ListenerPolicy, client: Soc
     failureDetail: '',
     decrypted: false,
   };
-}
-
-const mapped = '::ffff:';
-
-/** IPv4-mapped IPv6 addresses of dual-stack sockets as plain IPv4: one spelling per address everywhere. */
-function plainIp(ip: string): string {
-  return ip.startsWith(mapped) ? ip.slice(mapped.length) : ip;
-}
-
-/** The peer's address of a connected socket. */
-export function remoteAddress(socket: Socket): Address {
-  return { ip: plainIp(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 };
-}
-
-/** Our own address of a connected socket. */
-export function localAddress(socket: Socket): Address {
-  return { ip: plainIp(socket.localAddress ?? ''), port: socket.localPort ?? 0 };
 }
 
 /** Notes the destination and, by it, the asset of a flow. */

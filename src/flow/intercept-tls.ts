@@ -5,7 +5,7 @@ import { count } from '../metrics/counters.ts';
 import { failureOfTlsError } from '../pki/tls-failure.ts';
 import { acceptClient } from './client-leg.ts';
 import type { Flow } from './flow.ts';
-import { acceptsRsaSignatures, leafKeyTypeFor } from './leaf-key-choice.ts';
+import { acceptsAuthority, leafKeyTypeFor } from './leaf-key-choice.ts';
 import type { LeafContext } from './leaf-store.ts';
 import { type OriginCheckFailure, type OriginLeg, openOriginLeg } from './origin-leg.ts';
 import { hostTestFor, runRelay } from './run-relay.ts';
@@ -75,7 +75,7 @@ async function leafOf(flow: Flow, tunnel: Tunnel, hello: ClientHello, identity: 
   const { leafs } = flow.plane;
   const policy = flow.policy.document.tls.client;
   if (tunnel.ownCertificate !== undefined) return leafs.ownContext(tunnel.ownCertificate, policy);
-  if (!acceptsRsaSignatures(hello)) throw new FlowFailure('CLIENT_SIGNATURES_UNSUPPORTED');
+  if (!acceptsAuthority(hello, flow.policy.document.authority.keyType)) throw new FlowFailure('CLIENT_SIGNATURES_UNSUPPORTED');
   return leafs.contextFor({ kind: 'verified', identity }, leafKeyTypeFor(hello), policy);
 }
 

@@ -1,8 +1,8 @@
 import type { ClientHello, LeafKeyType } from '../core/tls.ts';
 
-/** ECDSA and RSA signature schemes (RFC 8446 section 4.2.3). */
+/** ECDSA signature schemes (RFC 8446 section 4.2.3). */
 const ecdsaP256 = 0x0403;
-const rsaSchemes = new Set([0x0401, 0x0501, 0x0601, 0x0804, 0x0805, 0x0806, 0x0809, 0x080a, 0x080b]);
+const ecdsaSchemes = new Set([0x0403, 0x0503, 0x0603]);
 const tls13 = 0x0304;
 const secp256r1 = 0x0017;
 /** TLS 1.2 suites that authenticate with ECDSA (IANA TLS registry): ECDHE_ECDSA with AES-GCM, ChaCha20 or CBC. */
@@ -20,7 +20,11 @@ export function leafKeyTypeFor(hello: ClientHello): LeafKeyType {
   return suites && curve ? 'ec' : 'rsa';
 }
 
-/** Whether the client can check RSA signatures at all; a client without the extension can (RFC 5246 section 7.4.1.4.1). */
-export function acceptsRsaSignatures(hello: ClientHello): boolean {
-  return hello.signatureAlgorithms.length === 0 || hello.signatureAlgorithms.some((scheme) => rsaSchemes.has(scheme));
+/**
+ * Whether the client can check the authority's signature on the leaf. Only clients without ECDSA are turned away from an
+ * ECDSA authority: those of the opposite kind know RSA roots in practice and judge for themselves. A client without the
+ * extension takes RSA (RFC 5246 section 7.4.1.4.1).
+ */
+export function acceptsAuthority(hello: ClientHello, authorityKeyType: LeafKeyType): boolean {
+  return authorityKeyType === 'rsa' || hello.signatureAlgorithms.some((scheme) => ecdsaSchemes.has(scheme));
 }

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { type ConnectionOptions, connect, type SecureContext, type TLSSocket } from 'node:tls';
 import { FlowFailure } from '../core/failures.ts';
 import type { OriginException } from '../core/policy.ts';
-import type { OriginIdentity, TlsLeg } from '../core/tls.ts';
+import type { CertificateFacts, OriginIdentity, TlsLeg } from '../core/tls.ts';
 import { certificateFactsOf } from '../pki/certificate-facts.ts';
 import { failureOfTlsError } from '../pki/tls-failure.ts';
 import { verifyOrigin } from '../pki/verify-origin.ts';
@@ -39,6 +39,7 @@ export function openOriginLeg(options: OriginLegOptions): Promise<OriginLeg> {
   return new Promise((resolve, reject) => {
     let identity: OriginIdentity | undefined;
     let failure: OriginCheckFailure | undefined;
+    let leg: TlsLeg | undefined;
     const socket = connect({
       ...connectionOptions(options),
       checkServerIdentity: () => {
@@ -50,13 +51,17 @@ export function openOriginLeg(options: OriginLegOptions): Promise<OriginLeg> {
     });
     // Node builds the whole legacy certificate object for checkServerIdentity (0.16 ms); ours does not use it.
     socket.getPeerCertificate = (() => ({})) as unknown as TLSSocket['getPeerCertificate'];
+    // Ahead of Node's own listener, which destroys the socket, and with it the certificate, when the check fails.
+    socket.prependOnceListener('secure', () => {
+      leg = legOf(socket, startMs, options.serverName);
+    });
     const settle = (): void => {
       clearTimeout(timer);
       socket.off('secureConnect', onSecure).off('error', onError).off('close', onClose);
     };
     const fail = (cause: OriginCheckFailure): void => {
       settle();
-      cause.leg ??= legOf(socket, startMs, options.serverName);
+      cause.leg = leg;
       socket.on('error', () => {});
       socket.destroy();
       reject(cause);
@@ -68,11 +73,13 @@ export function openOriginLeg(options: OriginLegOptions): Promise<OriginLeg> {
         if (outcome instanceof OriginCheckFailure) return fail(outcome);
         identity = outcome;
       }
-      if (identity === undefined) return fail(new OriginCheckFailure('ORIGIN_CERT_INVALID', 'identity was not checked'));
+      if (identity === undefined || leg === undefined) {
+        return fail(new OriginCheckFailure('ORIGIN_CERT_INVALID', 'identity was not checked'));
+      }
       settle();
-      resolve({ socket, identity, tls: legOf(socket, startMs, options.serverName) });
+      resolve({ socket, identity, tls: leg });
     };
-    const onError = (error: NodeJS.ErrnoException): void => fail(failure ?? failureOf(error));
+    const onError = (error: NodeJS.ErrnoException): void => fail(failure ?? failureOf(error, leg?.certificate));
     const onClose = (): void => fail(failure ?? new OriginCheckFailure('ORIGIN_HANDSHAKE_FAILED', 'connection closed'));
     const timer = setTimeout(() => fail(new OriginCheckFailure('ORIGIN_HANDSHAKE_TIMEOUT')), options.timeoutMs);
     socket.on('secureConnect', onSecure).on('error', onError).on('close', onClose);
@@ -97,14 +104,26 @@ function acceptsUntrusted(options: OriginLegOptions): boolean {
 function judge(options: OriginLegOptions, socket: TLSSocket): OriginIdentity | OriginCheckFailure {
   const peer = socket.getPeerX509Certificate();
   if (peer === undefined) return new OriginCheckFailure('ORIGIN_CERT_INVALID', 'no certificate');
-  const verification = verifyOrigin({ name: options.name, peer, now: Date.now() });
+  const verification = verifyOrigin({
+    name: options.name,
+    peer,
+    now: Date.now(),
+    exceptions: options.exception?.allow ?? [],
+  });
   if (verification.kind === 'verified') return verification.identity;
   return new OriginCheckFailure(verification.code, verification.detail);
 }
 
-function failureOf(error: NodeJS.ErrnoException): OriginCheckFailure {
+function failureOf(error: NodeJS.ErrnoException, certificate: CertificateFacts | undefined): OriginCheckFailure {
   const { code, detail } = failureOfTlsError(error);
-  return new OriginCheckFailure(code, detail);
+  if (certificate === undefined || !code.startsWith('ORIGIN_CERT_')) return new OriginCheckFailure(code, detail);
+  const { subject, issuer, notBefore, notAfter } = certificate;
+  const validity = `valid from ${day(notBefore)} to ${day(notAfter)}`;
+  return new OriginCheckFailure(code, `${detail} (leaf ${subject}, issued by ${issuer}, ${validity})`);
+}
+
+function day(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 16).replace('T', ' ');
 }
 
 function legOf(socket: TLSSocket, startMs: number, serverName: string | undefined): TlsLeg {

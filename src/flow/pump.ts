@@ -16,6 +16,8 @@ export interface PumpOptions {
   readonly idleTimeoutMs: number;
   /** Dials another origin for `retarget`; rejects with FlowFailure. */
   readonly dial?: (destination: Destination) => Promise<Duplex>;
+  /** Ends a leg at once with a TCP reset. */
+  readonly reset?: (side: Side, stream: Duplex) => void;
   /** What an error of a leg means, e.g. a demanded client certificate (TLS 1.3 tells it after the handshake). */
   readonly failureOf?: (side: Side, error: NodeJS.ErrnoException) => { code: FailureCode; detail: string } | undefined;
 }
@@ -143,7 +145,7 @@ export class Pump implements Wire, Ticking {
       const leg = this.#legs[side];
       leg.finished = true;
       leg.ended = true;
-      destroyVisibly(leg.stream);
+      if (leg.stream !== undefined && !leg.stream.destroyed) this.#reset(side, leg.stream);
     }
     this.#settle();
   }
@@ -201,6 +203,8 @@ export class Pump implements Wire, Ticking {
     stream.on('error', (error: NodeJS.ErrnoException) => this.#failed(side, error));
     stream.on('close', () => this.#closed(side));
     stream.on('drain', () => this.#pausePressure(otherSide(side), false));
+    // Whoever looked at the opening left the stream paused.
+    this.#applyPause(this.#legs[side]);
   }
 
   #received(side: Side, bytes: Buffer): void {
@@ -267,6 +271,11 @@ export class Pump implements Wire, Ticking {
     });
   }
 
+  #reset(side: Side, stream: Duplex): void {
+    if (this.#options.reset === undefined) stream.destroy();
+    else this.#options.reset(side, stream);
+  }
+
   #note(code: FailureCode | undefined, detail: string): void {
     if (code === undefined || this.#code !== undefined) return;
     this.#code = code;
@@ -321,15 +330,6 @@ function newLeg(stream: Duplex | undefined): Leg {
     bytes: 0,
     queued: [],
   };
-}
-
-function destroyVisibly(stream: Duplex | undefined): void {
-  if (stream === undefined || stream.destroyed) return;
-  // A TLS stream is destroyed without close_notify, which its peer sees; resetting the TCP socket below a live
-  // TLSSocket can crash the process, so the reset is for plain sockets alone.
-  if ('resetAndDestroy' in stream && typeof stream.resetAndDestroy === 'function' && !('encrypted' in stream)) {
-    stream.resetAndDestroy();
-  } else stream.destroy();
 }
 
 function isFlushed(stream: Duplex | undefined): boolean {

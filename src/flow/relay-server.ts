@@ -2,7 +2,8 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { limits } from '../core/limits.ts';
 import type { ListenerPolicy } from '../core/policy.ts';
 import { count } from '../metrics/counters.ts';
-import type { RecorderHandle } from '../records/recorder.ts';
+import { createResolver } from '../net/resolve.ts';
+import type { Recorder } from '../core/record.ts';
 import { type DataPlane, type Flow, openFlow } from './flow.ts';
 import { handleFlow } from './handle-flow.ts';
 import type { LeafStore } from './leaf-store.ts';
@@ -13,7 +14,13 @@ export interface RelayServerOptions {
   /** Listener id -> descriptor of a socket that listens already. Without one the relay listens itself. */
   readonly descriptors: Readonly<Record<string, number>>;
   readonly leafs: LeafStore;
-  readonly recorder: RecorderHandle;
+  readonly recorder: ClosableRecorder;
+}
+
+/** A recorder with the life of its process. */
+export interface ClosableRecorder extends Recorder {
+  isWritable(): boolean;
+  close(): Promise<void>;
 }
 
 /** The running data plane of one relay process. */
@@ -34,7 +41,7 @@ export function serveRelay(options: RelayServerOptions): RelayServer {
   const { leafs, recorder } = options;
   let policy = options.policy;
   const flows = new Set<Flow>();
-  const plane: DataPlane = { leafs, recorder, isRecordable: () => recorder.isWritable() };
+  const plane: DataPlane = { leafs, recorder, resolve: createResolver(), isRecordable: () => recorder.isWritable() };
   const accept = (listenerId: string, socket: Socket): void => {
     const listener = policy.document.listeners.find(({ id }) => id === listenerId);
     if (listener === undefined) return void socket.destroy();
@@ -61,7 +68,7 @@ export function serveRelay(options: RelayServerOptions): RelayServer {
       return policy.document.timeouts.drainMs;
     },
     setPolicy(next) {
-      if (next.document.authorityFingerprint !== policy.document.authorityFingerprint) leafs.clear();
+      if (next.document.authority.fingerprint !== policy.document.authority.fingerprint) leafs.clear();
       policy = next;
     },
     setTicketKeys(keys) {

@@ -7,7 +7,8 @@ import type { Side } from '../core/side.ts';
 import type { OriginIdentity } from '../core/tls.ts';
 import { allow } from '../core/verdict.ts';
 import { canonicalHost } from '../codec/host.ts';
-import { coversName } from '../pki/verify-origin.ts';
+import { resetConnection } from '../net/reset.ts';
+import { wildcardOver } from '../pki/host-name.ts';
 import type { Flow } from './flow.ts';
 import { inspectHttp } from './inspect-http.ts';
 import { Pump } from './pump.ts';
@@ -36,6 +37,7 @@ export async function runRelay(flow: Flow, options: RelayOptions): Promise<void>
     relay: (wire) => relayFor(flow, options, wire),
     opaqueRelay: (wire) => createOpaqueRelay({ wire }),
     idleTimeoutMs: policy.document.timeouts.idleMs,
+    reset: (side, stream) => resetLeg(flow, side, stream),
     ...(options.dial === undefined ? {} : { dial: options.dial }),
     ...(options.failureOf === undefined ? {} : { failureOf: options.failureOf }),
   });
@@ -48,6 +50,12 @@ export async function runRelay(flow: Flow, options: RelayOptions): Promise<void>
   facts.bytesFromOrigin = outcome.bytesFromOrigin;
   facts.failure ??= outcome.code;
   if (facts.failureDetail === '') facts.failureDetail = outcome.detail;
+}
+
+function resetLeg(flow: Flow, side: Side, stream: Duplex): void {
+  const transport = side === 'client' ? flow.clientTransport : flow.originTransport;
+  if (transport === undefined) stream.destroy();
+  else resetConnection(transport, transport === stream ? undefined : stream);
 }
 
 function relayFor(flow: Flow, options: RelayOptions, wire: Wire): Relay {
@@ -103,12 +111,13 @@ const uninspected: Exchange = {
 /** The hosts that an inspected connection may name: those that the verified certificate covers, unless policy allows all. */
 export function hostTestFor(flow: Flow, identity: OriginIdentity): ((host: string) => boolean) | undefined {
   if (flow.policy.document.http.hostMismatch === 'allow') return undefined;
+  const names = new Set(identity.certificate.names.map(({ value }) => value));
   let lastAllowed = '';
   return (host) => {
     if (host === lastAllowed) return true;
     const name = canonicalHost(host);
     if (name === undefined) return false;
-    const covered = name === identity.name || coversName(identity.certificate.names, name);
+    const covered = name === identity.name || names.has(name) || names.has(wildcardOver(name) ?? '');
     if (covered) lastAllowed = host;
     return covered;
   };

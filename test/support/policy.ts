@@ -4,7 +4,7 @@ import type { PolicyDocument } from '../../src/core/policy.ts';
 export function policyDocument(changes: Partial<PolicyDocument> = {}): PolicyDocument {
   return {
     version: 'test',
-    authorityFingerprint: 'test',
+    authority: { fingerprint: 'test', keyType: 'rsa' },
     listeners: [
       {
         id: 'explicit:127.0.0.1:0',

@@ -1,0 +1,144 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { request } from 'node:http';
+import { connect } from 'node:net';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { freePort, type RunningGateway, startGateway, waitUntil } from '../support/gateway.ts';
+import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
+
+let gateway: RunningGateway;
+let origin: TestOrigin;
+let port: number;
+let config: { listeners: object[]; relays: number; originTrust: object };
+
+beforeEach(async () => {
+  origin = await startOrigin(undefined);
+  port = await freePort();
+  config = {
+    relays: 2,
+    listeners: [{ mode: 'explicit', listen: `127.0.0.1:${port}` }],
+    originTrust: { system: false, files: [] },
+  };
+  gateway = await startGateway({ config });
+});
+afterEach(async () => {
+  await gateway?.[Symbol.asyncDispose]();
+  await origin?.[Symbol.asyncDispose]();
+});
+
+/** One request on its own connection; resolves with its status, or the error's code. */
+function get(path = '/'): Promise<number | string> {
+  return new Promise((resolve) => {
+    const sent = request(
+      { host: '127.0.0.1', port, path: `http://127.0.0.1:${origin.port}${path}`, agent: false, timeout: 10_000 },
+      (response) => {
+        response.resume();
+        response.on('end', () => resolve(response.statusCode ?? 0));
+        response.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'error'));
+      },
+    );
+    sent.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'error'));
+    sent.end();
+  });
+}
+
+function children(pid: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((child) => {
+      try {
+        return readFileSync(`/proc/${child}/stat`, 'utf8').split(') ')[1]?.split(' ')[1] === String(pid);
+      } catch {
+        return false;
+      }
+    });
+}
+
+describe.runIf(process.platform === 'linux')('the processes of a gateway', () => {
+  it('refuse no connection while relays are killed, and start them again', async () => {
+    const outcomes: (number | string)[] = [];
+    let running = true;
+    const load = Promise.all(
+      Array.from({ length: 4 }, async () => {
+        while (running) outcomes.push(await get());
+      }),
+    );
+    for (let kill = 0; kill < 3; kill += 1) {
+      const [victim] = children(gateway.pid);
+      if (victim !== undefined) process.kill(victim, 'SIGKILL');
+      await waitUntil(() => (gateway.log().match(/GATEWAY_RELAY_CRASHED/g) ?? []).length > kill, gateway.log);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+    running = false;
+    await load;
+    // What was under way in the killed relay is lost with it; nothing is refused.
+    expect(outcomes.filter((outcome) => outcome === 'ECONNREFUSED')).toEqual([]);
+    expect(outcomes.filter((outcome) => outcome === 200).length).toBeGreaterThan(20);
+    expect(outcomes.filter((outcome) => outcome !== 200).length).toBeLessThanOrEqual(3 * 4);
+    await waitUntil(() => children(gateway.pid).length === 2, () => 'two relays should run again');
+  });
+
+  it('let a live exchange end on SIGTERM, then exit with 0 and every record written', async () => {
+    let release: () => void = () => {};
+    await using slow = await startOrigin(undefined, (_request, response) => {
+      response.write('first half ');
+      release = () => response.end('second half');
+    });
+    const received: string[] = [];
+    const client = connect(port, '127.0.0.1');
+    client.on('data', (chunk) => received.push(chunk.toString()));
+    client.write(`GET http://127.0.0.1:${slow.port}/slow HTTP/1.1\r\nHost: 127.0.0.1:${slow.port}\r\n\r\n`);
+    await waitUntil(() => received.join('').includes('first half'), () => received.join(''));
+    const stopped = gateway.stop();
+    await waitUntil(() => gateway.log().includes('stopping'), gateway.log);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    release();
+    expect(await stopped).toBe(0);
+    expect(received.join('')).toContain('second half');
+    const records = gateway.records('traffic');
+    expect(records.some((record) => JSON.stringify(record).includes('/slow'))).toBe(true);
+    const sequences = records.map((record) => (record['metadata'] as { sequence: number }).sequence).sort((a, b) => a - b);
+    expect(sequences).toEqual(sequences.map((_, index) => index));
+  });
+
+  it('reload on SIGHUP, all or nothing', async () => {
+    gateway.configure({ ...config, refuse: [{ hosts: ['127.0.0.1'], reason: 'closed' }] });
+    gateway.process.kill('SIGHUP');
+    await gateway.waitForLog(/reloaded/);
+    await waitUntil(() => true, () => '');
+    expect(await get()).toBe(403);
+    gateway.configure({ ...config, refuse: [{ hosts: ['not a host!'], reason: 'broken' }], nonsense: true });
+    gateway.process.kill('SIGHUP');
+    await gateway.waitForLog(/reload failed/);
+    expect(gateway.log()).toMatch(/daylight\.yaml:\d+:\d+: .*nonsense/);
+    expect(await get()).toBe(403);
+  });
+
+  it('reload when the file changes', async () => {
+    gateway.configure({ ...config, refuse: [{ hosts: ['127.0.0.1'], reason: 'closed' }] });
+    await gateway.waitForLog(/reloaded/);
+    expect(await get()).toBe(403);
+  });
+
+  it('open a listener that a reload adds, without refusing connections on the one that stays', async () => {
+    const second = await freePort();
+    const outcomes: (number | string)[] = [];
+    let running = true;
+    const load = (async () => {
+      while (running) outcomes.push(await get());
+    })();
+    gateway.configure({ ...config, listeners: [...config.listeners, { mode: 'explicit', listen: `127.0.0.1:${second}` }] });
+    gateway.process.kill('SIGHUP');
+    await gateway.waitForLog(/reloaded/);
+    running = false;
+    await load;
+    expect(outcomes.every((outcome) => outcome === 200)).toBe(true);
+    const client = connect(second, '127.0.0.1');
+    await new Promise((resolve, reject) => client.once('connect', resolve).once('error', reject));
+    client.destroy();
+  });
+
+  it('say which port is in use', async () => {
+    await expect(startGateway({ config })).rejects.toThrow(/GATEWAY_PORT_IN_USE|in use/);
+  });
+});

@@ -1,0 +1,137 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { stringify } from 'yaml';
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const project = fileURLToPath(new URL('../..', import.meta.url));
+
+/** A gateway that runs as a user runs it: its own processes, configuration file, CA and records. */
+export interface RunningGateway extends AsyncDisposable {
+  readonly directory: string;
+  readonly caFile: string;
+  readonly pid: number;
+  readonly process: ChildProcess;
+  /** All of standard error so far. */
+  readonly log: () => string;
+  readonly records: (log: 'traffic' | 'alarms') => readonly Record<string, unknown>[];
+  /** Waits until the records hold what the test expects, and returns them. */
+  waitForRecords(
+    log: 'traffic' | 'alarms',
+    until: (records: readonly Record<string, unknown>[]) => boolean,
+  ): Promise<readonly Record<string, unknown>[]>;
+  waitForLog(pattern: RegExp): Promise<void>;
+  configure(config: object): void;
+  stop(signal?: NodeJS.Signals): Promise<number | null>;
+}
+
+export interface GatewayWishes {
+  /** Configuration; authority and records directories are added. */
+  readonly config: object;
+  /** Files put beside the configuration, by name; the configuration may name them by `directory`. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** Runs the gateway in a network namespace. */
+  readonly namespace?: string;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** Starts a gateway and waits for its `ready` line. */
+export async function startGateway(wishes: GatewayWishes): Promise<RunningGateway> {
+  const directory = mkdtempSync(join(tmpdir(), 'daylight-test-'));
+  for (const [name, content] of Object.entries(wishes.files ?? {})) writeFileSync(join(directory, name), content);
+  const configFile = join(directory, 'daylight.yaml');
+  const configure = (config: object): void =>
+    writeFileSync(
+      configFile,
+      stringify({
+        relays: 1,
+        authority: { directory: join(directory, 'certs') },
+        records: { directory: join(directory, 'records') },
+        ...config,
+      }).replaceAll('$DIRECTORY', directory),
+    );
+  configure(wishes.config);
+  const command = [process.execPath, '--no-warnings', main, 'start', '--config', configFile];
+  const [file = '', ...args] =
+    wishes.namespace === undefined ? command : ['ip', 'netns', 'exec', wishes.namespace, ...command];
+  const child = spawn(file, args, {
+    cwd: project,
+    env: { ...process.env, ...wishes.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  return watch(child, directory, configure);
+}
+
+async function watch(child: ChildProcess, directory: string, configure: (config: object) => void): Promise<RunningGateway> {
+  let log = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    log += text;
+  });
+  child.stdout?.resume();
+  const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  const waitForLog = async (pattern: RegExp): Promise<void> => {
+    await waitUntil(() => {
+      if (child.exitCode !== null) throw new Error(`the gateway ended with ${child.exitCode}:\n${log}`);
+      return pattern.test(log);
+    }, () => `no ${String(pattern)} in the log:\n${log}`);
+  };
+  const records = (name: 'traffic' | 'alarms') => readRecords(join(directory, 'records'), name);
+  const stop = async (signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> => {
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+    return exited;
+  };
+  try {
+    await waitForLog(/^ready$/m);
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
+  }
+  return {
+    directory,
+    caFile: join(directory, 'certs', 'ca.pem'),
+    pid: child.pid ?? 0,
+    process: child,
+    log: () => log,
+    records,
+    waitForRecords: async (name, until) => {
+      await waitUntil(() => until(records(name)), () => `records: ${JSON.stringify(records(name), null, 1)}`);
+      return records(name);
+    },
+    waitForLog,
+    configure,
+    stop,
+    async [Symbol.asyncDispose]() {
+      await stop();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+function readRecords(directory: string, name: string): readonly Record<string, unknown>[] {
+  const files = readdirSync(directory).filter((file) => file.startsWith(name) && file.endsWith('.ndjson'));
+  const lines = files.flatMap((file) => readFileSync(join(directory, file), 'utf8').split('\n'));
+  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+/** Polls a condition for up to 15 seconds. */
+export async function waitUntil(condition: () => boolean, complaint: () => string): Promise<void> {
+  const deadline = performance.now() + 15_000;
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error(complaint());
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** A port that nothing listens on at this moment. */
+export function freePort(host = '127.0.0.1'): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once('error', reject);
+    server.listen(0, host, () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+}
