@@ -1,0 +1,23 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+
+/** Whether a program of the system is there; tests that need it skip loudly when it is not. */
+export function hasTool(command: string, ...args: readonly string[]): boolean {
+  const found = spawnSync(command, args, { stdio: 'ignore' }).error === undefined;
+  if (!found) console.warn(`SKIPPED: tests that need ${command}, which is not installed`);
+  return found;
+}
+
+/** Runs a program and returns both of its outputs and its exit code; never throws on a bad exit. */
+export function runTool(
+  command: string,
+  args: readonly string[],
+  input?: string,
+): { readonly output: string; readonly status: number | null } {
+  const { stdout, stderr, status } = spawnSync(command, args, { input, encoding: 'utf8', timeout: 20_000 });
+  return { output: `${stdout}${stderr}`, status };
+}
+
+/** Runs a program that must succeed; returns its standard output. */
+export function outputOf(command: string, args: readonly string[], input?: string): string {
+  return execFileSync(command, args, { input, encoding: 'utf8', timeout: 20_000, stdio: ['pipe', 'pipe', 'pipe'] });
+}
