@@ -47,47 +47,55 @@ const recordBytesMax = 16_384;
 
 type Walk = { readonly kind: 'whole'; readonly messageBytes: number } | Exclude<ClientHelloParse, { kind: 'complete' }>;
 
-/** Goes from record header to record header, without reading the payload beyond the header of the message. */
+const tooLarge: Walk = {
+  kind: 'malformed',
+  code: 'CLIENT_OPENING_TOO_LARGE',
+  detail: `a ClientHello of more than ${limits.openingBytes} bytes or ${limits.openingRecords} records`,
+};
+
+/**
+ * Goes from record header to record header, without reading the payload beyond the header of the message. What it says of
+ * a prefix it says of the whole: every check stands where the bytes that it needs have come.
+ */
 function walkRecords(bytes: Buffer): Walk {
-  const header = firstPayloadBytes(bytes, messageHeaderBytes);
-  const isKnown = header.length === messageHeaderBytes;
-  const messageBytes = messageHeaderBytes + (isKnown ? header.readUIntBE(1, 3) : 0);
-  let offset = 0;
+  let messageBytes = messageHeaderBytes;
+  let isKnown = false;
   let gathered = 0;
-  for (let records = 0; gathered < messageBytes; records++) {
+  let offset = 0;
+  for (let records = 0; !isKnown || gathered < messageBytes; records++) {
     const start = offset + recordHeaderBytes;
-    const neededBytes = start + messageBytes - gathered;
-    if (!isHandshakeRecord(bytes, offset)) return unexpectedRecord(bytes, offset);
-    if (start > bytes.length) return partial(neededBytes);
+    if (start + messageBytes - gathered > limits.openingBytes || records === limits.openingRecords) return tooLarge;
+    if (start > bytes.length) {
+      return startsRecord(bytes, offset) ? partial(start + messageBytes - gathered) : unexpectedRecord(bytes, offset);
+    }
+    if (bytes[offset] !== handshakeRecord || bytes[offset + 1] !== 3) return unexpectedRecord(bytes, offset);
     const length = recordLength(bytes, offset);
     if (length === 0 || length > recordBytesMax) return malformed(`record of ${length} bytes`);
-    if (header.length > 0 && header[0] !== clientHelloMessage) return malformed(`handshake message ${header[0]}`);
+    const present = Math.min(length, bytes.length - start);
+    if (gathered === 0 && present > 0 && bytes[start] !== clientHelloMessage) return malformed('not a ClientHello');
+    if (!isKnown && gathered + present >= messageHeaderBytes) {
+      isKnown = true;
+      messageBytes += gatherFragments(bytes, messageHeaderBytes).readUIntBE(1, 3);
+      if (start + messageBytes - gathered > limits.openingBytes) return tooLarge;
+    }
     // What follows a ClientHello is under other keys or waits for an answer: never in its record (RFC 8446 section 5.1).
     if (isKnown && gathered + length > messageBytes)
       return malformed('trailing bytes in the record of the ClientHello');
-    if (records === limits.openingRecords) return tooLarge();
-    if (start + length > bytes.length) return partial(neededBytes);
+    if (present < length) return partial(start + messageBytes - gathered);
     offset = start + length;
     gathered += length;
   }
-  return offset > limits.openingBytes ? tooLarge() : { kind: 'whole', messageBytes };
+  return { kind: 'whole', messageBytes };
 }
 
 /** As far as the record header is there. The minor version means nothing (RFC 8446 section 5.1). */
-function isHandshakeRecord(bytes: Buffer, offset: number): boolean {
+function startsRecord(bytes: Buffer, offset: number): boolean {
   return (bytes[offset] ?? handshakeRecord) === handshakeRecord && (bytes[offset + 1] ?? 3) === 3;
 }
 
 function unexpectedRecord(bytes: Buffer, offset: number): Walk {
   if (offset === 0) return { kind: 'malformed', code: 'CLIENT_NOT_TLS', detail: 'the first bytes are no TLS record' };
   return malformed(`record of type ${bytes[offset]} within the ClientHello`);
-}
-
-/** The first bytes of the handshake stream, at most `count`, however small the records are. */
-function firstPayloadBytes(bytes: Buffer, count: number): Buffer {
-  const first = bytes.subarray(recordHeaderBytes, recordHeaderBytes + count);
-  if (bytes.length < recordHeaderBytes || recordLength(bytes, 0) >= count) return first;
-  return gatherFragments(bytes, count);
 }
 
 /** Joins the fragments of the handshake stream, at most `count` bytes; a view when the first record holds them all. */
@@ -111,12 +119,7 @@ function recordLength(bytes: Buffer, offset: number): number {
 }
 
 function partial(neededBytes: number): Walk {
-  return neededBytes > limits.openingBytes ? tooLarge() : { kind: 'partial', neededBytes };
-}
-
-function tooLarge(): Walk {
-  const detail = `a ClientHello of more than ${limits.openingBytes} bytes or ${limits.openingRecords} records`;
-  return { kind: 'malformed', code: 'CLIENT_OPENING_TOO_LARGE', detail };
+  return { kind: 'partial', neededBytes };
 }
 
 function malformed(detail: string): { kind: 'malformed'; code: FailureCode; detail: string } {
