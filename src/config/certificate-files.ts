@@ -6,7 +6,7 @@ import type { Source } from './source.ts';
 /** Checks the files of trusted roots as far as this layer can: readable, and each holds certificates. Returns their texts. */
 export function readTrustFiles(config: Config, source: Source, inputs: InputFiles): readonly string[] {
   const { originTrust } = config;
-  if (!originTrust.system && originTrust.files.length === 0) {
+  if (!originTrust.system && originTrust.files.length === 0 && source.isSound(originTrust)) {
     source.report(originTrust, [], 'trusts nothing, so that every origin fails: set system: true, or name files');
   }
   return originTrust.files.map((path, index) => {

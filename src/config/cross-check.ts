@@ -7,10 +7,9 @@ import { hint } from './wording.ts';
 export function crossCheck(config: Config, source: Source): void {
   checkAddresses(config, source);
   for (const listener of config.listeners) checkListener(listener, config, source);
-  checkAssets(config, source);
   for (const entry of config.bypass) {
     const { hosts, addresses, assets } = entry;
-    if (hosts.length + addresses.length + assets.length === 0) {
+    if (hosts.length + addresses.length + assets.length === 0 && source.isSound(entry)) {
       source.report(entry, [], 'exempts nothing: give hosts, addresses or assets');
     }
     assets.forEach((id, index) => {
@@ -18,10 +17,11 @@ export function crossCheck(config: Config, source: Source): void {
     });
   }
   for (const entry of config.refuse) {
-    if (entry.hosts.length + entry.addresses.length + entry.ports.length === 0) {
+    if (entry.hosts.length + entry.addresses.length + entry.ports.length === 0 && source.isSound(entry)) {
       source.report(entry, [], 'refuses nothing: give hosts, addresses or ports');
     }
   }
+  checkAssets(config, source);
 }
 
 function checkListener(listener: ListenerConfig, config: Config, source: Source): void {
@@ -31,7 +31,7 @@ function checkListener(listener: ListenerConfig, config: Config, source: Source)
   if (listener.mode === 'reverse' && listener.asset !== undefined) {
     checkAssetId(config, source, listener, ['asset'], listener.asset);
   }
-  if (listener.proxyProtocol !== 'off' && listener.trustedProxies.length === 0) {
+  if (listener.proxyProtocol !== 'off' && listener.trustedProxies.length === 0 && source.isSound(listener)) {
     source.report(listener, ['trustedProxies'], 'trusts nobody, so that no PROXY protocol header is believed');
   }
   if (listener.mode === 'explicit' && listener.credentials.length === 0 && !isLoopback(listener.listen.ip)) {
@@ -45,9 +45,7 @@ function checkAddresses({ listeners, admin }: Config, source: Source): void {
   taken.forEach((later, index) => {
     const earlier = taken.slice(0, index).find((other) => overlap(other.listen, later.listen));
     if (earlier === undefined) return;
-    const same = earlier.listen.ip === later.listen.ip;
-    const reason = same ? 'is taken' : `is covered by ${addressText(earlier.listen)}`;
-    source.report(later, ['listen'], `${addressText(later.listen)} ${reason}: every listener needs its own address`);
+    source.report(later, ['listen'], `takes the same connections as ${addressText(earlier.listen)} above`);
   });
 }
 
@@ -66,7 +64,7 @@ function checkAssets({ assets, listeners }: Config, source: Source): void {
     if (assets.findIndex(({ id }) => id === asset.id) !== index) {
       source.report(asset, ['id'], `asset "${asset.id}" stands here twice`);
     }
-    if (asset.addresses.length + asset.hosts.length === 0 && !named.has(asset.id)) {
+    if (asset.addresses.length + asset.hosts.length === 0 && !named.has(asset.id) && source.isSound(asset)) {
       source.report(asset, [], 'fits no flow: give addresses or hosts, or name it in a reverse listener');
     }
   });

@@ -25,9 +25,14 @@ export class InputFiles {
     return resolve(this.#directory, path);
   }
 
+  /** Watches a file that another part reads. */
+  watch(path: string): void {
+    this.#watched.add(this.resolve(path));
+  }
+
   read(path: string): FileText {
     const absolute = this.resolve(path);
-    this.#watched.add(absolute);
+    this.watch(path);
     try {
       const text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(absolute));
       return { kind: 'text', text };
@@ -38,7 +43,7 @@ export class InputFiles {
 
   /** Paths that fit a pattern, sorted, as the pattern writes them. */
   expand(pattern: string): readonly string[] {
-    this.#watched.add(this.resolve(pattern));
+    this.watch(pattern);
     const found = globSync(pattern, { cwd: this.#directory });
     return found.filter((path) => statSync(this.resolve(path), { throwIfNoEntry: false })?.isFile()).sort();
   }

@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { readOwnCertificates, readTrustFiles } from './certificate-files.ts';
 import { crossCheck } from './cross-check.ts';
 import { InputFiles } from './input-files.ts';
@@ -49,6 +50,8 @@ export function loadConfig(file: string, directory: string = process.cwd()): Loa
   const draft = policyFromConfig(config, rules, source, inputs);
   if (source.problems.length + problems.length > 0) return failed([...inOrder(source.problems), ...problems], inputs);
   const { originTrust, authority, relays } = config;
+  // Control reads it; a rotation of the CA is a change like any other.
+  inputs.watch(join(authority.directory, 'ca.pem'));
   const content = [draft, originTrust.system, trusted, own, authority, relays];
   return {
     kind: 'loaded',

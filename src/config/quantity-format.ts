@@ -59,9 +59,6 @@ function within(amount: number, least: number, most: number, write: (amount: num
 
 function inLargestUnit(amount: number, units: Readonly<Record<string, number>>): string {
   const fitting = Object.entries(units).filter(([, factor]) => amount % factor === 0);
-  const [unit, factor] = fitting.reduce((best, entry) => (entry[1] > best[1] ? entry : best), ['', 1] as [
-    string,
-    number,
-  ]);
+  const [unit, factor] = fitting.sort(([, a], [, b]) => b - a)[0] ?? ['', 1];
   return `${amount / factor}${unit}`;
 }

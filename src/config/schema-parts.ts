@@ -2,14 +2,16 @@ import type { ArraySchema, ScalarSchema } from './schema-type.ts';
 
 // Lists that several keys share; each key adds its own description.
 
+export const hostPattern = {
+  type: 'string',
+  format: 'host-pattern',
+  description: 'A host: `shop.example`, all below one: `*.shop.example`, an IP address, or `*` for every host.',
+} as const satisfies ScalarSchema;
+
 export const hostPatterns = {
   type: 'array',
   default: [],
-  items: {
-    type: 'string',
-    format: 'host-pattern',
-    description: 'A host: `shop.example`, all below one: `*.shop.example`, an IP address, or `*` for every host.',
-  },
+  items: hostPattern,
 } as const satisfies Omit<ArraySchema, 'description'>;
 
 export const addressBlocks = {

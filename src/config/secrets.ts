@@ -15,7 +15,7 @@ export function credentialsOf(
 ): ExplicitListener['credentials'] {
   return listener.credentials.map((credential) => {
     const { user, password, passwordFile } = credential;
-    if ((password === undefined) === (passwordFile === undefined)) {
+    if ((password === undefined) === (passwordFile === undefined) && source.isSound(credential)) {
       source.report(credential, [], 'give either password or passwordFile');
     }
     if (listener.credentials.findIndex((other) => other.user === user) !== listener.credentials.indexOf(credential)) {

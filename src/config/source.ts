@@ -41,6 +41,12 @@ export class Source {
     this.problems.push(this.#problem(this.#offset(path), path, message));
   }
 
+  /** Whether nothing is wrong with an object or below it: what was left out as wrong is not missing. */
+  isSound(about: object): boolean {
+    const path = pathText(this.#paths.get(about) ?? []);
+    return !this.problems.some((problem) => problem.path === path || /^[.[]/.test(rest(problem.path, path)));
+  }
+
   /** Notes something that is allowed but probably not meant. */
   warn(about: object, below: Path, message: string): void {
     const path = [...(this.#paths.get(about) ?? []), ...below];
@@ -61,6 +67,10 @@ export class Source {
     }
     return 0;
   }
+}
+
+function rest(path: string, start: string): string {
+  return path.startsWith(start) ? path.slice(start.length) : '';
 }
 
 /** A path as it is read aloud: `listeners[0].listen`. */

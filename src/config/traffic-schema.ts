@@ -1,4 +1,4 @@
-import { addressBlocks, hostPatterns, identifiers } from './schema-parts.ts';
+import { addressBlocks, hostPattern, hostPatterns, identifiers } from './schema-parts.ts';
 import type { ArraySchema } from './schema-type.ts';
 
 const reason = {
@@ -104,7 +104,13 @@ export const originExceptions = {
     description: 'One exception.',
     required: ['hosts', 'allow', 'reason'],
     properties: {
-      hosts: { ...hostPatterns, minItems: 1, description: 'Hosts of the origins.', examples: [['old.example']] },
+      hosts: {
+        type: 'array',
+        items: hostPattern,
+        minItems: 1,
+        description: 'Hosts of the origins.',
+        examples: [['old.example']],
+      },
       allow: {
         type: 'array',
         minItems: 1,

@@ -1,0 +1,136 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type LoadedConfig, loadConfig } from '../config/load.ts';
+import { problemText } from '../config/problem.ts';
+import { FlowFailure } from '../core/failures.ts';
+import { gatewayEnvironment, givenEnvironment } from './clean-environment.ts';
+import type { CommandIo } from './command-io.ts';
+import { execEnvironment } from './exec-environment.ts';
+import { type ExecGateway, runningGateway, startGateway } from './exec-gateway.ts';
+import { writeTrustFiles } from './exec-trust.ts';
+import { exitCodes } from './exit-codes.ts';
+
+const defaultConfig = 'config/daylight.yaml';
+
+export const execHelp = `Usage: daylight exec [--config FILE] -- COMMAND [ARGUMENT...]
+
+Runs a command with proxy and CA variables set, so that its HTTPS passes the gateway and is inspected: curl, wget, Git,
+Node, Python, Java, Go, Ruby, PHP, Cargo and others. Uses the gateway that runs by the configuration, or starts one that
+ends with the command. Without a configuration file it does so with a CA of its own and records in var/records.
+
+Options:
+  --config FILE   configuration (default ${defaultConfig}, if there is one)
+  --help          this text
+
+Exits as the command does (128 + signal number when a signal ended it); 125 when no gateway could be started, 126 when
+the command may not be run, 127 when there is no such command.
+`;
+
+/** The `exec` command: resolves with the exit code of the command that it ran. */
+export async function runExec(args: readonly string[], io: CommandIo): Promise<number> {
+  const { options, command } = split(args);
+  const { values } = parseArgs({
+    args: [...options],
+    options: { config: { type: 'string' }, help: { type: 'boolean', default: false } },
+  });
+  if (values.help) {
+    io.stdout.write(execHelp);
+    return exitCodes.ok;
+  }
+  const [program, ...programArgs] = command;
+  if (program === undefined) {
+    io.stderr.write('daylight exec: no command; write: daylight exec -- COMMAND\n');
+    return exitCodes.usage;
+  }
+  const configFile = values.config ?? (existsSync(defaultConfig) ? defaultConfig : undefined);
+  const config = configFile === undefined ? undefined : load(configFile, io);
+  if (config === 'invalid') return exitCodes.config;
+  const directory = mkdtempSync(join(tmpdir(), 'daylight-exec-'));
+  const run = { directory, configFile, config, program, programArgs };
+  return inspected(run, io).finally(() => rmSync(directory, { recursive: true, force: true }));
+}
+
+interface InspectedRun {
+  readonly directory: string;
+  readonly configFile: string | undefined;
+  readonly config: LoadedConfig | undefined;
+  readonly program: string;
+  readonly programArgs: readonly string[];
+}
+
+async function inspected(run: InspectedRun, io: CommandIo): Promise<number> {
+  const gateway = await gatewayFor(run, io);
+  if (gateway === undefined) return exitCodes.gateway;
+  try {
+    const given = givenEnvironment(io.env);
+    const caPem = readFileSync(join(gateway.authorityDirectory, 'ca.pem'), 'utf8');
+    const trust = writeTrustFiles(run.directory, caPem, given);
+    return await runProgram(run, execEnvironment(given, gateway.proxy, trust), io);
+  } finally {
+    await gateway.stop();
+    const records = run.config?.policy.records.directory ?? 'var/records';
+    io.stderr.write(`daylight: traffic of this command is recorded in ${shortened(records)} (daylight logs)\n`);
+  }
+}
+
+async function gatewayFor({ directory, configFile, config }: InspectedRun, io: CommandIo) {
+  try {
+    const running: ExecGateway | undefined = config && (await runningGateway(config));
+    const authorityDirectory = config?.authorityDirectory;
+    return (
+      running ?? (await startGateway({ directory, configFile, authorityDirectory, env: gatewayEnvironment(io.env) }))
+    );
+  } catch (error) {
+    if (!(error instanceof FlowFailure)) throw error;
+    io.stderr.write(`daylight exec: the gateway does not start\n${error.detail}\n`);
+    return undefined;
+  }
+}
+
+/** Runs the program in the foreground: its input, output and signals are ours. */
+function runProgram({ program, programArgs }: InspectedRun, env: NodeJS.ProcessEnv, io: CommandIo): Promise<number> {
+  return new Promise((resolve) => {
+    const child = spawn(program, programArgs, { stdio: 'inherit', env });
+    // A terminal sends its interrupt to the program as well; it shall see it once.
+    const passed: readonly NodeJS.Signals[] = process.stdin.isTTY ? ['SIGTERM', 'SIGHUP'] : signals;
+    const onSignal = (signal: NodeJS.Signals): void => {
+      if (passed.includes(signal)) child.kill(signal);
+    };
+    for (const signal of signals) process.on(signal, onSignal);
+    const end = (code: number): void => {
+      for (const signal of signals) process.off(signal, onSignal);
+      resolve(code);
+    };
+    child.on('error', (error: NodeJS.ErrnoException) => {
+      const missing = error.code === 'ENOENT';
+      io.stderr.write(`daylight exec: ${program}: ${missing ? 'no such command' : error.message}\n`);
+      end(missing ? exitCodes.notFound : exitCodes.notExecutable);
+    });
+    child.on('exit', (code, signal) => end(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+  });
+}
+
+const signals: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
+
+function load(file: string, io: CommandIo): LoadedConfig | 'invalid' {
+  const outcome = loadConfig(file);
+  if (outcome.kind === 'loaded') return outcome.config;
+  io.stderr.write(`${outcome.problems.map(problemText).join('\n')}\n`);
+  return 'invalid';
+}
+
+/** Our options end at `--`, or at the first word that is none of them. */
+function split(args: readonly string[]): { options: readonly string[]; command: readonly string[] } {
+  let end = 0;
+  while (end < args.length && args[end]?.startsWith('-') && args[end] !== '--') end += args[end] === '--config' ? 2 : 1;
+  const start = args[end] === '--' ? end + 1 : end;
+  return { options: args.slice(0, end), command: args.slice(start) };
+}
+
+function shortened(path: string): string {
+  const short = relative(process.cwd(), path);
+  return short.startsWith('..') || short === '' ? path : short;
+}

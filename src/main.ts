@@ -1,0 +1,130 @@
+import { readFileSync } from 'node:fs';
+import { Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { nearest } from './config/suggest.ts';
+import { cleanEnvironment } from './control/clean-environment.ts';
+import type { CommandIo } from './control/command-io.ts';
+import { exitCodeOf, exitCodes } from './control/exit-codes.ts';
+import { FlowFailure, failureOf } from './core/failures.ts';
+
+type Run = (args: readonly string[], io: CommandIo) => Promise<number>;
+interface Command {
+  readonly summary: string;
+  /** Loaded when used, so that a command costs only its own memory and time. */
+  load(): Promise<Run>;
+}
+
+const commands: Readonly<Record<string, Command>> = {
+  start: {
+    summary: 'start the gateway and run until SIGTERM or SIGINT',
+    load: async () => (await import('./control/start-command.ts')).runStart,
+  },
+  check: {
+    summary: 'check a configuration and everything that it names',
+    load: async () => (await import('./control/check-command.ts')).runCheck,
+  },
+  ca: {
+    summary: 'show, export, import or rotate the CA',
+    load: async () => (await import('./control/ca-command.ts')).runCa,
+  },
+  exec: {
+    summary: 'run a command so that its HTTPS is inspected',
+    load: async () => (await import('./control/exec-command.ts')).runExec,
+  },
+  logs: {
+    summary: 'show traffic and alarms',
+    load: async () => (await import('./control/logs-command.ts')).runLogs,
+  },
+  net: {
+    summary: 'set up, remove or show the network rules of transparent mode',
+    load: async () => (await import('./control/net-command.ts')).runNet,
+  },
+};
+
+/** The command line: finds the command, runs it and resolves with the exit code. */
+export async function main(args: readonly string[], io: CommandIo): Promise<number> {
+  const [first = 'start', ...rest] = args;
+  if (first === '--help' || first === '-h' || (first === 'help' && rest.length === 0)) {
+    io.stdout.write(help());
+    return exitCodes.ok;
+  }
+  if (first === '--version' || first === '-V') {
+    io.stdout.write(`daylight ${version()} (node ${process.versions.node})\n`);
+    return exitCodes.ok;
+  }
+  if (first === 'help') return main([...rest, '--help'], io);
+  // `daylight --config FILE` starts the gateway, as `daylight` alone does.
+  const [name, options] = first.startsWith('-') ? ['start', args] : [first, rest];
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command === undefined) return unknownCommand(name, io);
+  const run = await command.load();
+  return run(options, io).catch((error: unknown) => failed(name, run, error, io));
+}
+
+function help(): string {
+  const list = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(8)}${summary}`);
+  return `Usage: daylight [COMMAND] [OPTIONS]
+
+Commands (start, when none is given):
+${list.join('\n')}
+
+Options:
+  --help      this text; after a command, about that command
+  --version   versions of Daylight and Node
+`;
+}
+
+function version(): string {
+  const description: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  return (description as { readonly version: string }).version;
+}
+
+function unknownCommand(name: string, io: CommandIo): number {
+  const near = nearest(name, Object.keys(commands));
+  io.stderr.write(`daylight: unknown command "${name}"${near === undefined ? '' : `; did you mean "${near}"?`}\n`);
+  io.stderr.write(`Commands: ${Object.keys(commands).join(', ')}. More: daylight --help\n`);
+  return exitCodes.usage;
+}
+
+/** Says why a command failed: what the user can change in one line, a fault of the program with its stack. */
+async function failed(name: string, run: Run, error: unknown, io: CommandIo): Promise<number> {
+  if (error instanceof FlowFailure) {
+    const { meaning, remedy } = failureOf(error.code);
+    io.stderr.write(`daylight ${name}: ${error.code}: ${meaning} ${remedy}\n`);
+    if (error.detail !== '') io.stderr.write(`${error.detail}\n`);
+    return exitCodeOf(error.code);
+  }
+  const { code = '', message = String(error) } = error as NodeJS.ErrnoException;
+  if (!code.startsWith('ERR_PARSE_ARGS')) {
+    io.stderr.write(`daylight ${name}: internal error: ${error instanceof Error ? error.stack : String(error)}\n`);
+    return exitCodes.failed;
+  }
+  const [option] = /(?<=')--?[\w-]+/.exec(message) ?? [];
+  const near = option === undefined ? undefined : nearest(option, await optionsOf(run, io));
+  const sentence = /^[^.]*/.exec(message)?.[0] ?? message;
+  io.stderr.write(`daylight ${name}: ${sentence}${near === undefined ? '' : `; did you mean ${near}?`}\n`);
+  io.stderr.write(`More: daylight ${name} --help\n`);
+  return exitCodes.usage;
+}
+
+/** The options that a command's own help names. */
+async function optionsOf(run: Run, io: CommandIo): Promise<readonly string[]> {
+  let text = '';
+  const stdout = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      text += chunk.toString();
+      done();
+    },
+  });
+  await run(['--help'], { ...io, stdout }).catch(() => undefined);
+  return text.match(/--[a-z][a-z-]*/g) ?? [];
+}
+
+if (import.meta.main) {
+  const args = process.argv.slice(2);
+  cleanEnvironment(fileURLToPath(import.meta.url), args);
+  // `daylight logs | head`: the reader has seen enough.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  const code = await main(args, { stdout: process.stdout, stderr: process.stderr, env: process.env });
+  process.stdout.write('', () => process.exit(code));
+}
