@@ -6,7 +6,8 @@ import type { Guess } from './guess.ts';
  */
 export function recogniseText(bytes: Buffer): Guess {
   const start = skipLineEnds(bytes);
-  if (start === bytes.length) return start <= leadingLineEndBytes ? 'maybe' : undefined;
+  if (start > lineBytesMax) return 'http1';
+  if (start === bytes.length) return 'maybe';
   if (bytes[start] === lessThan) return xmpp(bytes.subarray(start));
   const end = tokenEnd(bytes, start);
   if (end === start || end - start > tokenBytesMax) return undefined;
@@ -24,11 +25,9 @@ const carriageReturn = 0x0d;
 const space = 0x20;
 const lessThan = 0x3c;
 
-/** A server should ignore an empty line before a request (RFC 9112 section 2.2), so it must not hide one. */
-const leadingLineEndBytes = 4;
 /** The longest registered method has 17 characters. */
 const tokenBytesMax = 64;
-/** A longer line without an end is left to the HTTP relay, which knows what to do with it. */
+/** A longer line, or more line ends before it, is left to the HTTP relay, which refuses it. */
 const lineBytesMax = 4_096;
 
 /** Methods (RFC 9110, WebDAV) that no other protocol here begins with: OPTIONS is RTSP's and SIP's too. */
@@ -39,9 +38,13 @@ const httpMethods: ReadonlySet<string> = new Set(
   ).split(' '),
 );
 
+/**
+ * A server should ignore an empty line before a request (RFC 9112 section 2.2), and some ignore any number of them: line
+ * ends must not hide a request.
+ */
 function skipLineEnds(bytes: Buffer): number {
   let at = 0;
-  while (at <= leadingLineEndBytes && (bytes[at] === carriageReturn || bytes[at] === lineFeed)) at++;
+  while (at <= lineBytesMax && (bytes[at] === carriageReturn || bytes[at] === lineFeed)) at++;
   return at;
 }
 
