@@ -31,7 +31,10 @@ export class ListeningSockets {
       for (const entry of opened) closeAll(entry);
       throw error;
     }
-    this.#retired = [...this.#retired, ...[...this.#open.values()].filter((entry) => ![...next.values()].includes(entry))];
+    this.#retired = [
+      ...this.#retired,
+      ...[...this.#open.values()].filter((entry) => ![...next.values()].includes(entry)),
+    ];
     this.#open = next;
   }
 

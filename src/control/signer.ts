@@ -1,31 +1,31 @@
 import type { IssuedLeaf, LeafRequest } from '../core/ipc.ts';
 import type { Authority } from '../pki/authority.ts';
+import { IssuanceLog } from '../pki/issuance-log.ts';
 import { issueLeaf } from '../pki/leaf.ts';
-import type { IssuanceLog } from '../pki/issuance-log.ts';
 
-/** Both authorities of a gateway: the one clients trust, and the one nobody should. */
-export interface Authorities {
-  readonly trusted: Authority;
-  readonly untrusted: Authority;
-}
-
+/** The only holder of the CA key. */
 export interface Signer {
   sign(request: LeafRequest): Promise<IssuedLeaf>;
-  replace(authorities: Authorities): void;
+  /** Signs with another authority from now on. */
+  replace(authority: Authority): void;
+  /** Waits for the last line of the issuance log. */
+  close(): Promise<void>;
 }
 
-/** The only holder of the CA key: issues leafs for relays and logs each one. */
-export function createSigner(authorities: Authorities, log: IssuanceLog): Signer {
-  let present = authorities;
+/** Issues leafs for relays; each one is in the issuance log before a relay gets it. */
+export function createSigner(authority: Authority): Signer {
+  let present = authority;
+  let log = new IssuanceLog(authority.directory);
   return {
-    replace(next) {
-      present = next;
-    },
     async sign(request) {
-      const authority = request.untrusted ? present.untrusted : present.trusted;
-      const leaf = await issueLeaf(authority, request, Date.now());
-      if (!request.untrusted) log.append(leaf, request);
+      const leaf = await issueLeaf(present, request, Date.now());
+      await log.append(leaf, request);
       return leaf;
     },
+    replace(next) {
+      if (next.directory !== present.directory) log = new IssuanceLog(next.directory);
+      present = next;
+    },
+    close: () => log.close(),
   };
 }

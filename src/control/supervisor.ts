@@ -112,7 +112,10 @@ export class Supervisor {
         descriptors: sockets.of(slot),
         ticketKeys: this.#ticketKeys,
       };
-      const timer = setTimeout(() => reject(new FlowFailure('GATEWAY_RELAY_CRASHED', 'not ready in time')), readyTimeoutMs);
+      const timer = setTimeout(
+        () => reject(new FlowFailure('GATEWAY_RELAY_CRASHED', 'not ready in time')),
+        readyTimeoutMs,
+      );
       const child = startRelayChild(
         start,
         (from, message) => {
@@ -152,7 +155,11 @@ export class Supervisor {
           (leaf) => child.send({ kind: 'leaf', id: message.id, leaf }),
           (error: unknown) => {
             const detail = error instanceof Error ? error.message : String(error);
-            log.error('a leaf could not be issued', { code: 'GATEWAY_LEAF_FAILED', detail, name: message.request.name });
+            log.error('a leaf could not be issued', {
+              code: 'GATEWAY_LEAF_FAILED',
+              detail,
+              name: message.request.name,
+            });
             child.send({ kind: 'leaf-failed', id: message.id, detail });
           },
         );
@@ -182,7 +189,11 @@ export class Supervisor {
     // One that never became ready is reported to whoever launched it; starting it again would loop.
     if (supervised.draining || this.#stopping || !supervised.ready) return;
     const { log, metrics } = this.#options;
-    log.error('a relay ended unexpectedly and is started again', { code: 'GATEWAY_RELAY_CRASHED', relay: child.slot, reason });
+    log.error('a relay ended unexpectedly and is started again', {
+      code: 'GATEWAY_RELAY_CRASHED',
+      relay: child.slot,
+      reason,
+    });
     metrics.add({ daylight_relay_restarts_total: 1, 'daylight_failures_total{code="GATEWAY_RELAY_CRASHED"}': 1 });
     this.#restart(child.slot);
   }

@@ -1,11 +1,9 @@
 import { parseProxyHeader } from '../codec/proxy-header.ts';
 import { FlowFailure } from '../core/failures.ts';
+import { limits } from '../core/limits.ts';
 import type { ListenerPolicy } from '../core/policy.ts';
 import { readUntil } from '../net/read-until.ts';
 import type { Flow } from './flow.ts';
-
-/** Longest PROXY protocol header we read: v1 has 107 bytes at most, v2 with its TLVs stays far below this. */
-const maximumBytes = 4_096;
 
 /**
  * Reads the PROXY protocol header that a load balancer puts before the client's bytes, when the listener expects one and
@@ -18,13 +16,13 @@ export async function acceptProxyHeader(flow: Flow, listener: ListenerPolicy): P
     if (required) throw new FlowFailure('CLIENT_PROXY_HEADER_INVALID', 'source is not trusted');
     return;
   }
-  const limits = {
+  const readLimits = {
     deadlineMs: flow.policy.document.timeouts.openingMs,
-    maximumBytes,
+    maximumBytes: limits.proxyHeaderBytes,
     onDeadline: 'CLIENT_OPENING_TIMEOUT',
     onTooLarge: 'CLIENT_PROXY_HEADER_INVALID',
   } as const;
-  const header = await readUntil(flow.client, limits, (bytes) => {
+  const header = await readUntil(flow.client, readLimits, (bytes) => {
     const parsed = parseProxyHeader(bytes);
     if (parsed.kind === 'partial') return undefined;
     if (parsed.kind === 'complete') return { value: parsed, consumed: parsed.consumed };

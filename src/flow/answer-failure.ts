@@ -19,6 +19,8 @@ export async function answerFailure(flow: Flow, failure: FlowFailure): Promise<v
     case 'none':
       client.destroy();
       return;
+    case 'told':
+      return;
     case 'proxy-request':
     case 'http':
       client.write(pageFor(flow, failure));

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { createSocks5Negotiation, socks5ReplyFor } from '../codec/socks5.ts';
 import { type ProxyRequest, parseProxyRequest } from '../codec/http1-proxy-request.ts';
+import { createSocks5Negotiation, socks5ReplyFor } from '../codec/socks5.ts';
 import type { Destination } from '../core/endpoint.ts';
 import { FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
@@ -66,7 +66,10 @@ async function captureSocks5(flow: Flow, listener: ExplicitListener): Promise<vo
     if (step.outcome === undefined) return undefined;
     return { value: step.outcome, consumed: bytes.length - (step.rest?.length ?? 0) };
   });
-  if (outcome.kind === 'failed') throw new FlowFailure(outcome.code, outcome.detail);
+  if (outcome.kind === 'failed') {
+    flow.answerLayer = 'told';
+    throw new FlowFailure(outcome.code, outcome.detail);
+  }
   flow.answerLayer = 'socks5';
   const origin = await dialPermitted(flow, outcome.destination);
   flow.client.write(socks5ReplyFor(undefined, localAddressOf(origin)));

@@ -64,7 +64,8 @@ function legOf(socket: TLSSocket, options: ClientLegOptions, handshakeMs: number
 }
 
 /** Alerts by which a client says that it does not accept our leaf (RFC 8446 section 6.2). */
-const leafAlerts = /ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_UNKNOWN|CERTIFICATE_EXPIRED|UNSUPPORTED_CERTIFICATE|CERTIFICATE_REVOKED)/;
+const leafAlerts =
+  /ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_UNKNOWN|CERTIFICATE_EXPIRED|UNSUPPORTED_CERTIFICATE|CERTIFICATE_REVOKED)/;
 const alpnMismatch = /NO_APPLICATION_PROTOCOL/;
 const noSharedSignature = /NO_SHARED_SIGNATURE|NO_SUITABLE_SIGNATURE/;
 

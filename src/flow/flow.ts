@@ -19,8 +19,8 @@ export interface DataPlane {
   readonly isRecordable: () => boolean;
 }
 
-/** How a failure can be told to the client at this point of the flow. */
-export type AnswerLayer = 'none' | 'proxy-request' | 'socks5' | 'tls' | 'http';
+/** How a failure can be told to the client at this point of the flow; `told` when it has been. */
+export type AnswerLayer = 'none' | 'told' | 'proxy-request' | 'socks5' | 'tls' | 'http';
 
 /** One flow: a client connection and what it leads to. Lives in its relay alone. */
 export interface Flow {

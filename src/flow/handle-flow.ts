@@ -28,7 +28,6 @@ export async function handleFlow(flow: Flow): Promise<void> {
   }
 }
 
-
 function capture(flow: Flow): Promise<void> {
   switch (flow.listener.mode) {
     case 'explicit':

@@ -1,10 +1,10 @@
-import type { ExchangeOutcome, Exchange, Header, Inspector, RequestHead, ResponseHead } from '../core/http.ts';
+import type { Exchange, ExchangeOutcome, Header, Inspector, RequestHead, ResponseHead } from '../core/http.ts';
 import type { FlowFacts, HttpTransactionFacts, Recorder } from '../core/record.ts';
 import type { Side } from '../core/side.ts';
 import { allow, type Match, type RuleRef, type Verdict } from '../core/verdict.ts';
 import { count } from '../metrics/counters.ts';
-import { verdictOf } from '../rules/verdict-of.ts';
 import type { CompiledRules, TransactionScan } from '../rules/compile.ts';
+import { verdictOf } from '../rules/verdict-of.ts';
 import { newUlid } from './ulid.ts';
 
 export interface HttpInspection {

@@ -8,9 +8,9 @@ import type { Flow } from './flow.ts';
 import { acceptsAuthority, leafKeyTypeFor } from './leaf-key-choice.ts';
 import type { LeafContext } from './leaf-store.ts';
 import { type OriginCheckFailure, type OriginLeg, openOriginLeg } from './origin-leg.ts';
+import type { Tunnel } from './relay-tunnel.ts';
 import { hostTestFor, runRelay } from './run-relay.ts';
 import { canonicalServerName } from './server-name.ts';
-import type { Tunnel } from './relay-tunnel.ts';
 
 /** The inspected way of a TLS flow: dial, verify the origin, mint, answer the client, relay. No path goes on after a failed check. */
 export async function interceptTls(flow: Flow, tunnel: Tunnel, hello: ClientHello): Promise<void> {
@@ -75,11 +75,17 @@ async function leafOf(flow: Flow, tunnel: Tunnel, hello: ClientHello, identity: 
   const { leafs } = flow.plane;
   const policy = flow.policy.document.tls.client;
   if (tunnel.ownCertificate !== undefined) return leafs.ownContext(tunnel.ownCertificate, policy);
-  if (!acceptsAuthority(hello, flow.policy.document.authority.keyType)) throw new FlowFailure('CLIENT_SIGNATURES_UNSUPPORTED');
+  if (!acceptsAuthority(hello, flow.policy.document.authority.keyType))
+    throw new FlowFailure('CLIENT_SIGNATURES_UNSUPPORTED');
   return leafs.contextFor({ kind: 'verified', identity }, leafKeyTypeFor(hello), policy);
 }
 
-async function answerClient(flow: Flow, hello: ClientHello, leaf: LeafContext, alpn: string | undefined): Promise<void> {
+async function answerClient(
+  flow: Flow,
+  hello: ClientHello,
+  leaf: LeafContext,
+  alpn: string | undefined,
+): Promise<void> {
   flow.answerLayer = 'none';
   const leg = await acceptClient({
     transport: flow.client,
@@ -96,7 +102,8 @@ async function answerClient(flow: Flow, hello: ClientHello, leaf: LeafContext, a
 
 /** A published endpoint that ends TLS at the gateway: its own certificate stands for it, and the origin is reached in plain. */
 async function interceptToPlainOrigin(flow: Flow, tunnel: Tunnel, hello: ClientHello, origin: Socket): Promise<void> {
-  if (tunnel.ownCertificate === undefined) throw new FlowFailure('GATEWAY_LEAF_FAILED', 'originTls never needs a certificate');
+  if (tunnel.ownCertificate === undefined)
+    throw new FlowFailure('GATEWAY_LEAF_FAILED', 'originTls never needs a certificate');
   const leaf = flow.plane.leafs.ownContext(tunnel.ownCertificate, flow.policy.document.tls.client);
   await answerClient(flow, hello, leaf, hello.alpn.includes('http/1.1') ? 'http/1.1' : undefined);
   await runRelay(flow, { origin, protocol: undefined, scheme: 'https' });

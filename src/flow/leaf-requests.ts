@@ -29,10 +29,7 @@ export function createLeafRequests(tell: (message: FromRelay) => void): LeafRequ
       lastId += 1;
       const id = lastId;
       return new Promise<IssuedLeaf>((resolve, reject) => {
-        const timer = setTimeout(
-          () => take(id)?.reject(new FlowFailure('GATEWAY_LEAF_TIMEOUT')),
-          limits.leafTimeoutMs,
-        );
+        const timer = setTimeout(() => take(id)?.reject(new FlowFailure('GATEWAY_LEAF_TIMEOUT')), limits.leafTimeoutMs);
         waiting.set(id, {
           resolve: (leaf) => {
             clearTimeout(timer);

@@ -84,7 +84,12 @@ export class LeafStore {
     return made;
   }
 
-  async #mint(key: string, reason: LeafReason, keyType: LeafKeyType, policy: TlsPolicy['client']): Promise<LeafContext> {
+  async #mint(
+    key: string,
+    reason: LeafReason,
+    keyType: LeafKeyType,
+    policy: TlsPolicy['client'],
+  ): Promise<LeafContext> {
     const leafKey = this.#key(keyType);
     const leaf = await this.#requestLeaf({ publicKey: leafKey.publicKey, keyType, ...leafContent(reason) });
     const made = this.#context(key, leaf.chainPem, leafKey.pem, policy);

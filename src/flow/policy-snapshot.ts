@@ -56,7 +56,8 @@ export function compilePolicy(document: PolicyDocument): PolicySnapshot {
       bypass.find((entry) => entry.matches(host, ip) || (assetId !== undefined && entry.assets.has(assetId)))?.reason,
     refuseReason: (host, ip, port) =>
       refuse.find(
-        (entry) => (entry.anyDestination || entry.matches(host, ip)) && (entry.ports.size === 0 || entry.ports.has(port)),
+        (entry) =>
+          (entry.anyDestination || entry.matches(host, ip)) && (entry.ports.size === 0 || entry.ports.has(port)),
       )?.reason,
     forbidden: forbiddenTest(document),
     exceptionFor: (host) => exceptions.find(({ matches }) => matches(host))?.entry,

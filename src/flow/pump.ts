@@ -5,6 +5,7 @@ import { limits } from '../core/limits.ts';
 import type { Relay, Upgrade, Wire } from '../core/relay.ts';
 import { otherSide, type Side } from '../core/side.ts';
 import { destroyAfterFlush } from './linger.ts';
+import { PumpLeg } from './pump-leg.ts';
 import { coarseNowMs, type Ticking, ticker } from './ticker.ts';
 
 export interface PumpOptions {
@@ -29,25 +30,14 @@ export interface PumpOutcome {
   readonly bytesFromOrigin: number;
 }
 
-/** One leg as the pump sees it. Two flags, since the relay and a full send buffer pause reading independently. */
-interface Leg {
-  stream: Duplex | undefined;
-  pausedByRelay: boolean;
-  pausedByPressure: boolean;
-  ended: boolean;
-  finished: boolean;
-  bytes: number;
-  queued: Buffer[];
-}
-
 /** Drives one relay over two streams: owns back-pressure, half-close, time limits and the end of the flow. */
 export class Pump implements Wire, Ticking {
   readonly #options: PumpOptions;
-  readonly #legs: Record<Side, Leg>;
+  readonly #legs: Record<Side, PumpLeg>;
   readonly #done: Promise<PumpOutcome>;
   #resolve: (outcome: PumpOutcome) => void = () => {};
   #relay: Relay;
-  #receiving: Side | undefined;
+  #receiving = false;
   #closing = false;
   #settled = false;
   #code: FailureCode | undefined;
@@ -57,7 +47,7 @@ export class Pump implements Wire, Ticking {
 
   constructor(options: PumpOptions) {
     this.#options = options;
-    this.#legs = { client: newLeg(options.client), origin: newLeg(options.origin) };
+    this.#legs = { client: new PumpLeg(options.client), origin: new PumpLeg(options.origin) };
     this.#done = new Promise((resolve) => {
       this.#resolve = resolve;
     });
@@ -106,20 +96,16 @@ export class Pump implements Wire, Ticking {
   send(to: Side, bytes: Buffer): void {
     const leg = this.#legs[to];
     if (this.#settled || leg.finished || bytes.length === 0) return;
-    if (leg.stream === undefined || this.#receiving !== undefined) {
-      // Sends of one turn leave in one write: a head and its body in one TLS record and one packet.
-      leg.queued.push(bytes);
-      return;
-    }
-    this.#write(to, leg.stream, bytes);
+    leg.queue(bytes);
+    // Sends of one turn leave in one write: a head and its body in one TLS record and one packet.
+    if (!this.#receiving) this.#flush(to);
   }
 
   end(to: Side): void {
     const leg = this.#legs[to];
     if (leg.finished) return;
     this.#flush(to);
-    leg.finished = true;
-    leg.stream?.end();
+    leg.finish();
     this.#settleWhenFlushed();
   }
 
@@ -155,16 +141,12 @@ export class Pump implements Wire, Ticking {
   }
 
   retarget(destination: Destination): void {
-    const dial = this.#options.dial;
+    const { dial } = this.#options;
     if (dial === undefined) return this.abort('GATEWAY_INTERNAL', 'retarget without dial');
-    const { stream: old, bytes } = this.#legs.origin;
-    this.#legs.origin = { ...newLeg(undefined), bytes };
-    if (old !== undefined) {
-      old.removeAllListeners('data').removeAllListeners('end').removeAllListeners('close').removeAllListeners('error');
-      old.on('error', () => {});
-      old.destroy();
-    }
-    this.#pausePressure('client', true);
+    this.#legs.origin.detach();
+    this.#legs.origin.ended = false;
+    this.#legs.origin.finished = false;
+    this.#legs.client.pause('pressure', true);
     dial(destination).then(
       (stream) => this.#originOpened(stream),
       (error: unknown) => this.#originFailed(error),
@@ -172,9 +154,7 @@ export class Pump implements Wire, Ticking {
   }
 
   pause(side: Side, paused: boolean): void {
-    const leg = this.#legs[side];
-    leg.pausedByRelay = paused;
-    this.#applyPause(leg);
+    if (!this.#closing) this.#legs[side].pause('relay', paused);
   }
 
   #originOpened(stream: Duplex): void {
@@ -183,16 +163,16 @@ export class Pump implements Wire, Ticking {
       stream.destroy();
       return;
     }
-    this.#legs.origin.stream = stream;
+    this.#legs.origin.open(stream);
     this.#attach('origin', stream);
     this.#flush('origin');
-    this.#pausePressure('client', false);
+    this.#legs.client.pause('pressure', false);
   }
 
   #originFailed(error: unknown): void {
     const failure = error instanceof FlowFailure ? error : new FlowFailure('GATEWAY_INTERNAL', String(error));
     if (this.#closing) return;
-    this.#pausePressure('client', false);
+    this.#legs.client.pause('pressure', false);
     if (this.#relay.originFailed === undefined) return this.abort(failure.code, failure.detail);
     this.#guard(() => this.#relay.originFailed?.(failure.code, failure.detail));
   }
@@ -202,18 +182,22 @@ export class Pump implements Wire, Ticking {
     stream.on('end', () => this.#ended(side, true));
     stream.on('error', (error: NodeJS.ErrnoException) => this.#failed(side, error));
     stream.on('close', () => this.#closed(side));
-    stream.on('drain', () => this.#pausePressure(otherSide(side), false));
+    stream.on('drain', () => this.#drained(side));
     // Whoever looked at the opening left the stream paused.
-    this.#applyPause(this.#legs[side]);
+    this.#legs[side].applyPause();
+  }
+
+  #drained(side: Side): void {
+    if (!this.#closing) this.#legs[otherSide(side)].pause('pressure', false);
   }
 
   #received(side: Side, bytes: Buffer): void {
     if (this.#closing) return;
     this.#activityMs = coarseNowMs();
     this.#legs[side].bytes += bytes.length;
-    this.#receiving = side;
+    this.#receiving = true;
     this.#guard(() => this.#relay.receive(side, bytes));
-    this.#receiving = undefined;
+    this.#receiving = false;
     if (this.#settled) return;
     this.#flush('client');
     this.#flush('origin');
@@ -252,7 +236,7 @@ export class Pump implements Wire, Ticking {
     const bothEnded = client.ended && client.finished && origin.ended && origin.finished;
     if (!this.#closing && !bothEnded) return;
     this.#closing = true;
-    if (isFlushed(client.stream) && isFlushed(origin.stream)) return this.#settle();
+    if (client.isFlushed && origin.isFlushed) return this.#settle();
     for (const { stream } of [client, origin]) {
       if (stream !== undefined) destroyAfterFlush(stream, () => this.#settleWhenFlushed());
     }
@@ -283,29 +267,7 @@ export class Pump implements Wire, Ticking {
   }
 
   #flush(to: Side): void {
-    const leg = this.#legs[to];
-    const [first, ...rest] = leg.queued;
-    if (first === undefined || leg.stream === undefined || leg.finished) return;
-    leg.queued = [];
-    this.#write(to, leg.stream, rest.length === 0 ? first : Buffer.concat([first, ...rest]));
-  }
-
-  #write(to: Side, stream: Duplex, bytes: Buffer): void {
-    if (stream.write(bytes) || stream.writableLength < limits.sendBufferBytes) return;
-    this.#pausePressure(otherSide(to), true);
-  }
-
-  #pausePressure(side: Side, paused: boolean): void {
-    const leg = this.#legs[side];
-    if (leg.pausedByPressure === paused) return;
-    leg.pausedByPressure = paused;
-    this.#applyPause(leg);
-  }
-
-  #applyPause(leg: Leg): void {
-    if (leg.stream === undefined || this.#closing) return;
-    if (leg.pausedByRelay || leg.pausedByPressure) leg.stream.pause();
-    else leg.stream.resume();
+    if (this.#legs[to].flush() && !this.#closing) this.#legs[otherSide(to)].pause('pressure', true);
   }
 
   /** An error inside a relay or rule ends this flow, closed, and no other. */
@@ -313,25 +275,9 @@ export class Pump implements Wire, Ticking {
     try {
       call();
     } catch (error) {
-      this.#receiving = undefined;
+      this.#receiving = false;
       const failure = error instanceof FlowFailure ? error : new FlowFailure('GATEWAY_INTERNAL', String(error));
       this.abort(failure.code, failure.detail);
     }
   }
-}
-
-function newLeg(stream: Duplex | undefined): Leg {
-  return {
-    stream,
-    pausedByRelay: false,
-    pausedByPressure: false,
-    ended: false,
-    finished: false,
-    bytes: 0,
-    queued: [],
-  };
-}
-
-function isFlushed(stream: Duplex | undefined): boolean {
-  return stream === undefined || stream.destroyed || stream.writableFinished;
 }

@@ -1,9 +1,9 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { limits } from '../core/limits.ts';
 import type { ListenerPolicy } from '../core/policy.ts';
+import type { Recorder } from '../core/record.ts';
 import { count } from '../metrics/counters.ts';
 import { createResolver } from '../net/resolve.ts';
-import type { Recorder } from '../core/record.ts';
 import { type DataPlane, type Flow, openFlow } from './flow.ts';
 import { handleFlow } from './handle-flow.ts';
 import type { LeafStore } from './leaf-store.ts';

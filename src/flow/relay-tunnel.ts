@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
-import { recogniseBanner } from '../codec/first-bytes.ts';
 import { fingerprintsOf } from '../codec/fingerprint.ts';
+import { recogniseBanner } from '../codec/first-bytes.ts';
 import type { Destination } from '../core/endpoint.ts';
 import { FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
@@ -13,9 +13,9 @@ import { splice } from '../net/splice.ts';
 import { decide } from './decide.ts';
 import type { Flow } from './flow.ts';
 import { interceptTls } from './intercept-tls.ts';
-import { canonicalServerName } from './server-name.ts';
 import type { OwnCertificate } from './policy-snapshot.ts';
 import { relayPlaintext } from './relay-plaintext.ts';
+import { canonicalServerName } from './server-name.ts';
 
 /** Where a tunnel leads and how its origin is reached and judged. */
 export interface Tunnel {

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { canonicalHost } from '../codec/host.ts';
 import type { Destination } from '../core/endpoint.ts';
 import type { FailureCode } from '../core/failures.ts';
 import type { Exchange, Inspector } from '../core/http.ts';
@@ -6,7 +7,6 @@ import type { Relay, Wire } from '../core/relay.ts';
 import type { Side } from '../core/side.ts';
 import type { OriginIdentity } from '../core/tls.ts';
 import { allow } from '../core/verdict.ts';
-import { canonicalHost } from '../codec/host.ts';
 import { resetConnection } from '../net/reset.ts';
 import { wildcardOver } from '../pki/host-name.ts';
 import type { Flow } from './flow.ts';

@@ -41,7 +41,11 @@ afterAll(async () => {
 describe.runIf(curlIsHere)('the explicit proxy, with curl', () => {
   it('inspects HTTPS through CONNECT and records it as decrypted', async () => {
     const { code, stdout, stderr } = await curl(`https://localhost:${secure.port}/hello?x=1`);
-    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: `GET localhost:${secure.port} /hello?x=1 0\n`, stderr: '' });
+    expect({ code, stdout, stderr }).toEqual({
+      code: 0,
+      stdout: `GET localhost:${secure.port} /hello?x=1 0\n`,
+      stderr: '',
+    });
     const records = await gateway.waitForRecords('traffic', (all) => all.some(isHttp));
     const http = records.find(isHttp);
     expect(http).toMatchObject({
@@ -70,7 +74,12 @@ describe.runIf(curlIsHere)('the explicit proxy, with curl', () => {
 
   it.each(['socks5', 'socks5h'])('speaks %s on the same port', async (scheme) => {
     const { code, stdout } = await run('curl', [
-      '-sS', '--cacert', gateway.caFile, '--proxy', `${scheme}://127.0.0.1:${port}`, `https://localhost:${secure.port}/s`,
+      '-sS',
+      '--cacert',
+      gateway.caFile,
+      '--proxy',
+      `${scheme}://127.0.0.1:${port}`,
+      `https://localhost:${secure.port}/s`,
     ]);
     expect({ code, stdout }).toEqual({ code: 0, stdout: `GET localhost:${secure.port} /s 0\n` });
   });

@@ -39,42 +39,68 @@ afterAll(async () => {
 });
 
 const badOrigins: readonly [string, string, () => Promise<Credentials>][] = [
-  ['expired', 'ORIGIN_CERT_EXPIRED', () => authority.issue({ names: ['localhost'], validFromMs: -2 * hourMs, validForMs: hourMs })],
+  [
+    'expired',
+    'ORIGIN_CERT_EXPIRED',
+    () => authority.issue({ names: ['localhost'], validFromMs: -2 * hourMs, validForMs: hourMs }),
+  ],
   ['not yet valid', 'ORIGIN_CERT_NOT_YET_VALID', () => authority.issue({ names: ['localhost'], validFromMs: hourMs })],
   ['of an unknown authority', 'ORIGIN_CERT_UNTRUSTED', () => stranger.issue({ names: ['localhost'] })],
   ['for another name', 'ORIGIN_CERT_NAME_MISMATCH', () => authority.issue({ names: ['other.example'] })],
 ];
 
 describe.runIf(hasProgram('curl'))('an origin that fails its check', () => {
-  it.each(badOrigins)('%s ends the client with an alert, %s, and gets no application byte', async (_what, code, make) => {
-    await using origin: TestOrigin = await startOrigin(await make());
-    const url = `https://localhost:${origin.port}/secret?token=never`;
-    const ran = await run('curl', ['-sS', '-k', '--max-time', '10', '--proxy', `http://127.0.0.1:${closingPort}`, url]);
-    // Even with -k curl fails: some versions call the certificate_expired alert a failed verification.
-    expect([35, 60]).toContain(ran.code);
-    expect(ran.stdout).toBe('');
-    expect(origin.bytesReceived()).toBe(0);
-    const records = await closing.waitForRecords('traffic', (all) =>
-      all.some((record) => JSON.stringify(record).includes(`:${origin.port}`) || JSON.stringify(record).includes(code)),
-    );
-    expect(JSON.stringify(records)).toContain(code);
-  });
+  it.each(badOrigins)(
+    '%s ends the client with an alert, %s, and gets no application byte',
+    async (_what, code, make) => {
+      await using origin: TestOrigin = await startOrigin(await make());
+      const url = `https://localhost:${origin.port}/secret?token=never`;
+      const ran = await run('curl', [
+        '-sS',
+        '-k',
+        '--max-time',
+        '10',
+        '--proxy',
+        `http://127.0.0.1:${closingPort}`,
+        url,
+      ]);
+      // Even with -k curl fails: some versions call the certificate_expired alert a failed verification.
+      expect([35, 60]).toContain(ran.code);
+      expect(ran.stdout).toBe('');
+      expect(origin.bytesReceived()).toBe(0);
+      const records = await closing.waitForRecords('traffic', (all) =>
+        all.some(
+          (record) => JSON.stringify(record).includes(`:${origin.port}`) || JSON.stringify(record).includes(code),
+        ),
+      );
+      expect(JSON.stringify(records)).toContain(code);
+    },
+  );
 
-  it.each(badOrigins)('%s gives, by policy, a leaf of the untrusted authority with a page that names %s', async (_what, code, make) => {
-    await using origin: TestOrigin = await startOrigin(await make());
-    const url = `https://localhost:${origin.port}/secret`;
-    const proxy = ['--max-time', '10', '--proxy', `http://127.0.0.1:${warningPort}`];
-    const careful = await run('curl', ['-sS', '--cacert', warning.caFile, ...proxy, url]);
-    expect(careful.code).toBe(60);
-    const careless = await run('curl', ['-sS', '-k', ...proxy, url]);
-    expect(careless.code).toBe(0);
-    expect(careless.stdout).toContain(code);
-    expect(origin.bytesReceived()).toBe(0);
-  });
+  it.each(badOrigins)(
+    '%s gives, by policy, a leaf of the untrusted authority with a page that names %s',
+    async (_what, code, make) => {
+      await using origin: TestOrigin = await startOrigin(await make());
+      const url = `https://localhost:${origin.port}/secret`;
+      const proxy = ['--max-time', '10', '--proxy', `http://127.0.0.1:${warningPort}`];
+      const careful = await run('curl', ['-sS', '--cacert', warning.caFile, ...proxy, url]);
+      expect(careful.code).toBe(60);
+      const careless = await run('curl', ['-sS', '-k', ...proxy, url]);
+      expect(careless.code).toBe(0);
+      expect(careless.stdout).toContain(code);
+      expect(origin.bytesReceived()).toBe(0);
+    },
+  );
 
   it('a port that does not speak TLS is told as such', async () => {
     await using origin = await startOrigin(undefined);
-    const ran = await run('curl', ['-sS', '-k', '--proxy', `http://127.0.0.1:${closingPort}`, `https://localhost:${origin.port}/`]);
+    const ran = await run('curl', [
+      '-sS',
+      '-k',
+      '--proxy',
+      `http://127.0.0.1:${closingPort}`,
+      `https://localhost:${origin.port}/`,
+    ]);
     expect(ran.code).toBe(35);
     await closing.waitForRecords('traffic', (all) => JSON.stringify(all).includes('ORIGIN_NOT_TLS'));
   });

@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -75,7 +75,10 @@ describe.runIf(process.platform === 'linux')('the processes of a gateway', () =>
     expect(outcomes.filter((outcome) => outcome === 'ECONNREFUSED')).toEqual([]);
     expect(outcomes.filter((outcome) => outcome === 200).length).toBeGreaterThan(20);
     expect(outcomes.filter((outcome) => outcome !== 200).length).toBeLessThanOrEqual(3 * 4);
-    await waitUntil(() => children(gateway.pid).length === 2, () => 'two relays should run again');
+    await waitUntil(
+      () => children(gateway.pid).length === 2,
+      () => 'two relays should run again',
+    );
   });
 
   it('let a live exchange end on SIGTERM, then exit with 0 and every record written', async () => {
@@ -88,7 +91,10 @@ describe.runIf(process.platform === 'linux')('the processes of a gateway', () =>
     const client = connect(port, '127.0.0.1');
     client.on('data', (chunk) => received.push(chunk.toString()));
     client.write(`GET http://127.0.0.1:${slow.port}/slow HTTP/1.1\r\nHost: 127.0.0.1:${slow.port}\r\n\r\n`);
-    await waitUntil(() => received.join('').includes('first half'), () => received.join(''));
+    await waitUntil(
+      () => received.join('').includes('first half'),
+      () => received.join(''),
+    );
     const stopped = gateway.stop();
     await waitUntil(() => gateway.log().includes('stopping'), gateway.log);
     await new Promise((resolve) => setTimeout(resolve, 300));
@@ -97,7 +103,9 @@ describe.runIf(process.platform === 'linux')('the processes of a gateway', () =>
     expect(received.join('')).toContain('second half');
     const records = gateway.records('traffic');
     expect(records.some((record) => JSON.stringify(record).includes('/slow'))).toBe(true);
-    const sequences = records.map((record) => (record['metadata'] as { sequence: number }).sequence).sort((a, b) => a - b);
+    const sequences = records
+      .map((record) => (record['metadata'] as { sequence: number }).sequence)
+      .sort((a, b) => a - b);
     expect(sequences).toEqual(sequences.map((_, index) => index));
   });
 
@@ -105,7 +113,10 @@ describe.runIf(process.platform === 'linux')('the processes of a gateway', () =>
     gateway.configure({ ...config, refuse: [{ hosts: ['127.0.0.1'], reason: 'closed' }] });
     gateway.process.kill('SIGHUP');
     await gateway.waitForLog(/reloaded/);
-    await waitUntil(() => true, () => '');
+    await waitUntil(
+      () => true,
+      () => '',
+    );
     expect(await get()).toBe(403);
     gateway.configure({ ...config, refuse: [{ hosts: ['not a host!'], reason: 'broken' }], nonsense: true });
     gateway.process.kill('SIGHUP');
@@ -127,7 +138,10 @@ describe.runIf(process.platform === 'linux')('the processes of a gateway', () =>
     const load = (async () => {
       while (running) outcomes.push(await get());
     })();
-    gateway.configure({ ...config, listeners: [...config.listeners, { mode: 'explicit', listen: `127.0.0.1:${second}` }] });
+    gateway.configure({
+      ...config,
+      listeners: [...config.listeners, { mode: 'explicit', listen: `127.0.0.1:${second}` }],
+    });
     gateway.process.kill('SIGHUP');
     await gateway.waitForLog(/reloaded/);
     running = false;

@@ -15,7 +15,9 @@ let legacyPort: number;
 beforeAll(async () => {
   const authority = await createTestAuthority();
   origin = await startOrigin(
-    await authority.issue({ names: ['localhost', 'a.localhost', `${'long-label-'.repeat(5)}x.${'deep.'.repeat(8)}example`, '127.0.0.1'] }),
+    await authority.issue({
+      names: ['localhost', 'a.localhost', `${'long-label-'.repeat(5)}x.${'deep.'.repeat(8)}example`, '127.0.0.1'],
+    }),
   );
   modernPort = await freePort();
   legacyPort = await freePort();
@@ -44,8 +46,19 @@ afterAll(async () => {
 const sClient = (gateway: RunningGateway, port: number, ...args: string[]) =>
   run(
     'openssl',
-    ['s_client', '-proxy', `127.0.0.1:${port}`, '-connect', `localhost:${origin.port}`, '-servername', 'localhost',
-      '-CAfile', gateway.caFile, '-verify_return_error', ...args],
+    [
+      's_client',
+      '-proxy',
+      `127.0.0.1:${port}`,
+      '-connect',
+      `localhost:${origin.port}`,
+      '-servername',
+      'localhost',
+      '-CAfile',
+      gateway.caFile,
+      '-verify_return_error',
+      ...args,
+    ],
     { input: 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' },
   );
 
@@ -54,8 +67,16 @@ describe.runIf(hasProgram('openssl'))('the client leg, with openssl s_client', (
     ['TLS 1.3', ['-tls1_3'], 'TLSv1.3'],
     ['TLS 1.2', ['-tls1_2'], 'TLSv1.2'],
     ['a client of TLS 1.2 that takes only RSA', ['-tls1_2', '-sigalgs', 'RSA+SHA256'], 'Peer signature type: RSA'],
-    ['a client of TLS 1.3 that takes only RSA', ['-tls1_3', '-sigalgs', 'rsa_pss_rsae_sha256:RSA+SHA256'], 'Peer signature type: RSA-PSS'],
-    ['an ECDSA client', ['-tls1_3', '-sigalgs', 'ECDSA+SHA256:rsa_pss_rsae_sha256:RSA+SHA256'], 'Peer signature type: ECDSA'],
+    [
+      'a client of TLS 1.3 that takes only RSA',
+      ['-tls1_3', '-sigalgs', 'rsa_pss_rsae_sha256:RSA+SHA256'],
+      'Peer signature type: RSA-PSS',
+    ],
+    [
+      'an ECDSA client',
+      ['-tls1_3', '-sigalgs', 'ECDSA+SHA256:rsa_pss_rsae_sha256:RSA+SHA256'],
+      'Peer signature type: ECDSA',
+    ],
   ])('serves %s with a chain that verifies', async (_what, args, shown) => {
     const ran = await sClient(modern, modernPort, ...args);
     expect(ran.stdout).toContain('Verify return code: 0 (ok)');
@@ -89,7 +110,16 @@ describe.runIf(hasProgram('openssl'))('the client leg, with openssl s_client', (
   it('refuses a renegotiation', async () => {
     const ran = await run(
       'openssl',
-      ['s_client', '-proxy', `127.0.0.1:${modernPort}`, '-connect', `localhost:${origin.port}`, '-tls1_2', '-CAfile', modern.caFile],
+      [
+        's_client',
+        '-proxy',
+        `127.0.0.1:${modernPort}`,
+        '-connect',
+        `localhost:${origin.port}`,
+        '-tls1_2',
+        '-CAfile',
+        modern.caFile,
+      ],
       { input: 'R\n', timeoutMs: 5_000 },
     );
     expect(ran.stderr + ran.stdout).toMatch(/no renegotiation|handshake failure|RENEGOTIATING[\s\S]*error/);
@@ -98,7 +128,11 @@ describe.runIf(hasProgram('openssl'))('the client leg, with openssl s_client', (
   it('mirrors every name of the origin, those over 64 characters too', async () => {
     const ran = await sClient(modern, modernPort, '-showcerts');
     const leaf = ran.stdout.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/)?.[0] ?? '';
-    const shown = await run('openssl', ['x509', '-noout', '-ext', 'subjectAltName,extendedKeyUsage,keyUsage,basicConstraints'], { input: leaf });
+    const shown = await run(
+      'openssl',
+      ['x509', '-noout', '-ext', 'subjectAltName,extendedKeyUsage,keyUsage,basicConstraints'],
+      { input: leaf },
+    );
     expect(shown.stdout).toContain('DNS:localhost');
     expect(shown.stdout).toContain(`deep.`);
     expect(shown.stdout).toContain('IP Address:127.0.0.1');
@@ -113,7 +147,7 @@ describe('an opening', () => {
     expect(hello.length).toBeGreaterThan(1_300);
     const client = connect(modernPort, '127.0.0.1').setNoDelay(true);
     const received: Buffer[] = [];
-    client.on('data', (chunk) => received.push(chunk));
+    client.on('data', (chunk: Buffer) => received.push(chunk));
     client.write(`CONNECT localhost:${origin.port} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
     await until(() => Buffer.concat(received).includes('200'));
     received.length = 0;

@@ -65,7 +65,11 @@ export async function startGateway(wishes: GatewayWishes): Promise<RunningGatewa
   return watch(child, directory, configure);
 }
 
-async function watch(child: ChildProcess, directory: string, configure: (config: object) => void): Promise<RunningGateway> {
+async function watch(
+  child: ChildProcess,
+  directory: string,
+  configure: (config: object) => void,
+): Promise<RunningGateway> {
   let log = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     log += text;
@@ -73,10 +77,13 @@ async function watch(child: ChildProcess, directory: string, configure: (config:
   child.stdout?.resume();
   const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
   const waitForLog = async (pattern: RegExp): Promise<void> => {
-    await waitUntil(() => {
-      if (child.exitCode !== null) throw new Error(`the gateway ended with ${child.exitCode}:\n${log}`);
-      return pattern.test(log);
-    }, () => `no ${String(pattern)} in the log:\n${log}`);
+    await waitUntil(
+      () => {
+        if (child.exitCode !== null) throw new Error(`the gateway ended with ${child.exitCode}:\n${log}`);
+        return pattern.test(log);
+      },
+      () => `no ${String(pattern)} in the log:\n${log}`,
+    );
   };
   const records = (name: 'traffic' | 'alarms') => readRecords(join(directory, 'records'), name);
   const stop = async (signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> => {
@@ -97,7 +104,10 @@ async function watch(child: ChildProcess, directory: string, configure: (config:
     log: () => log,
     records,
     waitForRecords: async (name, until) => {
-      await waitUntil(() => until(records(name)), () => `records: ${JSON.stringify(records(name), null, 1)}`);
+      await waitUntil(
+        () => until(records(name)),
+        () => `records: ${JSON.stringify(records(name), null, 1)}`,
+      );
       return records(name);
     },
     waitForLog,

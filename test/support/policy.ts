@@ -44,4 +44,3 @@ export function policyDocument(changes: Partial<PolicyDocument> = {}): PolicyDoc
     ...changes,
   };
 }
-

@@ -38,7 +38,10 @@ export interface TestAuthority {
 const hourMs = 3_600_000;
 
 /** Makes a fresh root (ECDSA P-256, or RSA-2048 where a test needs it). */
-export async function createTestAuthority(commonName = 'Test Root', keyType: 'ec' | 'rsa' = 'ec'): Promise<TestAuthority> {
+export async function createTestAuthority(
+  commonName = 'Test Root',
+  keyType: 'ec' | 'rsa' = 'ec',
+): Promise<TestAuthority> {
   const root = makeKey(keyType);
   const subject = commonNameOnly(commonName);
   const identifier = keyIdentifierOf(root.publicDer);

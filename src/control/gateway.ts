@@ -1,0 +1,135 @@
+import type { Server } from 'node:http';
+import { serveAdmin } from '../admin/server.ts';
+import { FlowFailure } from '../core/failures.ts';
+import type { Exposition } from '../metrics/exposition.ts';
+import { ListeningSockets } from './listening-sockets.ts';
+import type { OperationalLog } from './operational-log.ts';
+import { type LoadedPolicy, loadPolicy } from './policy-source.ts';
+import { createSigner, type Signer } from './signer.ts';
+import { Supervisor } from './supervisor.ts';
+
+export interface GatewayOptions {
+  readonly file: string;
+  readonly loaded: LoadedPolicy;
+  readonly log: OperationalLog;
+  readonly metrics: Exposition;
+}
+
+/** A running gateway as control sees it: its policy, sockets, relays and admin address. */
+export class Gateway {
+  readonly #options: GatewayOptions;
+  readonly #sockets = new ListeningSockets();
+  readonly #signer: Signer;
+  readonly #supervisor: Supervisor;
+  #loaded: LoadedPolicy;
+  #admin: Server | undefined;
+  #reloading: Promise<void> = Promise.resolve();
+
+  constructor(options: GatewayOptions) {
+    const { loaded, log, metrics } = options;
+    this.#options = options;
+    this.#loaded = loaded;
+    this.#signer = createSigner(loaded.authority);
+    this.#supervisor = new Supervisor({
+      policy: loaded.document,
+      relays: loaded.config.relays,
+      sockets: this.#sockets,
+      signer: this.#signer,
+      log,
+      metrics,
+    });
+  }
+
+  get watchedFiles(): readonly string[] {
+    return this.#loaded.config.files;
+  }
+
+  /** Opens every listener and starts every relay; on failure nothing stays behind. */
+  async start(): Promise<void> {
+    const { document, config } = this.#loaded;
+    try {
+      this.#sockets.open(document.listeners, config.relays);
+      this.#admin = await this.#serveAdmin();
+      await this.#supervisor.start();
+    } catch (error) {
+      await this.#supervisor.stop(0);
+      this.#close();
+      throw error;
+    }
+  }
+
+  /** Loads everything anew. All or nothing; never rejects: a bad file changes nothing and the log says why. */
+  reload(reason: string): Promise<void> {
+    this.#reloading = this.#reloading.then(() => this.#reloadOnce(reason));
+    return this.#reloading;
+  }
+
+  /** Refuses new connections, lets flows end within the drain limit, then ends the relays. */
+  async stop(): Promise<void> {
+    this.#close();
+    await this.#supervisor.stop(this.#loaded.document.timeouts.drainMs);
+    await this.#signer.close();
+  }
+
+  /** Ends what is left at once. */
+  async cut(): Promise<void> {
+    await this.#supervisor.stop(0);
+  }
+
+  async #reloadOnce(reason: string): Promise<void> {
+    const { log, file } = this.#options;
+    try {
+      const next = await loadPolicy(file);
+      if (next.document.version === this.#loaded.document.version && sameAuthority(next, this.#loaded)) {
+        log.info('reloaded: nothing has changed', { reason });
+        return;
+      }
+      await this.#apply(next);
+      log.info('reloaded', { reason, policy: next.document.version });
+    } catch (error) {
+      const failure = error instanceof FlowFailure ? error : new FlowFailure('GATEWAY_INTERNAL', String(error));
+      log.error('reload failed, the running policy stays', { reason, code: failure.code, detail: failure.detail });
+    }
+  }
+
+  async #apply(next: LoadedPolicy): Promise<void> {
+    const before = this.#loaded;
+    const replace =
+      next.config.relays !== before.config.relays ||
+      JSON.stringify(next.document.listeners) !== JSON.stringify(before.document.listeners);
+    if (JSON.stringify(next.document.admin) !== JSON.stringify(before.document.admin)) {
+      throw new FlowFailure('GATEWAY_CONFIG_INVALID', 'the admin address changes only on a restart');
+    }
+    this.#sockets.open(next.document.listeners, next.config.relays);
+    try {
+      await this.#supervisor.apply(next.document, next.config.relays, replace);
+    } catch (error) {
+      this.#sockets.open(before.document.listeners, before.config.relays);
+      this.#sockets.closeRetired();
+      throw error;
+    }
+    this.#signer.replace(next.authority);
+    this.#loaded = next;
+  }
+
+  async #serveAdmin(): Promise<Server | undefined> {
+    const { admin } = this.#loaded.document;
+    if (admin === undefined) return undefined;
+    return serveAdmin({
+      listen: admin.listen,
+      metrics: this.#options.metrics,
+      relayCount: () => this.#supervisor.relayCount,
+      version: () => this.#loaded.document.version,
+    });
+  }
+
+  #close(): void {
+    this.#sockets.closeAll();
+    this.#admin?.close();
+    this.#admin?.closeAllConnections();
+  }
+}
+
+function sameAuthority(a: LoadedPolicy, b: LoadedPolicy): boolean {
+  return a.document.authority.fingerprint === b.document.authority.fingerprint;
+}

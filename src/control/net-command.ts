@@ -1,0 +1,143 @@
+import { readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { problemText } from '../config/problem.ts';
+import { FlowFailure } from '../core/failures.ts';
+import type { ListenAddress, TransparentListener } from '../core/policy.ts';
+import { type CapturePlan, isWildcard } from '../net/capture-rules.ts';
+import type { CommandIo } from './command-io.ts';
+import { exitCodes } from './exit-codes.ts';
+import { type ListenerSource, type NetOptions, netHelp, parseNetOptions, UsageError } from './net-options.ts';
+import {
+  activeRoutes,
+  activeRules,
+  applyCapture,
+  captureCommands,
+  removeCapture,
+  ToolFailure,
+} from './packet-filter.ts';
+
+/** The `net` command: resolves with the exit code. Throws FlowFailure GATEWAY_CONFIG_INVALID. */
+export async function runNet(args: readonly string[], io: CommandIo): Promise<number> {
+  try {
+    const options = parseNetOptions(args);
+    if (options === undefined) io.stdout.write(netHelp);
+    else await act(options, io);
+    return exitCodes.ok;
+  } catch (error) {
+    if (!(error instanceof UsageError) && !(error instanceof ToolFailure)) throw error;
+    io.stderr.write(`daylight net: ${error.message}\n`);
+    if (error instanceof ToolFailure) return exitCodes.failed;
+    io.stderr.write('More: daylight net --help\n');
+    return exitCodes.usage;
+  }
+}
+
+async function act(options: NetOptions, io: CommandIo): Promise<void> {
+  const { action, dryRun } = options;
+  if (action === 'up' || (action === 'show' && dryRun)) up(await planOf(options, io), dryRun, io);
+  else if (action === 'down' && !dryRun) down(io);
+  else show(io);
+}
+
+function up(plan: CapturePlan, dryRun: boolean, io: CommandIo): void {
+  if (dryRun) {
+    io.stdout.write(captureCommands(plan));
+    return;
+  }
+  applyCapture(plan);
+  const listeners = [plan.ipv4, plan.ipv6].filter((listen) => listen !== undefined).map(({ port }) => port);
+  const to = [...new Set(listeners)].join(' and ');
+  io.stdout.write(`TCP ${plan.ports.join(', ')} goes to port ${to} (${plan.capture}). Undo: daylight net down\n`);
+}
+
+function down(io: CommandIo): void {
+  removeCapture();
+  io.stdout.write('nothing is captured\n');
+}
+
+function show(io: CommandIo): void {
+  const rules = activeRules();
+  const routes = activeRoutes();
+  if (rules === undefined && routes.length === 0) io.stdout.write('nothing is captured\n');
+  else io.stdout.write(`${[...routes, ...(rules === undefined ? [] : [rules.trimEnd()])].join('\n')}\n`);
+}
+
+/** What the options and the listeners come to. Warns of what would pass by. */
+async function planOf(options: NetOptions, io: CommandIo): Promise<CapturePlan> {
+  const { ports, forwarded, local, refuseQuic } = options;
+  if (forwarded === undefined && local === undefined)
+    throw new UsageError('say whose traffic: --from, --interface or --local');
+  const { capture, listen } = await listenersOf(options.source);
+  if (capture === 'tproxy' && local !== undefined) {
+    throw new UsageError('TPROXY takes forwarded traffic only; use a REDIRECT listener for --local');
+  }
+  const ipv6 = hasIpv6() ? listen.find(({ ip }) => ip.includes(':')) : undefined;
+  // A listener on `::` takes IPv4 too.
+  const ipv4 = listen.find(({ ip }) => !ip.includes(':')) ?? listen.find(({ ip }) => ip === '::');
+  const plan: CapturePlan = { capture, ipv4, ipv6, ports, forwarded, local, refuseQuic };
+  for (const warning of warningsOf(plan)) io.stderr.write(`daylight net: warning: ${warning}\n`);
+  return plan;
+}
+
+interface Listeners {
+  readonly capture: 'redirect' | 'tproxy';
+  readonly listen: readonly ListenAddress[];
+}
+
+async function listenersOf(source: ListenerSource): Promise<Listeners> {
+  if (source.kind === 'port') return source;
+  const transparent = await transparentListeners(source.file);
+  const kinds = [...new Set(transparent.map(({ capture }) => capture))];
+  const capture = source.capture ?? (kinds.length === 1 ? kinds[0] : undefined);
+  if (kinds.length === 0) throw new UsageError(`${source.file} has no transparent listener`);
+  if (capture === undefined) throw new UsageError(`${source.file} has listeners of both kinds: choose with --capture`);
+  const chosen = transparent.filter((listener) => listener.capture === capture);
+  if (chosen.length === 0) throw new UsageError(`${source.file} has no listener with capture: ${capture}`);
+  return { capture, listen: chosen.map(({ listen }) => listen) };
+}
+
+async function transparentListeners(file: string): Promise<readonly TransparentListener[]> {
+  // Loaded when used: `down` works without a configuration.
+  const { loadConfig } = await import('../config/load.ts');
+  const outcome = loadConfig(file);
+  if (outcome.kind === 'loaded')
+    return outcome.config.policy.listeners.filter((listener) => listener.mode === 'transparent');
+  throw new FlowFailure('GATEWAY_CONFIG_INVALID', outcome.problems.map(problemText).join('\n'));
+}
+
+/** Throws UsageError for what can never work. */
+function warningsOf(plan: CapturePlan): readonly string[] {
+  const warnings: string[] = [];
+  if (plan.ipv4 === undefined) warnings.push('IPv4 passes by: no listener takes it');
+  if (plan.ipv6 === undefined && hasIpv6()) warnings.push('IPv6 passes by: no listener is on [::]');
+  for (const listen of [plan.ipv4, plan.ipv6]) {
+    if (listen === undefined || plan.capture === 'tproxy' || isWildcard(listen.ip)) continue;
+    warnings.push(...warningsOfNarrow(listen, plan));
+  }
+  if (plan.forwarded !== undefined && !forwards()) {
+    warnings.push('this host does not forward: only captured ports get through (sysctl net.ipv4.ip_forward=1)');
+  }
+  return warnings;
+}
+
+/** REDIRECT rewrites the destination to the address of the interface: the loopback for local traffic. */
+function warningsOfNarrow({ ip }: ListenAddress, plan: CapturePlan): readonly string[] {
+  const isLoopback = ip.startsWith('127.') || ip === '::1';
+  if (isLoopback && plan.forwarded !== undefined) {
+    throw new UsageError(`a listener on ${ip} gets no forwarded connection: let it listen on 0.0.0.0 or [::]`);
+  }
+  if (isLoopback) return [];
+  return [`${ip} gets only what arrives on the interface whose first address it is; 0.0.0.0 and [::] get all`];
+}
+
+function hasIpv6(): boolean {
+  return Object.values(networkInterfaces()).some((list) => list?.some(({ family }) => family === 'IPv6'));
+}
+
+function forwards(): boolean {
+  try {
+    return readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8').trim() === '1';
+  } catch {
+    return false;
+  }
+}

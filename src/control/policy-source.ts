@@ -1,0 +1,34 @@
+import { type LoadedConfig, loadConfig } from '../config/load.ts';
+import { FlowFailure } from '../core/failures.ts';
+import type { PolicyDocument } from '../core/policy.ts';
+import { type Authority, loadOrCreateAuthority, ownCertificates } from '../pki/authority.ts';
+import { loadRoots } from '../pki/trust-store.ts';
+
+/** A configuration with everything that control adds to it: the authority and trusted roots. */
+export interface LoadedPolicy {
+  readonly document: PolicyDocument;
+  readonly config: LoadedConfig;
+  readonly authority: Authority;
+}
+
+/**
+ * Loads configuration, authority and roots as one. Throws FlowFailure with a code of the catalogue; the detail of
+ * GATEWAY_CONFIG_INVALID holds every problem with its file and line.
+ */
+export async function loadPolicy(file: string): Promise<LoadedPolicy> {
+  const outcome = loadConfig(file);
+  if (outcome.kind === 'failed') {
+    const lines = outcome.problems.map(({ file: at, line, column, message }) => `${at}:${line}:${column}: ${message}`);
+    throw new FlowFailure('GATEWAY_CONFIG_INVALID', lines.join('\n'));
+  }
+  const { config } = outcome;
+  const authority = await loadOrCreateAuthority(config.authorityDirectory);
+  const rootsPem = loadRoots({ ...config.originTrust, refuseKeysOf: ownCertificates(authority) });
+  const { fingerprint256, keyType } = authority.active;
+  const document: PolicyDocument = {
+    ...config.policy,
+    authority: { fingerprint: fingerprint256, keyType },
+    originTrust: { rootsPem },
+  };
+  return { document, config, authority };
+}
