@@ -75,6 +75,16 @@ export const limits = {
   bodyExcerptBytes: 2_048,
   /** Longest value of one header in a record; longer ones are cut and marked. */
   recordHeaderValueBytes: 2_048,
+  /** Header fields of one head in a record, as JSON; further ones are left out and the record is marked. */
+  recordHeadBytes: 16_384,
+  /** Path and query in a record: longer ones are cut and marked. */
+  recordTargetBytes: 8_192,
+  /** Reasons and details in a record, which may quote a peer. */
+  recordDetailBytes: 512,
+  /** Subject alternative names of one certificate in a record; the rest is counted. */
+  recordCertificateNames: 64,
+  /** Header values that are kept as JSON, since they come again in nearly every exchange. */
+  recordHeaderCacheBytes: 1_048_576,
   /** Longest line of a log: an OCSF record with both heads and excerpts stays below it. */
   recordLineBytes: 65_536,
   /** Bytes of records in memory that wait for the disk, per relay. */
