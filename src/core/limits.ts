@@ -89,8 +89,16 @@ export const limits = {
   recordLineBytes: 65_536,
   /** Bytes of records in memory that wait for the disk, per relay. */
   recordQueueBytes: 8_388_608,
+  /** Bytes of alarms in memory that wait for a disk that does not take them, per relay. */
+  alarmQueueBytes: 1_048_576,
   /** Time after which waiting records are written. */
   recordFlushMs: 100,
+  /** Waiting records that are written at once, before their time. */
+  recordBatchBytes: 65_536,
+  /** Time between two attempts to write to a disk that failed. */
+  recordRetryMs: 1_000,
+  /** Time between two reports that records cannot be written. */
+  recordProblemIntervalMs: 30_000,
   /** Bytes kept before the current chunk so that a match across chunk borders is found, and the window of a regular expression around a literal. */
   ruleWindowBytes: 512,
   /** Alarms of one rule in one transaction; a body full of card numbers is one finding. */
