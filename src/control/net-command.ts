@@ -16,6 +16,8 @@ import {
   ToolFailure,
 } from './packet-filter.ts';
 
+export { netHelp };
+
 /** The `net` command: resolves with the exit code. Throws FlowFailure GATEWAY_CONFIG_INVALID. */
 export async function runNet(args: readonly string[], io: CommandIo): Promise<number> {
   try {
@@ -92,6 +94,9 @@ async function listenersOf(source: ListenerSource): Promise<Listeners> {
   if (kinds.length === 0) throw new UsageError(`${source.file} has no transparent listener`);
   if (capture === undefined) throw new UsageError(`${source.file} has listeners of both kinds: choose with --capture`);
   const chosen = transparent.filter((listener) => listener.capture === capture);
+  if (chosen.some(({ listen }) => listen.port === 0)) {
+    throw new UsageError(`${source.file} leaves the port of a transparent listener to the system: name one`);
+  }
   if (chosen.length === 0) throw new UsageError(`${source.file} has no listener with capture: ${capture}`);
   return { capture, listen: chosen.map(({ listen }) => listen) };
 }
