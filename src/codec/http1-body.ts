@@ -1,6 +1,7 @@
 import type { BodyFraming, Header } from '../core/http.ts';
 import { limits } from '../core/limits.ts';
-import { cr, hexValues, lf, partial, refused, tab, valueBytes } from './http1-bytes.ts';
+import { cr, hexValues, lf, partial, refused } from './http1-bytes.ts';
+import { afterExtensionByte, type ExtensionState } from './http1-chunk-extension.ts';
 import type { Http1Fault } from './http1-fault.ts';
 import { FieldScan, knownFields } from './http1-fields.ts';
 import { bareLineFeed, outgrown, SectionBuffer } from './http1-section.ts';
@@ -39,6 +40,7 @@ export class BodyReader {
   #remaining = 0;
   #sizeDigits = 0;
   #lineBytes = 0;
+  #extension: ExtensionState = 'name-start';
   #trailerBuffer: SectionBuffer | undefined;
 
   /** Begins a body. One of length zero is complete at once. */
@@ -111,9 +113,7 @@ export class BodyReader {
       case 'size':
         return this.#acceptSizeByte(byte);
       case 'extension':
-        if (byte === cr) this.#state = 'size-end';
-        else if (valueBytes[byte] !== 1 || byte === tab) return this.#refuse('ambiguous', 'a bad chunk extension');
-        return ++this.#lineBytes <= limits.httpChunkLineBytes || this.#refuse('too-large', 'a long chunk extension');
+        return this.#acceptExtensionByte(byte);
       case 'size-end':
         if (byte !== lf) return this.#refuse('ambiguous', 'a bare CR in a chunk size line');
         this.#state = this.#remaining === 0 ? 'trailers' : 'chunk';
@@ -139,8 +139,17 @@ export class BodyReader {
     if (byte === cr) this.#state = 'size-end';
     else if (byte === semicolon) this.#state = 'extension';
     else return this.#refuse('ambiguous', 'a bad chunk size');
+    this.#extension = 'name-start';
     this.#lineBytes = this.#sizeDigits + 1;
     return true;
+  }
+
+  #acceptExtensionByte(byte: number): boolean {
+    const next = afterExtensionByte(this.#extension, byte);
+    if (next === undefined) return this.#refuse('ambiguous', 'a bad chunk extension');
+    if (next === 'end') this.#state = 'size-end';
+    else this.#extension = next;
+    return ++this.#lineBytes <= limits.httpChunkLineBytes || this.#refuse('too-large', 'a long chunk extension');
   }
 
   #readTrailers(bytes: Buffer, start: number, end: number): number {

@@ -72,18 +72,23 @@ function refuseLine(fault: Http1Fault, detail: string): number {
   return refused;
 }
 
+/** A bare LF is a line end to some (RFC 9112 section 2.2), so what follows it has two readings. */
+function refuseByte(byte: number | undefined, detail: string): number {
+  return byte === lf ? refuseLine('ambiguous', 'a bare LF') : refuseLine('malformed', detail);
+}
+
 /** method SP request-target SP HTTP-version CRLF, with single spaces (RFC 9112 section 3). */
 function scanRequestLine(bytes: Buffer, start: number, end: number): number {
   let at = start;
   while (at < end && tokenBytes[bytes[at] as number] === 1) at++;
   if (at >= end) return partial;
-  if (bytes[at] !== space || at === start) return refuseLine('malformed', 'a request line without a method');
+  if (bytes[at] !== space || at === start) return refuseByte(bytes[at], 'a request line without a method');
   line.firstEnd = at++;
   const targetStart = at;
   while (at < end && targetBytes[bytes[at] as number] === 1) at++;
   if (at >= end) return partial;
   if (bytes[at] === cr && at > targetStart) return refuseLine('version', 'a request line without a version');
-  if (bytes[at] !== space || at === targetStart) return refuseLine('malformed', 'an invalid request target');
+  if (bytes[at] !== space || at === targetStart) return refuseByte(bytes[at], 'an invalid request target');
   line.secondEnd = at++;
   return scanVersion(bytes, at, end);
 }
@@ -91,8 +96,8 @@ function scanRequestLine(bytes: Buffer, start: number, end: number): number {
 function scanVersion(bytes: Buffer, start: number, end: number): number {
   const after = scanVersionName(bytes, start, end);
   if (after < 0) return after;
-  if (after + 1 >= end) return after < end && bytes[after] !== cr ? badVersion() : partial;
-  return bytes[after] === cr && bytes[after + 1] === lf ? after + 2 : badVersion();
+  if (after + 1 >= end) return after < end && bytes[after] !== cr ? badVersion(bytes[after]) : partial;
+  return bytes[after] === cr && bytes[after + 1] === lf ? after + 2 : badVersion(bytes[after]);
 }
 
 const versionName = Buffer.from('HTTP/');
@@ -104,20 +109,21 @@ const dot = 0x2e;
 function scanVersionName(bytes: Buffer, start: number, end: number): number {
   for (let index = 0; index < versionName.length; index++) {
     if (start + index >= end) return partial;
-    if (bytes[start + index] !== versionName[index]) return badVersion();
+    if (bytes[start + index] !== versionName[index]) return badVersion(bytes[start + index]);
   }
   const at = start + versionName.length;
   if (at + 2 >= end) return partial;
   const major = bytes[at] as number;
   const minor = bytes[at + 2] as number;
-  if (major < zero || major > nine || bytes[at + 1] !== dot || minor < zero || minor > nine) return badVersion();
+  if (major < zero || major > nine || bytes[at + 1] !== dot || minor < zero || minor > nine)
+    return badVersion(undefined);
   line.minor = minor - zero;
   if (major !== zero + 1 || line.minor > 1) return refuseLine('version', 'an HTTP version other than 1.0 and 1.1');
   return at + 3;
 }
 
-function badVersion(): number {
-  return refuseLine('malformed', 'an invalid HTTP version, or a request target with blanks');
+function badVersion(byte: number | undefined): number {
+  return refuseByte(byte, 'an invalid HTTP version, or a request target with blanks');
 }
 
 /** HTTP-version SP status-code SP [reason] CRLF (RFC 9112 section 4). */
