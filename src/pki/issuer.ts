@@ -10,7 +10,7 @@ import {
 import { promisify } from 'node:util';
 import { FlowFailure } from '../core/failures.ts';
 import type { LeafKeyType } from '../core/tls.ts';
-import { parseCertificate } from './certificate.ts';
+import { type Certificate, parseCertificate } from './certificate.ts';
 import {
   authorityKeyExtension,
   basicConstraintsExtension,
@@ -22,6 +22,7 @@ import {
   signCertificate,
   subjectKeyExtension,
 } from './certificate-writer.ts';
+import { DerError } from './der-reader.ts';
 import { distinguishedNameText } from './distinguished-name.ts';
 import {
   basicConstraintsOf,
@@ -112,7 +113,7 @@ export function issuerOf(certificates: readonly string[], key: KeyObject, now: n
   const [pem = ''] = certificates;
   const x509 = new X509Certificate(pem);
   const certificate = parseCertificate(x509.raw);
-  const fault = issuerFault(x509, key, now);
+  const fault = issuerFault(x509, certificate, key, now);
   const subject = distinguishedNameText(certificate.subject);
   if (fault !== undefined) throw new FlowFailure('GATEWAY_AUTHORITY_KEY', `the certificate of ${subject} ${fault}`);
   const { whole } = certificate.publicKey;
@@ -138,11 +139,16 @@ export function issuerOf(certificates: readonly string[], key: KeyObject, now: n
 export function privateKeyOf(pem: string, from: string, passphrase?: string): KeyObject {
   try {
     return createPrivateKey(passphrase === undefined ? pem : { key: pem, passphrase });
-  } catch (error) {
-    const encrypted = (error as NodeJS.ErrnoException).code === 'ERR_MISSING_PASSPHRASE';
-    const detail = encrypted ? 'is encrypted and needs a password' : 'holds no private key that can be read';
-    throw new FlowFailure('GATEWAY_AUTHORITY_KEY', `${from} ${detail}`);
+  } catch {
+    throw new FlowFailure('GATEWAY_AUTHORITY_KEY', `${from} ${keyFault(pem, passphrase)}`);
   }
+}
+
+/** OpenSSL's own words differ between versions, and might repeat a part of the file. */
+function keyFault(pem: string, passphrase: string | undefined): string {
+  const encrypted = /-----BEGIN ENCRYPTED|^Proc-Type: 4,ENCRYPTED/m.test(pem);
+  if (!encrypted) return 'holds no private key that can be read';
+  return passphrase === undefined ? 'is encrypted and needs a password' : 'is encrypted, and the password is wrong';
 }
 
 /** PEM of each certificate in text; FlowFailure GATEWAY_AUTHORITY_KEY when one cannot be read. */
@@ -162,10 +168,21 @@ export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate
   return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
 
-function issuerFault(x509: X509Certificate, key: KeyObject, now: number): string | undefined {
-  const { extensions, publicKey, signatureAlgorithm, notBefore, notAfter } = parseCertificate(x509.raw);
+function issuerFault(x509: X509Certificate, certificate: Certificate, key: KeyObject, now: number): string | undefined {
   if (!x509.checkPrivateKey(key)) return 'does not fit the key';
   if (!canSign(key)) return 'has a key that is neither RSA nor ECDSA on P-256, P-384 or P-521';
+  const { notBefore, notAfter } = certificate;
+  if (now < notBefore) return `is valid only from ${new Date(notBefore).toISOString()}`;
+  if (now > notAfter) return `expired ${new Date(notAfter).toISOString()}`;
+  try {
+    return rightsFault(certificate) ?? strengthFault(x509, certificate);
+  } catch (error) {
+    if (error instanceof DerError) return 'is malformed';
+    throw error;
+  }
+}
+
+function rightsFault({ extensions }: Certificate): string | undefined {
   if (!basicConstraintsOf(extensions).ca) return 'is not a CA certificate';
   const usage = keyUsageOf(extensions);
   if (usage !== undefined && !usage.has(keyUsageBits.keyCertSign)) return 'may not sign certificates (key usage)';
@@ -173,8 +190,10 @@ function issuerFault(x509: X509Certificate, key: KeyObject, now: number): string
   if (purposes !== undefined && !purposes.has(oids.serverAuth) && !purposes.has(oids.anyExtendedKeyUsage)) {
     return 'may not issue for servers (extended key usage)';
   }
-  if (now < notBefore) return `is valid only from ${new Date(notBefore).toISOString()}`;
-  if (now > notAfter) return `expired ${new Date(notAfter).toISOString()}`;
+  return undefined;
+}
+
+function strengthFault(x509: X509Certificate, { publicKey, signatureAlgorithm }: Certificate): string | undefined {
   const selfSigned = isIssuedBy(x509, x509);
   const weakness = keyWeakness(publicKey) ?? (selfSigned ? undefined : signatureWeakness(signatureAlgorithm));
   return weakness === undefined ? undefined : `is too weak: ${weakness}`;

@@ -15,6 +15,7 @@ import {
   signCertificate,
   subjectKeyExtension,
 } from './certificate-writer.ts';
+import { DerError } from './der-reader.ts';
 import { implicit, oid, sequence } from './der-writer.ts';
 import { isCanonicalHostName, wildcardOver } from './host-name.ts';
 import { ipOctets } from './ip-address.ts';
@@ -69,12 +70,15 @@ export async function issueLeaf(
 }
 
 function leafKey({ publicKey, keyType }: LeafRequest): PublicKey {
-  const key = parsePublicKey(Buffer.from(publicKey));
   const expected = keyType === 'rsa' ? oids.rsa : oids.ec;
-  if (key.algorithm.oid !== expected) throw refusal(`the key is not of type ${keyType}`);
-  const weakness = keyWeakness(key);
-  if (weakness !== undefined) throw refusal(`the key is too weak: ${weakness}`);
-  return key;
+  try {
+    const key = parsePublicKey(Buffer.from(publicKey));
+    const weakness = key.algorithm.oid === expected ? keyWeakness(key) : `not of type ${keyType}`;
+    if (weakness === undefined) return key;
+    throw refusal(`the key is ${weakness}`);
+  } catch (error) {
+    throw error instanceof DerError ? refusal('the key is malformed') : error;
+  }
 }
 
 /** Cut to seconds, as certificates are. */

@@ -16,6 +16,7 @@ export interface Pkcs12Credential {
 export async function readPkcs12(file: Buffer, password: string, from: string): Promise<Pkcs12Credential> {
   // Loaded only here: it takes 10 MB that a running gateway has no use for.
   const { default: forge } = await import('node-forge');
+  useUtf8(forge);
   const der = (value: Asn1.Asn1): Buffer => Buffer.from(forge.asn1.toDer(value).getBytes(), 'latin1');
   try {
     const pfx = forge.pkcs12.pkcs12FromAsn1(forge.asn1.fromDer(file.toString('latin1')), true, password);
@@ -36,6 +37,17 @@ export async function readPkcs12(file: Buffer, password: string, from: string): 
 }
 
 type Forge = typeof import('node-forge');
+
+let derives: Forge['pkcs5']['pbkdf2'] | undefined;
+
+/** PBES2 takes the password in UTF-8, as all others write it; node-forge takes the low byte of each character. */
+function useUtf8(forge: Forge): void {
+  if (derives !== undefined) return;
+  const derive = forge.pkcs5.pbkdf2;
+  derives = (password: string, ...rest: unknown[]) =>
+    Reflect.apply(derive, forge.pkcs5, [forge.util.encodeUtf8(password), ...rest]);
+  forge.pkcs5.pbkdf2 = derives;
+}
 
 /** What it can parse (RSA) is kept parsed, all else (ECDSA) as it was. */
 function certificateOf(bag: Pkcs12.Bag, forge: Forge): Asn1.Asn1 {

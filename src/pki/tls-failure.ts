@@ -46,9 +46,12 @@ const byCode: ReadonlyMap<string, TlsFailure> = new Map(
   }),
 );
 
+/** Texts of OpenSSL for the verification errors that Node gives no code of their own but `UNSPECIFIED`. */
+const weakChain = /(?:key|digest algorithm|md) too weak/;
+
 /** Other verification errors of OpenSSL, all of them breaches of RFC 5280. */
 const brokenChain =
-  /^(?:CERT_|ERROR_IN_CERT|UNABLE_TO_DECODE|UNABLE_TO_DECRYPT_CERT|INVALID_EXTENSION|INVALID_NON_CA|KEYUSAGE_|SUBJECT_ISSUER|AKID_|UNHANDLED_CRITICAL|PERMITTED_VIOLATION|EXCLUDED_VIOLATION|SUBTREE_MINMAX|UNSUPPORTED_(?:CONSTRAINT|NAME|EXTENSION)|UNNESTED|NO_EXPLICIT_POLICY|INVALID_POLICY|PATHLEN_|EC_KEY_EXPLICIT|APPLICATION_VERIFICATION|UNSPECIFIED)/;
+  /^(?:CERT_|ERROR_IN_CERT|UNABLE_TO_DECODE|UNABLE_TO_DECRYPT_CERT|INVALID_EXTENSION|INVALID_NON_CA|KEYUSAGE_|SUBJECT_ISSUER|AKID_|UNHANDLED_CRITICAL|PERMITTED_VIOLATION|EXCLUDED_VIOLATION|SUBTREE_MINMAX|UNSUPPORTED_(?:CONSTRAINT|NAME|EXTENSION)|UNNESTED|NO_EXPLICIT_POLICY|INVALID_POLICY|PATHLEN_|EC_KEY_EXPLICIT|APPLICATION_VERIFICATION)/;
 
 /** Reasons of OpenSSL's TLS library, without `ERR_SSL_`, by what they mean for an origin. The first that fits decides. */
 const byReason: readonly (readonly [RegExp, TlsFailure])[] = [
@@ -104,9 +107,16 @@ export function failureOfTlsError(error: NodeJS.ErrnoException): TlsFailure {
   const code = typeof error.code === 'string' ? error.code : '';
   const known = byCode.get(code);
   if (known !== undefined) return known;
+  if (code === 'UNSPECIFIED') return failureOfText(error.message);
   if (code.startsWith('ERR_SSL_') || code.startsWith('ERR_OSSL_')) return failureOfReason(code);
   if (brokenChain.test(code)) return failure('ORIGIN_CERT_INVALID', code);
   return failure('ORIGIN_HANDSHAKE_FAILED', /^[A-Z0-9_]+$/.test(code) ? code : 'without a reason code');
+}
+
+/** These texts are constants of OpenSSL; any other one is not repeated. */
+function failureOfText(text: string): TlsFailure {
+  if (weakChain.test(text)) return failure('ORIGIN_CERT_WEAK', text.slice(0, 80));
+  return failure('ORIGIN_CERT_INVALID', /^[\w ,()'/-]{1,80}$/.test(text) ? text : 'the chain breaks a rule');
 }
 
 function failureOfReason(code: string): TlsFailure {

@@ -53,11 +53,8 @@ interface Candidate {
 function systemRoots(): readonly Candidate[] {
   const system = getCACertificates('system');
   const pems = system.length > 0 ? system : getCACertificates('bundled');
-  return pems.map((pem, index) => ({
-    der: certificatesInPem(pem)[0],
-    place: `system root ${index + 1}`,
-    chosen: false,
-  }));
+  // Systems list a root several times, so its number says nothing.
+  return pems.map((pem) => ({ der: certificatesInPem(pem)[0], place: 'a root of the system', chosen: false }));
 }
 
 function fileRoots(path: string): readonly Candidate[] {
@@ -78,14 +75,21 @@ function readPem(path: string): string {
 }
 
 function rootFault(der: Buffer | undefined, refused: ReadonlySet<string>, now: number): string | undefined {
-  const root = parsed(der);
-  if (root === undefined) return 'cannot be parsed';
-  const name = `(${distinguishedNameText(root.subject)})`;
-  if (refused.has(root.publicKey.whole.toString('base64')))
-    return `${name} has the key of this gateway's own authority`;
-  if (now > root.notAfter) return `${name} expired ${new Date(root.notAfter).toISOString()}`;
-  const authority = authorityFault(root);
-  return authority === undefined ? undefined : `${name} ${authority}`;
+  try {
+    const root = parseCertificate(der ?? Buffer.alloc(0));
+    const fault = ownKeyFault(root, refused) ?? timeFault(root, now) ?? authorityFault(root);
+    return fault === undefined ? undefined : `(${distinguishedNameText(root.subject)}) ${fault}`;
+  } catch {
+    return 'cannot be parsed';
+  }
+}
+
+function ownKeyFault({ publicKey }: Certificate, refused: ReadonlySet<string>): string | undefined {
+  return refused.has(publicKey.whole.toString('base64')) ? "has the key of this gateway's own authority" : undefined;
+}
+
+function timeFault({ notAfter }: Certificate, now: number): string | undefined {
+  return now > notAfter ? `expired ${new Date(notAfter).toISOString()}` : undefined;
 }
 
 function authorityFault({ version, extensions, publicKey }: Certificate): string | undefined {
@@ -97,15 +101,6 @@ function authorityFault({ version, extensions, publicKey }: Certificate): string
   return weakness === undefined ? undefined : `is too weak: ${weakness}`;
 }
 
-function parsed(der: Buffer | undefined): Certificate | undefined {
-  try {
-    return der === undefined ? undefined : parseCertificate(der);
-  } catch {
-    return undefined;
-  }
-}
-
 function publicKeyText(der: Buffer | undefined): readonly string[] {
-  const certificate = parsed(der);
-  return certificate === undefined ? [] : [certificate.publicKey.whole.toString('base64')];
+  return der === undefined ? [] : [parseCertificate(der).publicKey.whole.toString('base64')];
 }

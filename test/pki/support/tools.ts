@@ -1,4 +1,5 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
+import { promisify } from 'node:util';
 
 /** Whether a program of the system is there; tests that need it skip loudly when it is not. */
 export function hasTool(command: string, ...args: readonly string[]): boolean {
@@ -20,4 +21,14 @@ export function runTool(
 /** Runs a program that must succeed; returns its standard output. */
 export function outputOf(command: string, args: readonly string[], input?: string): string {
   return execFileSync(command, args, { input, encoding: 'utf8', timeout: 20_000, stdio: ['pipe', 'pipe', 'pipe'] });
+}
+
+/** Runs a program beside a server of this process; resolves with both outputs, rejects on a bad exit. */
+export async function spawnTool(
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<string> {
+  const { stdout, stderr } = await promisify(execFile)(command, args, { encoding: 'utf8', timeout: 20_000, env });
+  return `${stdout}${stderr}`;
 }

@@ -1,0 +1,170 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { connect as connectTls, createServer as createTlsServer, type TlsOptions } from 'node:tls';
+import { onTestFinished } from 'vitest';
+import { FlowFailure } from '../../../src/core/failures.ts';
+import type { OriginException } from '../../../src/core/policy.ts';
+import { failureOfTlsError, type TlsFailure } from '../../../src/pki/tls-failure.ts';
+import { originTlsOptions } from '../../../src/pki/tls-options.ts';
+import { verifyOrigin } from '../../../src/pki/verify-origin.ts';
+import { type LabCertificate, labDirectory } from './lab.ts';
+
+/** What an origin shows: its certificate, and what it sends with it. */
+export interface OriginCredential {
+  readonly leaf: LabCertificate;
+  readonly chain?: readonly LabCertificate[];
+}
+
+/** A TLS origin of Node on a free port, closed when the test ends. */
+export function nodeOrigin({ leaf, chain = [] }: OriginCredential, options: TlsOptions = {}): Promise<number> {
+  const cert = [leaf, ...chain].map(({ pem }) => pem).join('');
+  const server = createTlsServer({ cert, key: leaf.keyPem, ...options }, (socket) => {
+    socket.on('error', () => {});
+    socket.end();
+  });
+  server.on('tlsClientError', () => {});
+  return listening(server);
+}
+
+/** An origin that does with a raw connection what it is told. */
+export function rawOrigin(serve: (socket: Socket) => void): Promise<number> {
+  return listening(
+    createServer((socket) => {
+      socket.on('error', () => {});
+      serve(socket);
+    }),
+  );
+}
+
+/** `openssl s_server` with options of its own, for what Node refuses to serve. */
+export async function opensslOrigin({ leaf, chain = [] }: OriginCredential, args: readonly string[]): Promise<number> {
+  const directory = labDirectory();
+  const certificate = join(directory, 'leaf.pem');
+  const key = join(directory, 'leaf.key');
+  const above = join(directory, 'chain.pem');
+  writeFileSync(certificate, leaf.pem);
+  writeFileSync(key, leaf.keyPem, { mode: 0o600 });
+  writeFileSync(above, chain.map(({ pem }) => pem).join(''));
+  const port = await freePort();
+  const chainArgs = chain.length === 0 ? [] : ['-cert_chain', above];
+  const fixed = [
+    's_server',
+    '-accept',
+    `127.0.0.1:${port}`,
+    '-cert',
+    certificate,
+    '-key',
+    key,
+    ...chainArgs,
+    '-quiet',
+    '-www',
+  ];
+  const child = spawn('openssl', [...fixed, ...args], { stdio: ['ignore', 'ignore', 'pipe'], env: {} });
+  onTestFinished(() => stop(child));
+  await accepting(port, child);
+  return port;
+}
+
+/** A TCP relay before an origin that flips one bit of what the origin sends. */
+export function flippingRelay(originPort: number, at: number): Promise<number> {
+  return rawOrigin((client) => {
+    const origin = connect(originPort, '127.0.0.1');
+    let seen = 0;
+    origin.on('error', () => client.destroy());
+    origin.on('data', (bytes: Buffer) => {
+      if (seen <= at && at < seen + bytes.length) bytes[at - seen] = (bytes[at - seen] ?? 0) ^ 1;
+      seen += bytes.length;
+      client.write(bytes);
+    });
+    client.on('close', () => origin.destroy());
+    client.pipe(origin);
+  });
+}
+
+export interface Dial {
+  readonly roots: readonly LabCertificate[];
+  readonly name?: string;
+  readonly exceptions?: OriginException['allow'];
+}
+
+/** Opens the origin leg as a flow does. Undefined when the origin was verified and the session stood. */
+export function dial(
+  port: number,
+  { roots, name = 'www.example.com', exceptions = [] }: Dial,
+): Promise<TlsFailure | undefined> {
+  return new Promise((resolve) => {
+    const socket = connectTls({
+      host: '127.0.0.1',
+      port,
+      servername: name,
+      ...originTlsOptions({ minVersion: 'TLSv1.2', exceptions }),
+      ca: roots.map(({ pem }) => pem),
+      rejectUnauthorized: true,
+      checkServerIdentity: () => {
+        const peer = socket.getPeerX509Certificate();
+        if (peer === undefined) throw new Error('no certificate');
+        const verification = verifyOrigin({ name, peer, now: Date.now(), exceptions });
+        return verification.kind === 'verified' ? undefined : new FlowFailure(verification.code, verification.detail);
+      },
+    });
+    socket.setTimeout(10_000, () => socket.destroy(new Error('the origin is silent')));
+    socket.on('error', (error) => resolve(failureOfTlsError(error)));
+    socket.on('data', () => {});
+    socket.on('secureConnect', () => {
+      // TLS 1.3 stands for the client before the origin has judged it: only the end tells.
+      socket.on('end', () => resolve(undefined));
+      socket.write('GET / HTTP/1.0\r\n\r\n');
+    });
+  });
+}
+
+/** A port that nothing listens on. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+async function listening(server: Server): Promise<number> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+async function accepting(port: number, child: ChildProcess): Promise<void> {
+  let complaint = '';
+  child.stderr?.on('data', (text) => {
+    complaint += text;
+  });
+  for (let tries = 0; tries < 100; tries++) {
+    if (child.exitCode !== null) throw new Error(`openssl s_server ended: ${complaint}`);
+    const open = await new Promise<boolean>((resolve) => {
+      const probe = connect(port, '127.0.0.1');
+      probe.on('connect', () => probe.end(() => resolve(true)));
+      probe.on('error', () => resolve(false));
+    });
+    if (open) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error('openssl s_server does not listen');
+}
+
+function stop(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    if (child.exitCode !== null) return resolve();
+    child.on('exit', () => resolve());
+    child.kill('SIGKILL');
+  });
+}
