@@ -129,7 +129,8 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-async function listening(server: Server): Promise<number> {
+/** Listens on a free port until the test ends. */
+export async function listening(server: Server): Promise<number> {
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);

@@ -1,4 +1,4 @@
-import { execFile, execFileSync, spawnSync } from 'node:child_process';
+import { execFile, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { promisify } from 'node:util';
 
 /** Whether a program of the system is there; tests that need it skip loudly when it is not. */
@@ -31,4 +31,28 @@ export async function spawnTool(
 ): Promise<string> {
   const { stdout, stderr } = await promisify(execFile)(command, args, { encoding: 'utf8', timeout: 20_000, env });
   return `${stdout}${stderr}`;
+}
+
+/** Runs a program beside a server of this process, whatever its exit; input is written at once and ended after a second. */
+export function runToolBeside(
+  command: string,
+  args: readonly string[],
+  input = '',
+): Promise<{ readonly output: string; readonly status: number | null }> {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { timeout: 20_000 });
+    let output = '';
+    const collect = (text: Buffer): void => {
+      output += text;
+    };
+    child.stdout.on('data', collect);
+    child.stderr.on('data', collect);
+    child.stdin.on('error', () => {});
+    // Programs such as s_client obey what they read only once their session stands.
+    const timer = setTimeout(() => child.stdin.end(input), input === '' ? 0 : 500);
+    child.on('close', (status) => {
+      clearTimeout(timer);
+      resolve({ output, status });
+    });
+  });
 }
