@@ -11,8 +11,9 @@ export interface ConnectionOptions {
 /** Reads all Connection fields; the commonest single values cost one comparison. */
 export function connectionOptions(headers: readonly Header[], first: number, repeated: boolean): ConnectionOptions {
   if (!repeated) {
-    const known = usual.get(headers[first]?.[1] ?? '');
-    if (known !== undefined) return known;
+    const value = headers[first]?.[1];
+    if (value === 'keep-alive' || value === 'Keep-Alive') return keeping;
+    if (value === 'close') return closing;
   }
   return parseOptions(headers.filter(([name]) => name.length === 10 && name.toLowerCase() === 'connection'));
 }
@@ -22,14 +23,6 @@ export const noConnectionOptions: ConnectionOptions = { close: false, keepAlive:
 
 const closing: ConnectionOptions = { close: true, keepAlive: false, fault: '' };
 const keeping: ConnectionOptions = { close: false, keepAlive: true, fault: '' };
-const usual = new Map<string, ConnectionOptions>([
-  ['keep-alive', keeping],
-  ['Keep-Alive', keeping],
-  ['close', closing],
-  ['Close', closing],
-  ['Upgrade', noConnectionOptions],
-  ['upgrade', noConnectionOptions],
-]);
 
 /**
  * Fields that no sane sender nominates: a next hop that obeys would drop what frames, routes or authorises the message,

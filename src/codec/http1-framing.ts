@@ -3,7 +3,7 @@ import { type FieldScan, knownFields } from './http1-fields.ts';
 
 /** Shared, so that the two commonest framings cost no allocation. */
 export const noBody: BodyFraming = { kind: 'none' };
-export const chunked: BodyFraming = { kind: 'chunked' };
+const chunked: BodyFraming = { kind: 'chunked' };
 export const untilClose: BodyFraming = { kind: 'until-close' };
 
 /** What the length fields of a message say; `fault` tells why they are refused. */
@@ -52,11 +52,17 @@ function refusal(fault: string): LengthFields {
   return { framing: undefined, fault };
 }
 
-/** Digits alone, no leading zero (some read it as octal), and exact as a number. */
-const lengthPattern = /^(?:0|[1-9][0-9]{0,15})$/;
-
+/** Digits alone, no leading zero (some read it as octal), and exact as a number. A loop: this is on the way of every body. */
 function parseLength(text: string): number | undefined {
-  if (!lengthPattern.test(text)) return undefined;
-  const bytes = Number(text);
-  return Number.isSafeInteger(bytes) ? bytes : undefined;
+  const digits = text.length;
+  if (digits === 0 || digits > 16 || (digits > 1 && text.charCodeAt(0) === zero)) return undefined;
+  let bytes = 0;
+  for (let at = 0; at < digits; at++) {
+    const digit = text.charCodeAt(at) - zero;
+    if (digit < 0 || digit > 9) return undefined;
+    bytes = bytes * 10 + digit;
+  }
+  return bytes <= Number.MAX_SAFE_INTEGER ? bytes : undefined;
 }
+
+const zero = 0x30;

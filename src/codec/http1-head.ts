@@ -1,4 +1,3 @@
-import type { RequestHead, ResponseHead } from '../core/http.ts';
 import { limits } from '../core/limits.ts';
 import { cr, lf, partial, refused, space, targetBytes, tokenBytes, valueBytes } from './http1-bytes.ts';
 import { type HeadFailure, type Http1Fault, headFailure } from './http1-fault.ts';
@@ -6,7 +5,7 @@ import { FieldScan } from './http1-fields.ts';
 import { type ParsedRequest, requestOf } from './http1-request.ts';
 import { type ParsedResponse, responseOf } from './http1-response.ts';
 
-export type { ParsedRequest, ParsedResponse, RequestHead, ResponseHead };
+export type { ParsedRequest, ParsedResponse };
 
 /** The bytes end before the head does. */
 export interface PartialHead {

@@ -58,7 +58,7 @@ export function requestOf(parts: RequestParts, fields: FieldScan): ParsedRequest
 }
 
 /** Whether a request without a body is complete with its head. */
-export function isEmpty(framing: BodyFraming): boolean {
+function isEmpty(framing: BodyFraming): boolean {
   return framing.kind === 'none' || (framing.kind === 'length' && framing.bytes === 0);
 }
 

@@ -262,12 +262,13 @@ export class RequestStream {
 
   /** Whether the next request may pass now: the pipeline has room, and no upgrade is undecided whose bytes these might be. */
   #mayBegin(): boolean {
-    const { length, last } = this.#pipeline;
-    if (!this.#body.isComplete || length === 0) {
+    const pipeline = this.#pipeline;
+    if (!this.#body.isComplete || pipeline.length === 0) {
       this.#awaitsEmptyPipeline = false;
       return true;
     }
-    return !this.#awaitsEmptyPipeline && length < limits.httpPipelineDepth && last?.upgrade === undefined;
+    if (this.#awaitsEmptyPipeline || pipeline.length >= limits.httpPipelineDepth) return false;
+    return pipeline.last?.upgrade === undefined;
   }
 
   #mustWait(parsed: ParsedRequest): boolean {
