@@ -6,18 +6,14 @@ export interface CardNumber {
   readonly offset: number;
   /** Length as written, separators included. */
   readonly bytes: number;
-}
-
-/** A maximal run of digits that may be a part of a card number. */
-interface Group {
-  readonly start: number;
-  readonly digits: string;
-  /** What stands before it does not make it the tail of a word or of a decimal fraction. */
-  readonly opensNumber: boolean;
+  /** Offset behind the byte that showed the number to be complete. */
+  readonly readTo: number;
 }
 
 const shortestCard = 13;
 const longestCard = 19;
+/** Groups of a card at most: a 19-digit number in groups of at least 3. */
+const mostGroups = 6;
 /** Printed cards have groups of 3 (a 19-digit tail) to 13 digits; shorter groups are dates, times and lists. */
 const shortestGroup = 3;
 const none: readonly CardNumber[] = [];
@@ -35,13 +31,20 @@ export class CardNumberScanner {
   /** Of a percent escape: its bytes so far, 0 to 2, and the first hex digit. */
   #escapeBytes = 0;
   #escapeHigh = 0;
-  #groups: Group[] = [];
   #separator = 0;
+  #active = false;
+  /** Groups of digits that may begin a number: where they start, their sizes, whether a number may start there. */
+  #groups = 0;
+  readonly #starts = new Float64Array(mostGroups + 1);
+  readonly #sizes = new Uint8Array(mostGroups + 1);
+  readonly #opens = new Uint8Array(mostGroups + 1);
+  /** Digits of the groups, and behind them those of the run that is open. */
+  readonly #digits = new Uint8Array(2 * longestCard + 1);
+  #grouped = 0;
   #open = false;
+  #openSize = 0;
   #openStart = 0;
   #openLeft = false;
-  #openDigits = '';
-  #active = false;
   #found: CardNumber[] = [];
 
   /** Takes the next bytes; returns the numbers that are now known to be complete. */
@@ -66,7 +69,7 @@ export class CardNumberScanner {
   /** Ends the stream: a number at its very end is complete now. */
   end(): readonly CardNumber[] {
     this.#breakEscape(this.#offset);
-    this.#other(0, this.#offset);
+    this.#other(0, this.#offset, this.#offset);
     return this.#take();
   }
 
@@ -86,7 +89,7 @@ export class CardNumberScanner {
   #raw(byte: number, offset: number): void {
     if (this.#escapeBytes === 0) {
       if (byte === 0x25) this.#escapeBytes = 1;
-      else this.#feed(byte, offset, offset);
+      else this.#feed(byte, offset, offset + 1);
       return;
     }
     const hex = hexValue(byte);
@@ -98,7 +101,7 @@ export class CardNumberScanner {
       this.#escapeHigh = byte;
     } else {
       this.#escapeBytes = 0;
-      this.#feed(hexValue(this.#escapeHigh) * 16 + hex, offset - 2, offset - 2);
+      this.#feed(hexValue(this.#escapeHigh) * 16 + hex, offset - 2, offset + 1);
     }
   }
 
@@ -106,14 +109,15 @@ export class CardNumberScanner {
   #breakEscape(offset: number): void {
     const pending = this.#escapeBytes;
     this.#escapeBytes = 0;
-    if (pending > 0) this.#feed(0x25, offset - pending, offset - pending);
-    if (pending > 1) this.#feed(this.#escapeHigh, offset - 1, offset - 1);
+    if (pending > 0) this.#feed(0x25, offset - pending, offset + 1);
+    if (pending > 1) this.#feed(this.#escapeHigh, offset - 1, offset + 1);
   }
 
-  #feed(byte: number, start: number, end: number): void {
+  /** Takes one logical byte: where it starts, and how far had to be read to know it. */
+  #feed(byte: number, start: number, readTo: number): void {
     if (isDigit(byte)) this.#digit(byte, start);
-    else if (this.#open && isSeparator(byte)) this.#separate(byte, end);
-    else this.#other(byte, end);
+    else if (this.#open && isSeparator(byte)) this.#separate(byte, start, readTo);
+    else this.#other(byte, start, readTo);
     this.#beforePrevious = this.#previous;
     this.#previous = byte;
   }
@@ -122,74 +126,85 @@ export class CardNumberScanner {
     if (!this.#open) {
       this.#open = true;
       this.#openStart = start;
-      this.#openDigits = '';
+      this.#openSize = 0;
       this.#openLeft = this.#active || opensNumber(this.#beforePrevious, this.#previous);
       this.#active = true;
     }
     // One digit beyond the longest card is kept, to know that the run is too long.
-    if (this.#openDigits.length <= longestCard) this.#openDigits += String.fromCharCode(byte);
+    if (this.#openSize <= longestCard) this.#digits[this.#grouped + this.#openSize++] = byte - 0x30;
   }
 
-  #separate(separator: number, end: number): void {
-    this.#closeGroup(end);
-    if (this.#groups.length > 1 && separator !== this.#separator) this.#groups.splice(0, this.#groups.length - 1);
+  #separate(separator: number, start: number, end: number): void {
+    this.#closeGroup(start, end);
+    if (this.#groups > 1 && separator !== this.#separator) this.#dropGroups(this.#groups - 1);
     this.#separator = separator;
   }
 
-  #other(byte: number, end: number): void {
-    if (this.#open && !isWordByte(byte)) this.#closeGroup(end);
+  #other(byte: number, start: number, end: number): void {
+    if (this.#open && !isWordByte(byte)) this.#closeGroup(start, end);
     this.#open = false;
     this.#active = false;
-    this.#groups.length = 0;
+    this.#dropGroups(this.#groups);
   }
 
-  #closeGroup(end: number): void {
+  #closeGroup(end: number, readTo: number): void {
     this.#open = false;
-    const size = this.#openDigits.length;
+    const size = this.#openSize;
     if (size < shortestGroup || size > longestCard) {
-      this.#groups.length = 0;
+      this.#dropGroups(this.#groups);
       return;
     }
-    this.#groups.push({ start: this.#openStart, digits: this.#openDigits, opensNumber: this.#openLeft });
-    let total = 0;
-    for (const group of this.#groups) total += group.digits.length;
-    while (total > longestCard) total -= this.#groups.shift()?.digits.length ?? 0;
-    this.#judge(end);
+    this.#starts[this.#groups] = this.#openStart;
+    this.#sizes[this.#groups] = size;
+    this.#opens[this.#groups] = this.#openLeft ? 1 : 0;
+    this.#groups++;
+    this.#grouped += size;
+    let surplus = 0;
+    for (let rest = this.#grouped; rest > longestCard; surplus++) rest -= this.#sizes[surplus] ?? 0;
+    this.#dropGroups(surplus);
+    if (this.#grouped >= shortestCard) this.#judge(end, readTo);
+  }
+
+  #dropGroups(count: number): void {
+    if (count === 0) return;
+    let digits = 0;
+    for (let index = 0; index < count; index++) digits += this.#sizes[index] ?? 0;
+    this.#digits.copyWithin(0, digits, this.#grouped);
+    this.#starts.copyWithin(0, count, this.#groups);
+    this.#sizes.copyWithin(0, count, this.#groups);
+    this.#opens.copyWithin(0, count, this.#groups);
+    this.#groups -= count;
+    this.#grouped -= digits;
   }
 
   /** Whether the groups so far end in a card number: the longest reading counts. */
-  #judge(end: number): void {
-    const digits = this.#groups.map((group) => group.digits).join('');
-    let dropped = 0;
-    for (const group of this.#groups) {
-      const size = digits.length - dropped;
-      if (size < shortestCard) return;
-      if (group.opensNumber && isCardNumber(digits.slice(dropped))) {
-        this.#found.push({ digits: digits.slice(dropped), offset: group.start, bytes: end - group.start });
-        this.#groups.length = 0;
-        return;
-      }
-      dropped += group.digits.length;
+  #judge(end: number, readTo: number): void {
+    for (let index = 0, from = 0; this.#grouped - from >= shortestCard; from += this.#sizes[index++] ?? 0) {
+      if (this.#opens[index] === 0 || !isCard(this.#digits, from, this.#grouped)) continue;
+      const offset = this.#starts[index] ?? 0;
+      const digits = this.#digits.subarray(from, this.#grouped).join('');
+      this.#found.push({ digits, offset, bytes: end - offset, readTo });
+      this.#dropGroups(this.#groups);
+      return;
     }
   }
 }
 
-/** Whether a text of digits has the prefix and length of a known issuer and a right check digit (ISO/IEC 7812-1 annex B). */
-export function isCardNumber(digits: string): boolean {
-  return passesLuhn(digits) && hasIssuer(digits);
-}
-
-function passesLuhn(digits: string): boolean {
+/** Whether digits have the prefix and length of a known issuer and a right check digit (ISO/IEC 7812-1 annex B). */
+function isCard(digits: Uint8Array, from: number, to: number): boolean {
   let sum = 0;
-  for (let index = digits.length - 1, double = false; index >= 0; index--, double = !double) {
-    const digit = digits.charCodeAt(index) - 48;
+  for (let index = to - 1, double = false; index >= from; index--, double = !double) {
+    const digit = digits[index] ?? 0;
     sum += double ? (digit > 4 ? digit * 2 - 9 : digit * 2) : digit;
   }
-  return sum % 10 === 0;
+  if (sum % 10 !== 0) return false;
+  let prefix = 0;
+  for (let index = from; index < from + 6; index++) prefix = prefix * 10 + (digits[index] ?? 0);
+  return issuers.some(([low, high, lengths]) => prefix >= low && prefix <= high && lengths.includes(to - from));
 }
 
 /** Issuer ranges by their first six digits, and the lengths that the issuer uses. */
-const issuers: readonly (readonly [from: number, to: number, lengths: readonly number[]])[] = [
+const issuers: readonly (readonly [low: number, high: number, lengths: readonly number[]])[] = [
   [220000, 220499, [16, 17, 18, 19]], // Mir
   [222100, 272099, [16]], // Mastercard
   [300000, 305999, [14, 16, 17, 18, 19]], // Diners Club
@@ -215,11 +230,6 @@ const issuers: readonly (readonly [from: number, to: number, lengths: readonly n
   [810000, 817199, [16, 17, 18, 19]], // UnionPay
   [979200, 979299, [16]], // Troy
 ];
-
-function hasIssuer(digits: string): boolean {
-  const prefix = Number(digits.slice(0, 6));
-  return issuers.some(([from, to, lengths]) => prefix >= from && prefix <= to && lengths.includes(digits.length));
-}
 
 /** Index of the next byte that can matter to an idle scanner: a digit or the start of a percent escape. */
 function skipToDigit(bytes: Uint8Array, from: number): number {

@@ -1,0 +1,150 @@
+import { CardNumberScanner } from '../core/card-number.ts';
+import { maskCardNumber } from '../core/sensitive.ts';
+import { BodyEdges, type BodyEvent, endBody, type IsOpen } from './body-edges.ts';
+import type { BodyPlan, BodyTest } from './body-plan.ts';
+import { ByteHistory } from './byte-history.ts';
+import { CredentialSearch } from './credential-search.ts';
+import { bodyExcerpt } from './excerpt.ts';
+import { ExpressionSearch } from './expression-search.ts';
+import { LiteralAutomaton, type LiteralSink } from './literal-automaton.ts';
+import { Tally } from './tally.ts';
+
+interface Search {
+  readonly test: BodyTest;
+  readonly tally: Tally;
+  readonly expression: ExpressionSearch | undefined;
+  readonly credentials: CredentialSearch | undefined;
+}
+
+const nothing: readonly BodyEvent[] = [];
+
+/** Scans one body for all tests of its direction that are still open. */
+export class BodyScan implements LiteralSink {
+  readonly #plan: BodyPlan;
+  readonly #isOpen: IsOpen;
+  readonly #history = new ByteHistory();
+  readonly #edges: BodyEdges;
+  readonly #searches: readonly (Search | undefined)[];
+  readonly #cards: CardNumberScanner | undefined;
+  #state = LiteralAutomaton.start;
+  #scansLiterals: boolean;
+  #scansCards: boolean;
+
+  constructor(plan: BodyPlan, isOpen: IsOpen) {
+    this.#plan = plan;
+    this.#isOpen = isOpen;
+    this.#edges = new BodyEdges(plan, isOpen);
+    this.#searches = plan.tests.map((test) => this.#search(test));
+    this.#scansLiterals = this.#hasOpen((kind) => kind !== 'cards');
+    this.#scansCards = this.#hasOpen((kind) => kind === 'cards');
+    this.#cards = this.#scansCards ? new CardNumberScanner() : undefined;
+  }
+
+  /** Whether bytes that are yet to come could decide a test. */
+  get open(): boolean {
+    return this.#plan.tests.some(({ leaf }) => this.#isOpen(leaf));
+  }
+
+  /** Bytes that regular expressions and patterns were given. */
+  get windowBytes(): number {
+    return this.#searches.reduce(
+      (sum, search) => sum + (search?.expression?.bytes ?? 0) + (search?.credentials?.bytes ?? 0),
+      0,
+    );
+  }
+
+  /** The length of the body is known before the body. */
+  announce(bytes: number): readonly BodyEvent[] {
+    return this.#edges.announce(bytes);
+  }
+
+  /** Takes the next chunk; returns what it decides, in the order of its bytes. */
+  push(chunk: Buffer): readonly BodyEvent[] {
+    this.#history.open(chunk);
+    const edges = this.#edges.push(chunk);
+    if (this.#scansCards) this.#scanCards(chunk);
+    if (this.#scansLiterals) {
+      for (const search of this.#searches) search?.credentials?.advance(false);
+      this.#state = this.#plan.automaton.scan(this.#state, chunk, this);
+      for (const search of this.#searches) search?.expression?.advance();
+    }
+    const events = this.#settle(edges);
+    this.#history.close(this.#scansLiterals);
+    return events;
+  }
+
+  /** Ends the body: decides every test that is open. */
+  end(): readonly BodyEvent[] {
+    if (this.#scansCards) this.#tallyCards(this.#cards?.end() ?? []);
+    for (const search of this.#searches) {
+      search?.credentials?.advance(true);
+      search?.expression?.end();
+    }
+    const found = this.#settle(nothing);
+    const leaves = new Set(found.map(({ leaf }) => leaf));
+    return [...found, ...endBody(this.#plan, (leaf) => this.#isOpen(leaf) && !leaves.has(leaf), this.#edges.size)];
+  }
+
+  /** Leaves were decided or do not matter any more: what needs no scan any more is left out. */
+  refresh(): void {
+    this.#scansLiterals = this.#scansLiterals && this.#hasOpen((kind) => kind !== 'cards');
+    this.#scansCards = this.#scansCards && this.#hasOpen((kind) => kind === 'cards');
+  }
+
+  literal(id: number, end: number): void {
+    for (const { test, literal, exact, pattern } of this.#plan.uses[id] ?? []) {
+      const search = this.#searches[test];
+      const to = this.#history.start + end;
+      const from = to - literal.length;
+      if (search === undefined || !search.tally.wants(from) || !this.#isOpen(search.test.leaf)) continue;
+      if (exact && !this.#history.slice(from, to).equals(literal)) continue;
+      if (pattern !== undefined) search.credentials?.literal(pattern, from);
+      else if (search.expression !== undefined) search.expression.literal(from, to);
+      else search.tally.add(String(id), from, to, () => bodyExcerpt(this.#history.slice(from, to).toString('latin1')));
+    }
+  }
+
+  #search(test: BodyTest): Search | undefined {
+    if (test.kind === 'start' || test.kind === 'size' || !this.#isOpen(test.leaf)) return undefined;
+    const tally = new Tally(test.count);
+    return {
+      test,
+      tally,
+      expression: test.kind === 'expression' ? new ExpressionSearch(test.expression, this.#history, tally) : undefined,
+      credentials: test.kind === 'credentials' ? new CredentialSearch(this.#history, tally) : undefined,
+    };
+  }
+
+  #hasOpen(wanted: (kind: BodyTest['kind']) => boolean): boolean {
+    return this.#searches.some(
+      (search) => search !== undefined && wanted(search.test.kind) && this.#isOpen(search.test.leaf),
+    );
+  }
+
+  #scanCards(chunk: Buffer): void {
+    this.#tallyCards(this.#cards?.push(chunk) ?? []);
+  }
+
+  #tallyCards(cards: ReturnType<CardNumberScanner['push']>): void {
+    if (cards.length === 0) return;
+    for (const search of this.#searches) {
+      if (search?.test.kind !== 'cards' || !this.#isOpen(search.test.leaf)) continue;
+      for (const { digits, offset, readTo } of cards) {
+        if (!search.tally.wants(readTo - 1)) break;
+        search.tally.add(digits, offset, readTo, () => maskCardNumber(digits));
+      }
+    }
+  }
+
+  #settle(edges: readonly BodyEvent[]): readonly BodyEvent[] {
+    let events: BodyEvent[] | undefined;
+    for (const search of this.#searches) {
+      const finding = search?.tally.settle();
+      if (search === undefined || finding === undefined) continue;
+      events ??= [];
+      events.push({ ...finding, leaf: search.test.leaf, holds: true });
+    }
+    if (events === undefined && edges.length < 2) return edges;
+    return [...edges, ...(events ?? nothing)].sort((a, b) => a.readTo - b.readTo);
+  }
+}

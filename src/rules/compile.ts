@@ -1,0 +1,72 @@
+import type { FieldTest, RuleDocument } from '../core/rule-document.ts';
+import type { Match, RuleRef } from '../core/verdict.ts';
+import { type BodyPlan, planBody } from './body-plan.ts';
+import { type Condition, compileCondition } from './condition.ts';
+import { type FieldReader, fieldReader, type TransactionContext } from './field.ts';
+import { compileHeadTest, type HeadTest } from './head-test.ts';
+import { TransactionScan } from './transaction-scan.ts';
+
+export type { TransactionContext } from './field.ts';
+export type { TransactionScan } from './transaction-scan.ts';
+
+/** A rule ready to run. */
+export interface CompiledRule {
+  readonly ref: RuleRef;
+  /** What is the same in every match of the rule. */
+  readonly match: Pick<Match, 'rule' | 'action' | 'severity' | 'tags'>;
+  readonly condition: Condition;
+  readonly leaves: readonly number[];
+}
+
+/** A test of a rule. Tests of bodies have no reader; the plan of their direction holds them. */
+export interface Leaf {
+  readonly field: string;
+  readonly body: 'request' | 'response' | undefined;
+  readonly head: { readonly reader: FieldReader; readonly test: HeadTest } | undefined;
+}
+
+/** The rules of a policy, compiled once and shared by all transactions. */
+export class CompiledRules {
+  readonly rules: readonly CompiledRule[];
+  readonly leaves: readonly Leaf[];
+  readonly requestBody: BodyPlan;
+  readonly responseBody: BodyPlan;
+
+  constructor(documents: readonly RuleDocument[]) {
+    const tests: FieldTest[] = [];
+    this.rules = documents.map((document) => compileRule(document, tests));
+    this.leaves = tests.map(compileLeaf);
+    this.requestBody = planBody(testsOf(tests, 'http.request.body'));
+    this.responseBody = planBody(testsOf(tests, 'http.response.body'));
+  }
+
+  /** Begins the evaluation of one HTTP exchange. */
+  begin(context: TransactionContext): TransactionScan {
+    return new TransactionScan(this, context);
+  }
+}
+
+/** Compiles the rules of a policy, in their order. Throws on a rule that parseRuleFile would have refused. */
+export function compileRules(documents: readonly RuleDocument[]): CompiledRules {
+  return new CompiledRules(documents);
+}
+
+function compileRule(document: RuleDocument, tests: FieldTest[]): CompiledRule {
+  const { id, title, rev, action, severity, tags } = document;
+  const ref = { id, title, rev };
+  const first = tests.length;
+  const condition = compileCondition(document.when, (test) => tests.push(test) - 1);
+  const leaves = Array.from({ length: tests.length - first }, (_, index) => first + index);
+  return { ref, match: { rule: ref, action, severity, tags }, condition, leaves };
+}
+
+function compileLeaf(test: FieldTest): Leaf {
+  const { field } = test;
+  if (field === 'http.request.body') return { field, body: 'request', head: undefined };
+  if (field === 'http.response.body') return { field, body: 'response', head: undefined };
+  return { field, body: undefined, head: { reader: fieldReader(field), test: compileHeadTest(test) } };
+}
+
+function testsOf(tests: readonly FieldTest[], field: string): { leaf: number; test: FieldTest }[] {
+  return tests.flatMap((test, leaf) => (test.field === field ? [{ leaf, test }] : []));
+}

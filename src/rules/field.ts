@@ -1,0 +1,133 @@
+import type { Header, RequestHead, ResponseHead } from '../core/http.ts';
+import type { AssetKind } from '../core/policy.ts';
+import type { RuleField } from '../core/rule-document.ts';
+import { byteText } from './byte-text.ts';
+import { pathOf, queryOf } from './request-target.ts';
+
+/** What is known before the first byte of a transaction. */
+export interface TransactionContext {
+  readonly assetId: string | undefined;
+  readonly assetKind: AssetKind | undefined;
+  readonly clientIp: string;
+  readonly originIp: string | undefined;
+  readonly originPort: number | undefined;
+  readonly sni: string | undefined;
+}
+
+/** What is known of a transaction so far. */
+export interface TransactionHeads {
+  readonly context: TransactionContext;
+  request: RequestHead | undefined;
+  response: ResponseHead | undefined;
+}
+
+/** When a field becomes known. */
+export type FieldOrigin = 'context' | 'request-head' | 'request-body' | 'response-head' | 'response-body';
+
+/** The kinds of fields, by what may be asked of them. */
+export type FieldKind = 'text' | 'host' | 'address' | 'number' | 'body';
+
+/** A field that is whole at once: its values, none when it is absent. Text is one character per byte. */
+export interface FieldReader {
+  readonly origin: Exclude<FieldOrigin, 'request-body' | 'response-body'>;
+  read(heads: TransactionHeads): readonly string[];
+}
+
+const plainFields = {
+  'http.request.line': 'text',
+  'http.method': 'text',
+  'http.host': 'host',
+  'http.path': 'text',
+  'http.query': 'text',
+  'http.request.headers': 'text',
+  'http.request.body': 'body',
+  'http.response.status': 'number',
+  'http.response.headers': 'text',
+  'http.response.body': 'body',
+  'asset.id': 'text',
+  'asset.kind': 'text',
+  'client.ip': 'address',
+  'origin.ip': 'address',
+  'origin.port': 'number',
+  'tls.sni': 'host',
+} as const satisfies Record<Exclude<RuleField, `${string}.header.${string}`>, FieldKind>;
+
+type PlainField = keyof typeof plainFields;
+
+/** Names of all fields that carry no header name. */
+export const plainFieldNames = Object.keys(plainFields);
+
+/** One header of a message (RFC 9110 section 5.1: tokens). */
+const headerField = /^http\.(request|response)\.header\.([!#$%&'*+.^_`|~0-9A-Za-z-]+)$/;
+
+/** What may be asked of a field; undefined when there is no such field. */
+export function fieldKind(field: string): FieldKind | undefined {
+  if (Object.hasOwn(plainFields, field)) return plainFields[field as PlainField];
+  return headerField.test(field) ? 'text' : undefined;
+}
+
+/** Makes the reader of a field that is not a body. Throws on an unknown field. */
+export function fieldReader(field: RuleField): FieldReader {
+  const [, message, name] = headerField.exec(field) ?? [];
+  if (name !== undefined) return headerReader(message === 'request' ? 'request' : 'response', name.toLowerCase());
+  const reader = readers[field as PlainField];
+  if (reader === undefined) throw new RangeError(`not a field that can be read: ${field}`);
+  return reader;
+}
+
+const absent: readonly string[] = [];
+
+const readers: Readonly<Partial<Record<PlainField, FieldReader>>> = {
+  'http.request.line': ofRequest(({ method, target, version }) => `${method} ${target} HTTP/${version}`),
+  'http.method': ofRequest((head) => head.method),
+  'http.host': ofRequest((head) => (head.host === '' ? undefined : head.host)),
+  'http.path': ofRequest((head) => pathOf(head.target)),
+  'http.query': ofRequest((head) => queryOf(head.target)),
+  'http.request.headers': ofRequest((head) => headerText(head.headers)),
+  'http.response.status': ofResponse((head) => String(head.status)),
+  'http.response.headers': ofResponse((head) => headerText(head.headers)),
+  'asset.id': ofContext(({ assetId }) => (assetId === undefined ? undefined : byteText(assetId))),
+  'asset.kind': ofContext((context) => context.assetKind),
+  'client.ip': ofContext((context) => context.clientIp),
+  'origin.ip': ofContext((context) => context.originIp),
+  'origin.port': ofContext((context) => context.originPort?.toString()),
+  'tls.sni': ofContext((context) => context.sni?.toLowerCase()),
+};
+
+function ofContext(value: (context: TransactionContext) => string | undefined): FieldReader {
+  return { origin: 'context', read: ({ context }) => one(value(context)) };
+}
+
+function ofRequest(value: (head: RequestHead) => string | undefined): FieldReader {
+  return { origin: 'request-head', read: ({ request }) => (request === undefined ? absent : one(value(request))) };
+}
+
+function ofResponse(value: (head: ResponseHead) => string | undefined): FieldReader {
+  return { origin: 'response-head', read: ({ response }) => (response === undefined ? absent : one(value(response))) };
+}
+
+function one(value: string | undefined): readonly string[] {
+  return value === undefined ? absent : [value];
+}
+
+function headerReader(message: 'request' | 'response', name: string): FieldReader {
+  return { origin: `${message}-head`, read: (heads) => headerValues(heads[message]?.headers ?? [], name) };
+}
+
+/** A header may stand in several lines; each is a value (RFC 9110 section 5.3). */
+function headerValues(headers: readonly Header[], name: string): readonly string[] {
+  let values: string[] | undefined;
+  for (const [present, value] of headers) {
+    // Lengths first: lower-casing every name of every head would cost more than all else here.
+    if (present.length !== name.length || (present !== name && present.toLowerCase() !== name)) continue;
+    if (values === undefined) values = [value];
+    else values.push(value);
+  }
+  return values ?? absent;
+}
+
+function headerText(headers: readonly Header[]): string {
+  let text = '';
+  for (const [name, value] of headers) text += `${name}: ${value}\r\n`;
+  return text;
+}

@@ -1,0 +1,165 @@
+import type { BodyFraming, RequestHead, ResponseHead } from '../core/http.ts';
+import type { Match } from '../core/verdict.ts';
+import type { BodyEvent } from './body-edges.ts';
+import type { CompiledRule, CompiledRules } from './compile.ts';
+import { fails, holds, type Truth, truthOf, unknown } from './condition.ts';
+import { excerptOf, maskedExcerpt } from './excerpt.ts';
+import type { TransactionContext, TransactionHeads } from './field.ts';
+import { MessageBody } from './message-body.ts';
+
+/** Where a leaf was true. */
+interface Evidence {
+  readonly field: string;
+  readonly offset: number;
+  readonly excerpt: () => string;
+}
+
+/** A leaf of a rule that is decided: its value does not matter any more. */
+const closed = 3;
+const none: readonly Match[] = [];
+
+/**
+ * Evaluates the rules on one HTTP exchange as it passes. Every method is synchronous and returns the rules that have just
+ * become true, in their order; each rule is reported once. How a body is cut into chunks changes nothing but the call
+ * in which a match is returned.
+ */
+export class TransactionScan {
+  readonly #compiled: CompiledRules;
+  readonly #heads: TransactionHeads;
+  readonly #truths: Uint8Array;
+  readonly #evidence = new Map<number, Evidence>();
+  readonly #request: MessageBody;
+  readonly #response: MessageBody;
+  #open: readonly CompiledRule[];
+
+  constructor(compiled: CompiledRules, context: TransactionContext) {
+    this.#compiled = compiled;
+    this.#heads = { context, request: undefined, response: undefined };
+    this.#truths = new Uint8Array(compiled.leaves.length);
+    this.#open = compiled.rules;
+    const isOpen = (leaf: number): boolean => this.#truths[leaf] === unknown;
+    this.#request = new MessageBody(compiled.requestBody, isOpen);
+    this.#response = new MessageBody(compiled.responseBody, isOpen);
+  }
+
+  /** Whether more of the request body could decide a rule; false stays false. */
+  get needsRequestBody(): boolean {
+    return this.#request.needed;
+  }
+
+  /** Whether more of the response body could decide a rule; false stays false. */
+  get needsResponseBody(): boolean {
+    return this.#response.needed;
+  }
+
+  /** Bytes that expressions and patterns were given: the measure of what a body costs beyond one pass. */
+  get windowBytes(): number {
+    return this.#request.windowBytes + this.#response.windowBytes;
+  }
+
+  requestHead(head: RequestHead): readonly Match[] {
+    this.#heads.request = head;
+    return this.#head(this.#request, head.framing);
+  }
+
+  requestBody(chunk: Buffer): readonly Match[] {
+    return this.#apply(this.#request.push(chunk));
+  }
+
+  requestEnd(): readonly Match[] {
+    return this.#apply(this.#request.end());
+  }
+
+  responseHead(head: ResponseHead): readonly Match[] {
+    this.#heads.response = head;
+    return this.#head(this.#response, head.framing);
+  }
+
+  responseBody(chunk: Buffer): readonly Match[] {
+    return this.#apply(this.#response.push(chunk));
+  }
+
+  responseEnd(): readonly Match[] {
+    return this.#apply(this.#response.end());
+  }
+
+  #head(body: MessageBody, framing: BodyFraming): readonly Match[] {
+    const events = body.announce(framing);
+    for (const event of events) this.#note(event);
+    return this.#decide();
+  }
+
+  /** Lets events count one moment after the other, and decides the rules after each. */
+  #apply(events: readonly BodyEvent[]): readonly Match[] {
+    let matches = none;
+    for (const [index, event] of events.entries()) {
+      this.#note(event);
+      if (events[index + 1]?.readTo === event.readTo) continue;
+      const more = this.#decide();
+      if (more.length > 0) matches = matches.length === 0 ? more : [...matches, ...more];
+    }
+    return matches;
+  }
+
+  #note({ leaf, holds: isTrue, offset, excerpt }: BodyEvent): void {
+    if (this.#truths[leaf] !== unknown) return;
+    this.#truths[leaf] = isTrue ? holds : fails;
+    if (isTrue)
+      this.#evidence.set(leaf, { field: this.#compiled.leaves[leaf]?.field ?? '', offset, excerpt: () => excerpt });
+  }
+
+  #decide(): readonly Match[] {
+    let matches: Match[] | undefined;
+    const open: CompiledRule[] = [];
+    let stopped = false;
+    for (const rule of this.#open) {
+      const truth = stopped ? fails : truthOf(rule.condition, this.#leafTruth);
+      if (truth === unknown) {
+        open.push(rule);
+        continue;
+      }
+      if (truth === holds) {
+        matches ??= [];
+        matches.push(this.#match(rule));
+        // What an allow rule is true of is no business of the rules behind it.
+        stopped = rule.match.action === 'allow';
+      }
+      for (const leaf of rule.leaves) this.#truths[leaf] = closed;
+    }
+    this.#open = open;
+    this.#request.refresh();
+    this.#response.refresh();
+    return matches ?? none;
+  }
+
+  /** Reads a leaf; one of a head is evaluated when it is first asked for after the head is known. */
+  readonly #leafTruth = (leaf: number): Truth => {
+    const known = this.#truths[leaf];
+    if (known === holds || known === fails) return known;
+    const { head, field } = this.#compiled.leaves[leaf] ?? {};
+    if (head === undefined || field === undefined || !this.#isKnown(head.reader.origin)) return unknown;
+    const hit = head.test(head.reader.read(this.#heads));
+    this.#truths[leaf] = hit === undefined ? fails : holds;
+    if (hit === undefined) return fails;
+    const { value, offset, length, excerpt } = hit;
+    this.#evidence.set(leaf, {
+      field,
+      offset,
+      excerpt: () => (excerpt === undefined ? excerptOf(field, value, offset, length) : maskedExcerpt(excerpt)),
+    });
+    return holds;
+  };
+
+  #isKnown(origin: 'context' | 'request-head' | 'response-head'): boolean {
+    if (origin === 'request-head') return this.#heads.request !== undefined;
+    if (origin === 'response-head') return this.#heads.response !== undefined;
+    return true;
+  }
+
+  #match(rule: CompiledRule): Match {
+    let decisive: Evidence | undefined;
+    for (const leaf of rule.leaves) decisive = this.#evidence.get(leaf) ?? decisive;
+    const field = decisive?.field ?? this.#compiled.leaves[rule.leaves[0] ?? 0]?.field ?? '';
+    return { ...rule.match, field, offset: decisive?.offset ?? 0, excerpt: decisive?.excerpt() ?? '' };
+  }
+}
