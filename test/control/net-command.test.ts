@@ -1,22 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Writable } from 'node:stream';
 import { afterAll, describe, expect, it } from 'vitest';
 import { runNet } from '../../src/control/net-command.ts';
 import { failureCode } from '../support/failure-code.ts';
+import { Sink } from '../support/sink.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'daylight-net-'));
 afterAll(() => rmSync(directory, { recursive: true }));
-
-/** A stream that keeps what is written to it. */
-class Sink extends Writable {
-  text = '';
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    this.text += chunk.toString();
-    done();
-  }
-}
 
 /** Runs the command; `up` is always dry, so that no test changes this machine. */
 async function net(...args: readonly string[]): Promise<{ code: number; out: string; error: string }> {

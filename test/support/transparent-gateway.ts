@@ -7,10 +7,15 @@ import { splice } from '../../src/net/splice.ts';
 
 /**
  * The least gateway: forwards captured connections unread and prints where each was going, or its failure. Arguments:
- * `redirect` or `tproxy`, port, and `spoof` to connect from the client's address.
+ * `redirect` or `tproxy`, port, and `spoof` to connect from the client's address or `unprivileged` to give root up first.
  */
-const [capture = '', portText = '', spoofing = ''] = process.argv.slice(2);
+const [capture = '', portText = '', option = ''] = process.argv.slice(2);
 if (capture !== 'redirect' && capture !== 'tproxy') throw new Error('say redirect or tproxy');
+if (option === 'unprivileged') {
+  process.setgroups?.([]);
+  process.setgid?.('daemon');
+  process.setuid?.('daemon');
+}
 const listen = { ip: '::', port: Number(portText) };
 const isOwn = createOwnAddressCheck([listen]);
 const [fd] = openListeningSockets(listen, 1, { transparent: capture === 'tproxy' });
@@ -25,7 +30,7 @@ async function forward(client: Socket, kind: 'redirect' | 'tproxy'): Promise<voi
     {
       timeoutMs: 5_000,
       forbidden: (address) => (isOwn(address) ? 'POLICY_LOOP' : undefined),
-      ...(spoofing === 'spoof' ? { spoof: from } : {}),
+      ...(option === 'spoof' ? { spoof: from } : {}),
     },
   );
   await splice(client, origin, { idleTimeoutMs: 5_000 });
