@@ -96,7 +96,7 @@ export function parsePublicKey(whole: Buffer): PublicKey {
 }
 
 /** Reads the content of an AlgorithmIdentifier. */
-export function readAlgorithm(reader: DerReader): Algorithm {
+function readAlgorithm(reader: DerReader): Algorithm {
   const oid = readOid(reader.read(tags.oid).content);
   const parameters = reader.atEnd ? Buffer.alloc(0) : reader.read().whole;
   reader.end();

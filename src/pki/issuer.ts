@@ -164,7 +164,7 @@ export function certificatePems(text: string, from: string): readonly string[] {
 }
 
 /** Whether the second certificate issued the first, by name, key identifiers and signature. */
-export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
   return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
 
