@@ -1,17 +1,18 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { constants, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { problemText } from '../config/problem.ts';
 import { FlowFailure } from '../core/failures.ts';
-import { gatewayEnvironment, givenEnvironment } from './clean-environment.ts';
 import type { CommandIo } from './command-io.ts';
 import { execEnvironment } from './exec-environment.ts';
 import { type ExecGateway, runningGateway, startGateway } from './exec-gateway.ts';
 import { writeTrustFiles } from './exec-trust.ts';
 import { exitCodes } from './exit-codes.ts';
+import { exitCodeOfSignal, Interrupts } from './interrupts.ts';
+import { gatewayEnvironment, givenEnvironment } from './prepare-process.ts';
 
 const defaultConfig = 'config/daylight.yaml';
 
@@ -62,13 +63,15 @@ interface InspectedRun {
 }
 
 async function inspected(run: InspectedRun, io: CommandIo): Promise<number> {
-  const gateway = await gatewayFor(run, io);
-  if (gateway === undefined) return exitCodes.gateway;
+  using interrupts = new Interrupts();
+  const gateway = await gatewayFor(run, interrupts, io);
+  if (gateway === undefined) return interrupts.exitCode ?? exitCodes.gateway;
   try {
     const given = givenEnvironment(io.env);
     const caPem = readFileSync(join(gateway.authorityDirectory, 'ca.pem'), 'utf8');
     const trust = writeTrustFiles(run.directory, caPem, given);
-    return await runProgram(run, execEnvironment(given, gateway.proxy, trust), io);
+    if (interrupts.exitCode !== undefined) return interrupts.exitCode;
+    return await runProgram(run, execEnvironment(given, gateway.proxy, trust), interrupts, io);
   } finally {
     await gateway.stop();
     const records = run.config?.policy.records.directory ?? 'var/records';
@@ -76,13 +79,12 @@ async function inspected(run: InspectedRun, io: CommandIo): Promise<number> {
   }
 }
 
-async function gatewayFor({ directory, configFile, config }: InspectedRun, io: CommandIo) {
+async function gatewayFor({ directory, configFile, config }: InspectedRun, { abort }: Interrupts, io: CommandIo) {
   try {
     const running: ExecGateway | undefined = config && (await runningGateway(config));
     const authorityDirectory = config?.authorityDirectory;
-    return (
-      running ?? (await startGateway({ directory, configFile, authorityDirectory, env: gatewayEnvironment(io.env) }))
-    );
+    const env = gatewayEnvironment(io.env);
+    return running ?? (await startGateway({ directory, configFile, authorityDirectory, env, abort }));
   } catch (error) {
     if (!(error instanceof FlowFailure)) throw error;
     io.stderr.write(`daylight exec: the gateway does not start\n${error.detail}\n`);
@@ -91,29 +93,25 @@ async function gatewayFor({ directory, configFile, config }: InspectedRun, io: C
 }
 
 /** Runs the program in the foreground: its input, output and signals are ours. */
-function runProgram({ program, programArgs }: InspectedRun, env: NodeJS.ProcessEnv, io: CommandIo): Promise<number> {
+function runProgram(
+  { program, programArgs }: InspectedRun,
+  env: NodeJS.ProcessEnv,
+  interrupts: Interrupts,
+  io: CommandIo,
+): Promise<number> {
   return new Promise((resolve) => {
     const child = spawn(program, programArgs, { stdio: 'inherit', env });
-    // A terminal sends its interrupt to the program as well; it shall see it once.
-    const passed: readonly NodeJS.Signals[] = process.stdin.isTTY ? ['SIGTERM', 'SIGHUP'] : signals;
-    const onSignal = (signal: NodeJS.Signals): void => {
-      if (passed.includes(signal)) child.kill(signal);
-    };
-    for (const signal of signals) process.on(signal, onSignal);
-    const end = (code: number): void => {
-      for (const signal of signals) process.off(signal, onSignal);
-      resolve(code);
-    };
+    interrupts.passTo(child);
     child.on('error', (error: NodeJS.ErrnoException) => {
       const missing = error.code === 'ENOENT';
       io.stderr.write(`daylight exec: ${program}: ${missing ? 'no such command' : error.message}\n`);
-      end(missing ? exitCodes.notFound : exitCodes.notExecutable);
+      resolve(missing ? exitCodes.notFound : exitCodes.notExecutable);
     });
-    child.on('exit', (code, signal) => end(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+    child.on('exit', (code, signal) =>
+      resolve(code ?? (signal === null ? exitCodes.failed : exitCodeOfSignal(signal))),
+    );
   });
 }
-
-const signals: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
 
 function load(file: string, io: CommandIo): LoadedConfig | 'invalid' {
   const outcome = loadConfig(file);

@@ -76,6 +76,8 @@ export interface OwnGatewayOptions {
   readonly configFile: string | undefined;
   readonly authorityDirectory: string | undefined;
   readonly env: NodeJS.ProcessEnv;
+  /** Ends the wait for it. */
+  readonly abort: AbortSignal;
 }
 
 /**
@@ -93,7 +95,7 @@ export async function startGateway(options: OwnGatewayOptions): Promise<ExecGate
       stdio: ['ignore', 'ignore', 'pipe'],
       env: options.env,
     });
-    const outcome = await untilReady(child);
+    const outcome = await untilReady(child, options.abort);
     if (outcome.kind === 'ready') {
       const authorityDirectory = options.authorityDirectory ?? join(options.directory, 'certs');
       return { proxy, authorityDirectory, stop: () => stop(child) };
@@ -123,24 +125,25 @@ type Readiness =
   | { readonly kind: 'ready' }
   | { readonly kind: 'failed'; readonly exitCode: number | null; readonly said: string };
 
-async function untilReady(child: ChildProcess): Promise<Readiness> {
+function untilReady(child: ChildProcess, abort: AbortSignal): Promise<Readiness> {
   const said: string[] = [];
-  const lines = createInterface({ input: child.stderr ?? process.stdin });
-  const ready = new Promise<Readiness>((done) => {
+  const end = AbortSignal.any([abort, AbortSignal.timeout(startTimeoutMs)]);
+  return new Promise((done) => {
+    const failed = (exitCode: number | null, reason: string): void => {
+      done({ kind: 'failed', exitCode, said: [reason, ...said].filter(Boolean).join('\n') });
+    };
+    const lines = createInterface({ input: child.stderr ?? process.stdin });
     lines.on('line', (line) => {
       if (line.trim() === 'ready') done({ kind: 'ready' });
       // After that nobody reads it, but it must be drained.
       else if (said.length < 50) said.push(line.slice(0, 500));
     });
-    child.on('error', (error) => done({ kind: 'failed', exitCode: null, said: error.message }));
-    child.on('close', (exitCode) => done({ kind: 'failed', exitCode, said: said.join('\n') }));
+    child.on('error', (error) => failed(null, error.message));
+    child.on('close', (exitCode) => failed(exitCode, ''));
+    const given = (): void => failed(null, abort.aborted ? 'interrupted' : 'it was not ready in time');
+    if (end.aborted) given();
+    else end.addEventListener('abort', given);
   });
-  const expiry = AbortSignal.timeout(startTimeoutMs);
-  const late = new Promise<Readiness>((done) => {
-    const say = (): void => done({ kind: 'failed', exitCode: null, said: ['not ready in time', ...said].join('\n') });
-    expiry.addEventListener('abort', say);
-  });
-  return Promise.race([ready, late]);
 }
 
 async function stop(child: ChildProcess): Promise<void> {

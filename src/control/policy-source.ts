@@ -1,4 +1,5 @@
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
+import { problemText } from '../config/problem.ts';
 import { FlowFailure } from '../core/failures.ts';
 import type { PolicyDocument } from '../core/policy.ts';
 import { type Authority, loadOrCreateAuthority, ownCertificates } from '../pki/authority.ts';
@@ -18,7 +19,7 @@ export interface LoadedPolicy {
 export async function loadPolicy(file: string): Promise<LoadedPolicy> {
   const outcome = loadConfig(file);
   if (outcome.kind === 'failed') {
-    const lines = outcome.problems.map(({ file: at, line, column, message }) => `${at}:${line}:${column}: ${message}`);
+    const lines = outcome.problems.map(problemText);
     throw new FlowFailure('GATEWAY_CONFIG_INVALID', lines.join('\n'));
   }
   const { config } = outcome;

@@ -3,13 +3,18 @@ import { fileURLToPath } from 'node:url';
 import type { FromRelay, ToRelay } from '../core/ipc.ts';
 import type { PolicyDocument } from '../core/policy.ts';
 
-const entry = fileURLToPath(new URL('../flow/relay-process.ts', import.meta.url));
+/** The program of a relay process. */
+export const relayEntry = fileURLToPath(new URL('../flow/relay-process.ts', import.meta.url));
 
-/** Names that could weaken TLS or run foreign code in a relay: none of them is handed on. */
-const unsafeEnvironment = /^(NODE_|OPENSSL_|SSL_|SSLKEYLOGFILE|LD_PRELOAD|UV_)/;
+/** Names that could weaken TLS or run foreign code in a relay: none of them is handed on. The compile cache is our own. */
+const unsafeEnvironment = /^(NODE_(?!COMPILE_CACHE$)|OPENSSL_|SSL_|SSLKEYLOGFILE|LD_PRELOAD|UV_)/;
 
 /** Backtracking bombs in rule files fall back to V8's linear engine; a signal must not open the debugger in a relay. */
-const flags = ['--enable-experimental-regexp-engine-on-excessive-backtracks', '--disable-sigusr1', '--no-warnings'];
+export const relayFlags = [
+  '--enable-experimental-regexp-engine-on-excessive-backtracks',
+  '--disable-sigusr1',
+  '--no-warnings',
+];
 
 export interface RelayStart {
   readonly slot: number;
@@ -34,8 +39,8 @@ export function startRelayChild(
   onExit: (child: RelayChild, reason: string) => void,
 ): RelayChild {
   const inherited = [...start.descriptors];
-  const process_ = fork(entry, [], {
-    execArgv: flags,
+  const process_ = fork(relayEntry, [], {
+    execArgv: relayFlags,
     env: safeEnvironment(),
     serialization: 'advanced',
     stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...inherited.map(([, fd]) => fd)],

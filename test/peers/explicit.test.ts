@@ -59,7 +59,8 @@ describe.runIf(curlIsHere)('the explicit proxy, with curl', () => {
   it('serves several requests, uploads and HEAD over one connection', async () => {
     const url = `https://localhost:${secure.port}`;
     const before = secure.connections();
-    const { code, stdout } = await curl(`${url}/a`, '-d', 'x'.repeat(100_000), '--next', '-sS', '-I', `${url}/b`);
+    const again = ['--next', '-sS', '--cacert', gateway.caFile, '--proxy', `http://127.0.0.1:${port}`];
+    const { code, stdout } = await curl(`${url}/a`, '-d', 'x'.repeat(100_000), ...again, '-I', `${url}/b`);
     expect(code).toBe(0);
     expect(stdout).toContain(`POST localhost:${secure.port} /a 100000`);
     expect(stdout).toContain('200 OK');

@@ -30,7 +30,7 @@ beforeAll(async () => {
   closingPort = await freePort();
   closing = await gatewayWith(closingPort, {});
   warningPort = await freePort();
-  warning = await gatewayWith(warningPort, { tls: { onOriginFailure: 'warn' } });
+  warning = await gatewayWith(warningPort, { onOriginFailure: 'warn' });
 });
 
 afterAll(async () => {

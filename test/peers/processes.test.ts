@@ -16,7 +16,7 @@ beforeEach(async () => {
   config = {
     relays: 2,
     listeners: [{ mode: 'explicit', listen: `127.0.0.1:${port}` }],
-    originTrust: { system: false, files: [] },
+    originTrust: { system: true },
   };
   gateway = await startGateway({ config });
 });
@@ -29,7 +29,14 @@ afterEach(async () => {
 function get(path = '/'): Promise<number | string> {
   return new Promise((resolve) => {
     const sent = request(
-      { host: '127.0.0.1', port, path: `http://127.0.0.1:${origin.port}${path}`, agent: false, timeout: 10_000 },
+      {
+        host: '127.0.0.1',
+        port,
+        path: `http://127.0.0.1:${origin.port}${path}`,
+        headers: { host: `127.0.0.1:${origin.port}` },
+        agent: false,
+        timeout: 10_000,
+      },
       (response) => {
         response.resume();
         response.on('end', () => resolve(response.statusCode ?? 0));

@@ -122,8 +122,9 @@ async function watch(
 
 function readRecords(directory: string, name: string): readonly Record<string, unknown>[] {
   const files = readdirSync(directory).filter((file) => file.startsWith(name) && file.endsWith('.ndjson'));
-  const lines = files.flatMap((file) => readFileSync(join(directory, file), 'utf8').split('\n'));
-  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Record<string, unknown>);
+  // The last piece is empty, or a line that is just being written.
+  const lines = files.flatMap((file) => readFileSync(join(directory, file), 'utf8').split('\n').slice(0, -1));
+  return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
 /** Polls a condition for up to 15 seconds. */
