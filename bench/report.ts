@@ -101,8 +101,7 @@ function remarksOn(rounds: readonly Round[]): readonly string[] {
   ];
 }
 
-/** Median, least and most of `values`. */
-export function spread(values: readonly number[]): Spread {
+function spread(values: readonly number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (index: number) => sorted[index] ?? Number.NaN;
   const middle = (sorted.length - 1) / 2;

@@ -101,7 +101,7 @@ function preamble(site: Site, chosen: readonly System[], options: Options): stri
 - ${site.isolated ? 'loopback inside a network namespace of its own' : 'loopback of this machine (no namespace could be made)'}
 - origin ${nginx}: RSA-2048 certificate, no session resumption; load: Node ${process.versions.node}, 16 connections, key exchange P-256
 - ${options.rounds} rounds of ${options.measureMs / 1000} s each workload, systems in turn
-- ${chosen.map((system) => system.version()).join(', ')}
+- ${[...new Set(chosen.map((system) => system.version()))].join(', ')}
 `;
 }
 

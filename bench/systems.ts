@@ -4,7 +4,7 @@ import { haproxy } from './systems/haproxy.ts';
 import { mitmproxy } from './systems/mitmproxy.ts';
 import { httpMitmProxy, pipedSockets } from './systems/on-node.ts';
 import { squid } from './systems/squid.ts';
-import { sslsplit } from './systems/sslsplit.ts';
+import { sslsplit, sslsplitP256 } from './systems/sslsplit.ts';
 
 /** Every system, in the order in which they take turns. */
 export const systems: readonly System[] = [
@@ -13,6 +13,7 @@ export const systems: readonly System[] = [
   squid,
   daylightReverse,
   haproxy,
+  sslsplitP256,
   mitmproxy,
   pipedSockets,
   httpMitmProxy,
