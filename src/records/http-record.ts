@@ -1,0 +1,153 @@
+import { limits } from '../core/limits.ts';
+import type { FlowFacts, HttpTransactionFacts } from '../core/record.ts';
+import { excerptText } from './excerpt.ts';
+import { type FlowText, flowTextOf } from './flow-text.ts';
+import { cut, type HeadText, headText } from './header-text.ts';
+import { type JsonObject, members } from './json.ts';
+import type { Stamp, Writer } from './metadata.ts';
+import { classes, httpActivities, otherActivity, typeUid } from './ocsf.ts';
+import { outcomeOf } from './outcome.ts';
+import { maskText } from './redact.ts';
+import { isTargetCut, targetText } from './target-text.ts';
+
+/**
+ * The line of an HTTP transaction (OCSF HTTP Activity). Put together from JSON that was written before, per flow, per
+ * header value and per outcome, because this runs once per exchange: bench/records.ts measures 5 microseconds for a line
+ * of 3 KB against 16 for objects and JSON.stringify.
+ */
+export function httpRecordLine(
+  writer: Writer,
+  flow: FlowFacts,
+  transaction: HttpTransactionFacts,
+  stamp: Stamp,
+): string {
+  const line = compose(flowTextOf(writer, flow), transaction, stamp, true);
+  // Each part is bounded, and together they fit: only text with many characters beyond ASCII can be longer.
+  if (line.length * 3 <= limits.recordLineBytes || Buffer.byteLength(line) <= limits.recordLineBytes) return line;
+  return compose(flowTextOf(writer, flow), transaction, stamp, false);
+}
+
+function compose(flow: FlowText, transaction: HttpTransactionFacts, stamp: Stamp, withHeads: boolean): string {
+  const { request, response, outcome, startMs, endMs, txId } = transaction;
+  const requestHead = headText(withHeads ? request.headers : []);
+  const responseHead = headText(withHeads ? (response?.headers ?? []) : []);
+  const truncated =
+    !withHeads || requestHead.isTruncated || responseHead.isTruncated || isTargetCut(request)
+      ? ',"is_truncated":true'
+      : '';
+  const activity = httpActivities[request.method] ?? otherActivity;
+  return (
+    `{"time":${endMs},"class_uid":4002,"category_uid":4,"activity_id":${activity}` +
+    `${activity === otherActivity ? `,"activity_name":${methodText(request.method)}` : ''}` +
+    `,"type_uid":${typeUid(classes.httpActivity.uid, activity)},${outcomeText(transaction)}` +
+    `,"start_time":${startMs},"end_time":${endMs},"duration":${Math.max(0, endMs - startMs)}` +
+    `,"metadata":{${flow.metadata},"uid":"${txId}","sequence":${stamp.sequence},"logged_time":${stamp.loggedMs}${truncated}}` +
+    `,${flow.parts}${ruleText(transaction)}` +
+    `,"traffic":{"bytes":${outcome.requestWireBytes + outcome.responseWireBytes}` +
+    `,"bytes_out":${outcome.requestWireBytes},"bytes_in":${outcome.responseWireBytes}}` +
+    `,"http_request":${requestText(flow, transaction, activity, requestHead)}` +
+    `${response === undefined ? '' : `,"http_response":${responseText(transaction, responseHead)}`}` +
+    `,"unmapped":{"gateway":{${flow.gateway}${gatewayText(transaction)}${bodiesText(transaction, requestHead, responseHead, withHeads)}}}}`
+  );
+}
+
+function requestText(
+  flow: FlowText,
+  { txId, request, outcome }: HttpTransactionFacts,
+  activity: number,
+  head: HeadText,
+): string {
+  return (
+    `{"uid":"${txId}"${activity === otherActivity ? '' : `,"http_method":"${request.method}"`},"version":"${request.version}"` +
+    `,"url":${targetText(request, flow)}` +
+    `${head.userAgent === undefined ? '' : `,"user_agent":${head.userAgent}`}` +
+    `${head.referrer === undefined ? '' : `,"referrer":${head.referrer}`}` +
+    `,"http_headers":${head.json},"length":${outcome.requestWireBytes},"body_length":${outcome.requestBodyBytes}}`
+  );
+}
+
+function responseText({ response, outcome }: HttpTransactionFacts, head: HeadText): string {
+  if (response === undefined) return '{}';
+  return (
+    `{"code":${response.status}` +
+    `${response.reason === '' ? '' : `,"status":${reasonText(response.reason)}`}` +
+    `${head.contentType === undefined ? '' : `,"content_type":${head.contentType}`}` +
+    `,"http_headers":${head.json},"length":${outcome.responseWireBytes},"body_length":${outcome.responseBodyBytes}}`
+  );
+}
+
+/** Nearly all transactions end in the same way: their outcome is written once. */
+const plainOutcome = outcomeText_({ verdict: 'allow', complete: true, failure: undefined, detail: '', alarms: 0 });
+
+function outcomeText(transaction: HttpTransactionFacts): string {
+  const { verdict, outcome, matches, alarms = matches } = transaction;
+  if (verdict === 'allow' && outcome.complete && outcome.failure === undefined && alarms === 0) return plainOutcome;
+  return outcomeText_({
+    verdict,
+    complete: outcome.complete,
+    failure: outcome.failure,
+    detail: outcome.detail,
+    alarms,
+  });
+}
+
+function outcomeText_(ending: Parameters<typeof outcomeOf>[0]): string {
+  return members(outcomeOf(ending));
+}
+
+function ruleText({ rule }: HttpTransactionFacts): string {
+  if (rule === undefined) return '';
+  return `,"firewall_rule":${JSON.stringify({ name: rule.title, uid: rule.id, version: String(rule.rev) })}`;
+}
+
+function gatewayText(transaction: HttpTransactionFacts): string {
+  const { depth, verdict, rule, matches, alarms = matches, outcome, notInspected, upgradedTo } = transaction;
+  const always = `,"tx_depth":${depth},"verdict":"${verdict}","complete":${outcome.complete}`;
+  if (
+    rule === undefined &&
+    matches === 0 &&
+    outcome.failure === undefined &&
+    notInspected.length === 0 &&
+    upgradedTo === undefined
+  ) {
+    return always;
+  }
+  const parts: JsonObject = {
+    rule: rule?.id,
+    rule_ids: matches === 0 ? undefined : (transaction.ruleIds ?? (rule === undefined ? undefined : [rule.id])),
+    matches: matches === 0 ? undefined : matches,
+    alarms: alarms === 0 ? undefined : alarms,
+    failure: outcome.failure,
+    not_inspected:
+      notInspected.length === 0
+        ? undefined
+        : notInspected.map((reason) => cut(maskText(reason), limits.recordDetailBytes)),
+    upgraded_to: upgradedTo === undefined ? undefined : cut(maskText(upgradedTo), limits.recordDetailBytes),
+  };
+  const text = members(parts);
+  return text === '' ? always : `${always},${text}`;
+}
+
+function bodiesText(
+  transaction: HttpTransactionFacts,
+  request: HeadText,
+  response: HeadText,
+  withHeads: boolean,
+): string {
+  if (!withHeads) return '';
+  const { requestExcerpt, responseExcerpt, outcome } = transaction;
+  const sent = excerptText({ excerpt: requestExcerpt, bytes: outcome.requestBodyBytes, coding: request.coding });
+  const received = excerptText({ excerpt: responseExcerpt, bytes: outcome.responseBodyBytes, coding: response.coding });
+  return (
+    `${sent === undefined ? '' : `,"request_body":${sent}`}` +
+    `${received === undefined ? '' : `,"response_body":${received}`}`
+  );
+}
+
+function methodText(method: string): string {
+  return JSON.stringify(cut(maskText(method), limits.recordDetailBytes));
+}
+
+function reasonText(reason: string): string {
+  return JSON.stringify(cut(maskText(reason), limits.recordDetailBytes));
+}

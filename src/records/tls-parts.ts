@@ -1,0 +1,59 @@
+import { limits } from '../core/limits.ts';
+import type { FlowFacts } from '../core/record.ts';
+import type { CertificateFacts, TlsLeg } from '../core/tls.ts';
+import type { JsonObject } from './json.ts';
+import { hashAlgorithms, ja4Type } from './ocsf.ts';
+
+/** `tls` is the client's leg with the minted certificate, `proxy_tls` the origin's leg with the real one. */
+export function tlsParts(flow: FlowFacts, withNames: boolean): JsonObject {
+  const { fingerprints } = flow;
+  return {
+    tls: clientTls(flow, withNames),
+    proxy_tls: flow.originTls === undefined ? undefined : legPart(flow.originTls, withNames),
+    ja4_fingerprint_list: fingerprints === undefined ? undefined : [{ type_id: ja4Type, value: fingerprints.ja4 }],
+  };
+}
+
+/** What OCSF has no slot for: protocol negotiated, session resumed, names that were left out. */
+export function tlsExtras(leg: TlsLeg | undefined): JsonObject | undefined {
+  if (leg === undefined) return undefined;
+  const { alpn, resumed, certificate } = leg;
+  return { alpn, resumed, certificate_names: certificate?.names.length };
+}
+
+/** A client that only said hello, or whose TLS went through unread, has a name and a fingerprint but no version. */
+function clientTls(flow: FlowFacts, withNames: boolean): JsonObject | undefined {
+  const { clientTls: leg, fingerprints, serverName } = flow;
+  const ja3_hash =
+    fingerprints === undefined ? undefined : { algorithm_id: hashAlgorithms.md5, value: fingerprints.ja3Hash };
+  if (leg !== undefined) return { ...legPart(leg, withNames), sni: leg.serverName ?? serverName, ja3_hash };
+  if (fingerprints === undefined) return undefined;
+  return { version: 'unknown', sni: serverName, ja3_hash };
+}
+
+function legPart(leg: TlsLeg, withNames: boolean): JsonObject {
+  return {
+    version: leg.version === '' ? 'unknown' : leg.version,
+    cipher: leg.cipher === '' ? undefined : leg.cipher,
+    sni: leg.serverName,
+    handshake_dur: Math.round(leg.handshakeMs),
+    certificate: leg.certificate === undefined ? undefined : certificatePart(leg.certificate, withNames),
+  };
+}
+
+function certificatePart(certificate: CertificateFacts, withNames: boolean): JsonObject {
+  return {
+    subject: certificate.subject,
+    issuer: certificate.issuer,
+    serial_number: certificate.serialNumber,
+    fingerprints: [{ algorithm_id: hashAlgorithms.sha256, value: certificate.fingerprint256 }],
+    created_time: certificate.notBefore,
+    expiration_time: certificate.notAfter,
+    is_self_signed: certificate.selfSigned,
+    sans: withNames
+      ? certificate.names
+          .slice(0, limits.recordCertificateNames)
+          .map(({ kind, value }) => ({ type: kind === 'dns' ? 'DNS' : 'IP Address', name: value }))
+      : undefined,
+  };
+}

@@ -1,0 +1,158 @@
+import { limits } from '../core/limits.ts';
+import { LineQueue } from './line-queue.ts';
+import type { LogFile } from './log-file.ts';
+import type { Stamp } from './metadata.ts';
+import type { Loss, Trouble } from './trouble.ts';
+
+export interface LogOptions {
+  readonly file: LogFile;
+  readonly trouble: Trouble;
+  readonly now: () => number;
+  /** The line that tells of lost lines. */
+  readonly lossLine: (loss: Loss, stamp: Stamp) => string;
+}
+
+/** Lines that may wait: kept in memory, written in batches off the event loop, in order, one write under way at a time. */
+export class TrafficLog {
+  readonly #options: LogOptions;
+  readonly #queue = new LineQueue(limits.recordQueueBytes);
+  #sequence = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> | undefined;
+  bytesWritten = 0;
+
+  constructor(options: LogOptions) {
+    this.#options = options;
+  }
+
+  get linesWritten(): number {
+    return this.#queue.linesWritten;
+  }
+
+  /** Number and time for the next line; a number that is used for no line shows as a gap. */
+  stamp(): Stamp {
+    const sequence = this.#sequence;
+    this.#sequence += 1;
+    return { sequence, loggedMs: this.#options.now() };
+  }
+
+  /** Opens the file; a failure is told and tried again. */
+  start(): void {
+    try {
+      this.#open();
+      this.#tellLoss();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  /** Takes a line; false when it is lost. */
+  add(line: string): boolean {
+    const isTaken = this.#queue.add(line);
+    if (!isTaken) this.#options.trouble.lose('records come faster than the disk takes them');
+    if (this.#running !== undefined || this.#options.trouble.isPresent) return isTaken;
+    if (this.#queue.bytes >= limits.recordBatchBytes) this.#run();
+    else this.#timer ??= setTimeout(() => this.#run(), limits.recordFlushMs);
+    return isTaken;
+  }
+
+  /** Writes all that waits, if the disk takes it. */
+  async flush(): Promise<void> {
+    await this.#running;
+    if (this.#queue.bytes > 0) await this.#run();
+  }
+
+  /** Writes all that waits and closes the file; resolves with the number of lines that could not be written. */
+  async close(): Promise<number> {
+    await this.flush();
+    this.#stopTimer();
+    this.#options.file.close();
+    return this.#queue.lines;
+  }
+
+  /** Looks after the file when nothing is written to it. */
+  idle(): void {
+    if (this.#running !== undefined || this.#queue.bytes > 0) return;
+    try {
+      this.#options.file.closeIfRemoved();
+      this.#options.file.rotateIfDue();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #run(): Promise<void> {
+    this.#stopTimer();
+    this.#running ??= this.#writeAll().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #writeAll(): Promise<void> {
+    const { file, trouble } = this.#options;
+    try {
+      if (trouble.isPresent && this.#queue.bytes === 0) {
+        // Opening had failed, and nothing came since: that it opens now is all there is to try.
+        this.#open();
+        this.#recover();
+      }
+      while (this.#queue.bytes > 0) {
+        this.#open();
+        if (!this.#queue.isHeadBegun) file.rotateIfDue();
+        const bytes = this.#queue.take();
+        if (bytes === undefined) return;
+        const written = await file.write(bytes);
+        this.#queue.wrote(written);
+        this.bytesWritten += written;
+        if (trouble.isPresent || trouble.loss !== undefined) this.#recover();
+      }
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #open(): void {
+    const { file, trouble } = this.#options;
+    if (file.isOpen) return;
+    file.open();
+    // The begin of a line that was cut short was removed from the file just now, or is in another file.
+    if (this.#queue.skipBegunLine()) trouble.lose('a line was cut short');
+    else if (file.tornBytes > 0) trouble.lose('the last line of the file was cut short by a crash');
+    file.tornBytes = 0;
+  }
+
+  #recover(): void {
+    this.#options.trouble.succeeded();
+    this.#tellLoss();
+  }
+
+  /** Waits until half of the queue is free, so that one line tells of many. */
+  #tellLoss(): void {
+    const { trouble, lossLine } = this.#options;
+    const { loss } = trouble;
+    if (loss === undefined || this.#queue.bytes > limits.recordQueueBytes / 2) return;
+    trouble.take();
+    this.add(lossLine(loss, this.stamp()));
+  }
+
+  #failed(error: unknown): void {
+    this.#stopTimer();
+    // A full disk keeps what is open; after anything else the file may be another one.
+    if (!isFullDisk(error)) this.#options.file.close();
+    this.#options.trouble.failed(error);
+    this.#timer = setTimeout(() => this.#run(), limits.recordRetryMs);
+    this.#timer.unref();
+  }
+
+  #stopTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+}
+
+/** No space, no quota, or the greatest size of a file. */
+export function isFullDisk(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG';
+}
