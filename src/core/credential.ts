@@ -8,6 +8,8 @@ export interface CredentialPattern {
   readonly regex: RegExp;
   /** The expression looks at no byte further than this behind the start of the literal. */
   readonly reachBytes: number;
+  /** Bytes behind a match that the expression may have looked at to be sure of it. */
+  readonly lookAheadBytes: number;
 }
 
 /** The expressions look at no byte further than this before the literal. */
@@ -35,6 +37,7 @@ export const credentialPatterns: readonly CredentialPattern[] = [
       'y',
     ),
     reachBytes: 128,
+    lookAheadBytes: 0,
   },
   {
     name: 'ssh2_private_key',
@@ -42,6 +45,7 @@ export const credentialPatterns: readonly CredentialPattern[] = [
     literals: ['---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----'],
     regex: /---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----/y,
     reachBytes: 42,
+    lookAheadBytes: 0,
   },
   {
     name: 'putty_private_key',
@@ -49,6 +53,7 @@ export const credentialPatterns: readonly CredentialPattern[] = [
     literals: ['PuTTY-User-Key-File-'],
     regex: /PuTTY-User-Key-File-[1-9](?::|%3[Aa])/y,
     reachBytes: 24,
+    lookAheadBytes: 0,
   },
   token('aws_access_key_id', ['AKIA', 'ASIA'], `(?:AKIA|ASIA)[A-Z0-9]{16}${end}${unsigned}`, 28),
   named('aws_secret_access_key', ['secret_access_key', 'secretaccesskey'], 'secret_?access_?key', `${base64}{40}`, 168),
@@ -83,7 +88,9 @@ export const credentialPatterns: readonly CredentialPattern[] = [
 
 /** A credential that is known by its own first bytes. */
 function token(name: string, literals: readonly string[], source: string, reachBytes: number): CredentialPattern {
-  return { name, kind: 'cloud_credential', literals, regex: new RegExp(start + source, 'y'), reachBytes };
+  const lookAheadBytes = source.endsWith(unsigned) ? 7 : 1;
+  const regex = new RegExp(start + source, 'y');
+  return { name, kind: 'cloud_credential', literals, regex, reachBytes, lookAheadBytes };
 }
 
 /** A credential that only the name before it gives away. */
@@ -95,5 +102,5 @@ function named(
   reachBytes: number,
 ): CredentialPattern {
   const regex = new RegExp(`${label}${assigned}(?<secret>${secret})(?![A-Za-z0-9/+])`, 'iy');
-  return { name, kind: 'cloud_credential', literals, regex, reachBytes };
+  return { name, kind: 'cloud_credential', literals, regex, reachBytes, lookAheadBytes: 1 };
 }

@@ -11,10 +11,11 @@ export interface Credential {
   readonly text: string;
 }
 
-/** All payment card numbers in a byte sequence that is complete. */
-export function findCardNumbers(bytes: Uint8Array): readonly CardNumber[] {
+/** All payment card numbers in a text that is complete. */
+export function findCardNumbers(text: string): readonly CardNumber[] {
+  if (!manyDigits.test(text)) return noCards;
   const scanner = new CardNumberScanner();
-  const found = scanner.push(bytes);
+  const found = scanner.push(bytesOf(text));
   return [...found, ...scanner.end()];
 }
 
@@ -42,7 +43,7 @@ export function maskSensitive(text: string): string {
   let masked = text;
   if (anyCredential.test(masked)) masked = maskCredentials(maskPrivateKeys(masked));
   if (anySecretName.test(masked)) masked = maskNamedSecrets(masked);
-  return manyDigits.test(masked) ? maskCardNumbers(masked) : masked;
+  return maskCardNumbers(masked);
 }
 
 /** A card number as it may be shown. */
@@ -57,6 +58,8 @@ export function maskCredential(text: string, pattern: CredentialPattern): string
   const secret = pattern.regex.exec(text)?.groups?.secret ?? text;
   return text.slice(0, text.length - secret.length) + secret.slice(0, 4) + mask;
 }
+
+const noCards: readonly CardNumber[] = [];
 
 const escaped = (literal: string): string => literal.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 const alternatives = (literals: readonly string[]): string => literals.map(escaped).join('|');
@@ -125,9 +128,11 @@ function maskNamedSecrets(text: string): string {
 }
 
 function maskCardNumbers(text: string): string {
+  const cards = findCardNumbers(text);
+  if (cards.length === 0) return text;
   let masked = '';
   let from = 0;
-  for (const card of findCardNumbers(bytesOf(text))) {
+  for (const card of cards) {
     masked += text.slice(from, card.offset) + maskCardNumber(card.digits);
     from = card.offset + card.bytes;
   }

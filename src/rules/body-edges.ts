@@ -1,4 +1,4 @@
-import type { BodyPlan, BodyTest } from './body-plan.ts';
+import type { BodyPlan, EdgeTest } from './body-plan.ts';
 import { bodyExcerpt } from './excerpt.ts';
 import { foldByte } from './literal-automaton.ts';
 
@@ -13,30 +13,19 @@ export interface BodyEvent extends Finding {
 /** Tells whether a leaf is still to be decided. */
 export type IsOpen = (leaf: number) => boolean;
 
-type SizeTest = Extract<BodyTest, { kind: 'size' }>;
-type StartTest = Extract<BodyTest, { kind: 'start' }>;
+type SizeTest = Extract<EdgeTest, { kind: 'size' }>;
+type StartTest = Extract<EdgeTest, { kind: 'start' }>;
 
 const nothing: readonly BodyEvent[] = [];
-
-/** Decides what is open when a body of a known size has ended: what was not found is not there. */
-export function endBody(plan: BodyPlan, isOpen: IsOpen, size: number): readonly BodyEvent[] {
-  return plan.tests
-    .filter(({ leaf }) => isOpen(leaf))
-    .map((test) => ({
-      leaf: test.leaf,
-      holds: test.kind === 'size' && fits(test, size),
-      offset: 0,
-      readTo: size,
-      excerpt: '',
-    }));
-}
+const noBytes: Buffer = Buffer.alloc(0);
+const untrue = { holds: false, offset: 0, readTo: 0, excerpt: '' };
 
 /** Decides the tests of how a body starts (file magic) and how long it is. */
 export class BodyEdges {
   readonly #plan: BodyPlan;
   readonly #isOpen: IsOpen;
   /** The first bytes, as many as a test may ask for. */
-  #start: Buffer = Buffer.alloc(0);
+  #start = noBytes;
   #size = 0;
 
   constructor(plan: BodyPlan, isOpen: IsOpen) {
@@ -44,33 +33,39 @@ export class BodyEdges {
     this.#isOpen = isOpen;
   }
 
-  /** Bytes seen so far. */
-  get size(): number {
-    return this.#size;
-  }
-
   /** The whole length is known before the first byte. */
   announce(bytes: number): readonly BodyEvent[] {
-    return this.#plan.tests.flatMap((test) =>
-      test.kind === 'size' && this.#isOpen(test.leaf)
-        ? [{ leaf: test.leaf, holds: fits(test, bytes), offset: 0, readTo: 0, excerpt: '' }]
-        : [],
-    );
+    return this.#events((test) => (test.kind === 'size' ? { ...untrue, holds: fits(test, bytes) } : undefined));
   }
 
   push(chunk: Buffer): readonly BodyEvent[] {
+    const { longestStart } = this.#plan;
     const before = this.#size;
     this.#size += chunk.length;
-    if (before < this.#plan.longestStart) {
-      this.#start = Buffer.concat([this.#start, chunk.subarray(0, this.#plan.longestStart - before)]);
-    }
+    // The usual first chunk holds all that is asked for: no copy then.
+    if (before === 0 && chunk.length >= longestStart) this.#start = chunk.subarray(0, longestStart);
+    else if (before < longestStart)
+      this.#start = Buffer.concat([this.#start, chunk.subarray(0, longestStart - before)]);
+    const events = this.#events((test) =>
+      test.kind === 'size' ? sizeOutcome(test, this.#size) : startOutcome(test, this.#start),
+    );
+    if (this.#size >= longestStart) this.#start = noBytes;
+    return events;
+  }
+
+  /** The body has ended: what is open is decided by its length. */
+  end(): readonly BodyEvent[] {
+    const readTo = this.#size;
+    return this.#events((test) => ({ ...untrue, readTo, holds: test.kind === 'size' && fits(test, readTo) }));
+  }
+
+  #events(outcomeOf: (test: EdgeTest) => Outcome | undefined): readonly BodyEvent[] {
     let events: BodyEvent[] | undefined;
-    for (const test of this.#plan.tests) {
-      if ((test.kind !== 'size' && test.kind !== 'start') || !this.#isOpen(test.leaf)) continue;
-      const event = test.kind === 'size' ? sizeEvent(test, this.#size) : startEvent(test, this.#start);
-      if (event === undefined) continue;
+    for (const test of this.#plan.edges) {
+      const outcome = this.#isOpen(test.leaf) ? outcomeOf(test) : undefined;
+      if (outcome === undefined) continue;
       events ??= [];
-      events.push({ ...event, leaf: test.leaf });
+      events.push({ ...outcome, leaf: test.leaf });
     }
     return events ?? nothing;
   }
@@ -82,14 +77,14 @@ function fits({ least, most }: SizeTest, size: number): boolean {
   return size >= least && size <= most;
 }
 
-function sizeEvent({ least, most }: SizeTest, size: number): Outcome | undefined {
-  if (size > most) return { holds: false, offset: 0, readTo: most + 1, excerpt: '' };
-  if (most === Number.POSITIVE_INFINITY && size >= least) return { holds: true, offset: 0, readTo: least, excerpt: '' };
+function sizeOutcome({ least, most }: SizeTest, size: number): Outcome | undefined {
+  if (size > most) return { ...untrue, readTo: most + 1 };
+  if (most === Number.POSITIVE_INFINITY && size >= least) return { ...untrue, holds: true, readTo: least };
   return undefined;
 }
 
 /** True with the first start that is complete, false as soon as none is possible any more. */
-function startEvent({ starts, text }: StartTest, seen: Buffer): Outcome | undefined {
+function startOutcome({ starts, text }: StartTest, seen: Buffer): Outcome | undefined {
   let refutedAt = 0;
   let complete: Uint8Array | undefined;
   for (const start of starts) {
@@ -103,7 +98,7 @@ function startEvent({ starts, text }: StartTest, seen: Buffer): Outcome | undefi
     const excerpt = text === 'hex' ? matched.toString('hex', 0, 32) : bodyExcerpt(matched.toString('latin1'));
     return { holds: true, offset: 0, readTo: complete.length, excerpt };
   }
-  return refutedAt <= seen.length ? { holds: false, offset: 0, readTo: refutedAt, excerpt: '' } : undefined;
+  return refutedAt <= seen.length ? { ...untrue, readTo: refutedAt } : undefined;
 }
 
 function firstDifference(start: Uint8Array, seen: Uint8Array, nocase: boolean): number {

@@ -4,12 +4,15 @@ import { Expression } from './expression/expression.ts';
 import { listOf } from './list-of.ts';
 import { foldByte, LiteralAutomaton } from './literal-automaton.ts';
 
-/** A test of a body, with the number of its leaf among all tests. */
-export type BodyTest =
+/** A test of what a body holds, with the number of its leaf among all tests. */
+export type SearchTest =
   | { readonly kind: 'literals'; readonly leaf: number; readonly count: number }
   | { readonly kind: 'credentials'; readonly leaf: number; readonly count: number }
   | { readonly kind: 'cards'; readonly leaf: number; readonly count: number }
-  | { readonly kind: 'expression'; readonly leaf: number; readonly count: number; readonly expression: Expression }
+  | { readonly kind: 'expression'; readonly leaf: number; readonly count: number; readonly expression: Expression };
+
+/** A test of how a body starts or how long it is. */
+export type EdgeTest =
   | {
       readonly kind: 'start';
       readonly leaf: number;
@@ -20,7 +23,7 @@ export type BodyTest =
 
 /** What a hit of a literal means for a test. */
 export interface LiteralUse {
-  /** Index of the test in the plan. */
+  /** Index of the test among the searches of the plan. */
   readonly test: number;
   readonly literal: Uint8Array;
   /** The automaton ignores case, this use does not. */
@@ -30,7 +33,9 @@ export interface LiteralUse {
 
 /** All tests of the bodies of one direction, compiled together. */
 export interface BodyPlan {
-  readonly tests: readonly BodyTest[];
+  readonly leaves: readonly number[];
+  readonly searches: readonly SearchTest[];
+  readonly edges: readonly EdgeTest[];
   readonly automaton: LiteralAutomaton;
   /** By id of the literal. */
   readonly uses: readonly (readonly LiteralUse[])[];
@@ -41,15 +46,47 @@ export interface BodyPlan {
 /** Compiles the tests of the bodies of one direction. */
 export function planBody(fields: readonly { readonly leaf: number; readonly test: FieldTest }[]): BodyPlan {
   const table = new LiteralTable();
-  const tests = fields.map(({ leaf, test }, index) => planTest(leaf, test, index, table));
-  const longestStart = Math.max(
-    0,
-    ...tests.flatMap((test) => (test.kind === 'start' ? test.starts.map(({ length }) => length) : [])),
-  );
-  return { tests, automaton: new LiteralAutomaton(table.literals), uses: table.uses, longestStart };
+  const searches: SearchTest[] = [];
+  const edges: EdgeTest[] = [];
+  for (const { leaf, test } of fields) {
+    const edge = planEdge(leaf, test);
+    if (edge === undefined) searches.push(planSearch(leaf, test, searches.length, table));
+    else edges.push(edge);
+  }
+  return {
+    leaves: fields.map(({ leaf }) => leaf),
+    searches,
+    edges,
+    automaton: new LiteralAutomaton(table.literals),
+    uses: table.uses,
+    longestStart: Math.max(
+      0,
+      ...edges.flatMap((edge) => (edge.kind === 'start' ? edge.starts : [])).map((start) => start.length),
+    ),
+  };
 }
 
-function planTest(leaf: number, test: FieldTest, index: number, table: LiteralTable): BodyTest {
+function planEdge(leaf: number, test: FieldTest): EdgeTest | undefined {
+  const { prefix, startsWithHex, exists, greaterThan, lessThan } = test;
+  if (prefix !== undefined) {
+    const starts = listOf(prefix).map((text) => Buffer.from(text));
+    return { kind: 'start', leaf, starts, text: test.nocase === true ? 'nocase' : 'exact' };
+  }
+  if (startsWithHex !== undefined) {
+    const starts = listOf(startsWithHex).map((hex) => Buffer.from(hex, 'hex'));
+    return { kind: 'start', leaf, starts, text: 'hex' };
+  }
+  if (exists !== undefined) return sizeTest(leaf, exists ? 1 : 0, exists ? Number.POSITIVE_INFINITY : 0);
+  if (greaterThan !== undefined) return sizeTest(leaf, Math.floor(greaterThan) + 1, Number.POSITIVE_INFINITY);
+  if (lessThan !== undefined) return sizeTest(leaf, 0, Math.ceil(lessThan) - 1);
+  return undefined;
+}
+
+function sizeTest(leaf: number, least: number, most: number): EdgeTest {
+  return { kind: 'size', leaf, least, most };
+}
+
+function planSearch(leaf: number, test: FieldTest, index: number, table: LiteralTable): SearchTest {
   const count = test.count ?? 1;
   const nocase = test.nocase === true;
   if (test.contains !== undefined) {
@@ -61,33 +98,12 @@ function planTest(leaf: number, test: FieldTest, index: number, table: LiteralTa
     return { kind: 'expression', leaf, count, expression: new Expression(test.regex, nocase) };
   }
   if (test.detector === 'card_number') return { kind: 'cards', leaf, count };
-  if (test.detector !== undefined) {
-    for (const pattern of credentialPatterns) {
-      if (pattern.kind !== test.detector) continue;
-      for (const text of pattern.literals) table.add(Buffer.from(text), { test: index, exact: false, pattern });
-    }
-    return { kind: 'credentials', leaf, count };
+  if (test.detector === undefined) throw new RangeError(`no operator for ${test.field}`);
+  for (const pattern of credentialPatterns) {
+    if (pattern.kind !== test.detector) continue;
+    for (const text of pattern.literals) table.add(Buffer.from(text), { test: index, exact: false, pattern });
   }
-  return planEdge(leaf, test, nocase);
-}
-
-/** Tests that need no automaton: how the body starts, and how long it is. */
-function planEdge(leaf: number, test: FieldTest, nocase: boolean): BodyTest {
-  const { prefix, startsWithHex, exists, greaterThan, lessThan } = test;
-  if (prefix !== undefined) {
-    const starts = listOf(prefix).map((text) => Buffer.from(text));
-    return { kind: 'start', leaf, starts, text: nocase ? 'nocase' : 'exact' };
-  }
-  if (startsWithHex !== undefined) {
-    const starts = listOf(startsWithHex).map((hex) => Buffer.from(hex, 'hex'));
-    return { kind: 'start', leaf, starts, text: 'hex' };
-  }
-  if (exists !== undefined)
-    return { kind: 'size', leaf, least: exists ? 1 : 0, most: exists ? Number.POSITIVE_INFINITY : 0 };
-  if (greaterThan !== undefined)
-    return { kind: 'size', leaf, least: Math.floor(greaterThan) + 1, most: Number.POSITIVE_INFINITY };
-  if (lessThan !== undefined) return { kind: 'size', leaf, least: 0, most: Math.ceil(lessThan) - 1 };
-  throw new RangeError(`no operator for ${test.field}`);
+  return { kind: 'credentials', leaf, count };
 }
 
 /** Equal literals of several tests share an id, so that the automaton reports each place once. */

@@ -1,7 +1,7 @@
 import { CardNumberScanner } from '../core/card-number.ts';
 import { maskCardNumber } from '../core/sensitive.ts';
-import { BodyEdges, type BodyEvent, endBody, type IsOpen } from './body-edges.ts';
-import type { BodyPlan, BodyTest } from './body-plan.ts';
+import type { BodyEvent, IsOpen } from './body-edges.ts';
+import type { BodyPlan, SearchTest } from './body-plan.ts';
 import { ByteHistory } from './byte-history.ts';
 import { CredentialSearch } from './credential-search.ts';
 import { bodyExcerpt } from './excerpt.ts';
@@ -10,7 +10,7 @@ import { LiteralAutomaton, type LiteralSink } from './literal-automaton.ts';
 import { Tally } from './tally.ts';
 
 interface Search {
-  readonly test: BodyTest;
+  readonly test: SearchTest;
   readonly tally: Tally;
   readonly expression: ExpressionSearch | undefined;
   readonly credentials: CredentialSearch | undefined;
@@ -23,7 +23,6 @@ export class BodyScan implements LiteralSink {
   readonly #plan: BodyPlan;
   readonly #isOpen: IsOpen;
   readonly #history = new ByteHistory();
-  readonly #edges: BodyEdges;
   readonly #searches: readonly (Search | undefined)[];
   readonly #cards: CardNumberScanner | undefined;
   #state = LiteralAutomaton.start;
@@ -33,16 +32,10 @@ export class BodyScan implements LiteralSink {
   constructor(plan: BodyPlan, isOpen: IsOpen) {
     this.#plan = plan;
     this.#isOpen = isOpen;
-    this.#edges = new BodyEdges(plan, isOpen);
-    this.#searches = plan.tests.map((test) => this.#search(test));
+    this.#searches = plan.searches.map((test) => this.#search(test));
     this.#scansLiterals = this.#hasOpen((kind) => kind !== 'cards');
     this.#scansCards = this.#hasOpen((kind) => kind === 'cards');
     this.#cards = this.#scansCards ? new CardNumberScanner() : undefined;
-  }
-
-  /** Whether bytes that are yet to come could decide a test. */
-  get open(): boolean {
-    return this.#plan.tests.some(({ leaf }) => this.#isOpen(leaf));
   }
 
   /** Bytes that regular expressions and patterns were given. */
@@ -53,36 +46,28 @@ export class BodyScan implements LiteralSink {
     );
   }
 
-  /** The length of the body is known before the body. */
-  announce(bytes: number): readonly BodyEvent[] {
-    return this.#edges.announce(bytes);
-  }
-
   /** Takes the next chunk; returns what it decides, in the order of its bytes. */
   push(chunk: Buffer): readonly BodyEvent[] {
     this.#history.open(chunk);
-    const edges = this.#edges.push(chunk);
     if (this.#scansCards) this.#scanCards(chunk);
     if (this.#scansLiterals) {
       for (const search of this.#searches) search?.credentials?.advance(false);
       this.#state = this.#plan.automaton.scan(this.#state, chunk, this);
       for (const search of this.#searches) search?.expression?.advance();
     }
-    const events = this.#settle(edges);
+    const events = this.#settle();
     this.#history.close(this.#scansLiterals);
     return events;
   }
 
-  /** Ends the body: decides every test that is open. */
+  /** Ends the body: what was not found is not there. */
   end(): readonly BodyEvent[] {
     if (this.#scansCards) this.#tallyCards(this.#cards?.end() ?? []);
     for (const search of this.#searches) {
       search?.credentials?.advance(true);
       search?.expression?.end();
     }
-    const found = this.#settle(nothing);
-    const leaves = new Set(found.map(({ leaf }) => leaf));
-    return [...found, ...endBody(this.#plan, (leaf) => this.#isOpen(leaf) && !leaves.has(leaf), this.#edges.size)];
+    return this.#settle();
   }
 
   /** Leaves were decided or do not matter any more: what needs no scan any more is left out. */
@@ -104,8 +89,8 @@ export class BodyScan implements LiteralSink {
     }
   }
 
-  #search(test: BodyTest): Search | undefined {
-    if (test.kind === 'start' || test.kind === 'size' || !this.#isOpen(test.leaf)) return undefined;
+  #search(test: SearchTest): Search | undefined {
+    if (!this.#isOpen(test.leaf)) return undefined;
     const tally = new Tally(test.count);
     return {
       test,
@@ -115,7 +100,7 @@ export class BodyScan implements LiteralSink {
     };
   }
 
-  #hasOpen(wanted: (kind: BodyTest['kind']) => boolean): boolean {
+  #hasOpen(wanted: (kind: SearchTest['kind']) => boolean): boolean {
     return this.#searches.some(
       (search) => search !== undefined && wanted(search.test.kind) && this.#isOpen(search.test.leaf),
     );
@@ -136,7 +121,7 @@ export class BodyScan implements LiteralSink {
     }
   }
 
-  #settle(edges: readonly BodyEvent[]): readonly BodyEvent[] {
+  #settle(): readonly BodyEvent[] {
     let events: BodyEvent[] | undefined;
     for (const search of this.#searches) {
       const finding = search?.tally.settle();
@@ -144,7 +129,6 @@ export class BodyScan implements LiteralSink {
       events ??= [];
       events.push({ ...finding, leaf: search.test.leaf, holds: true });
     }
-    if (events === undefined && edges.length < 2) return edges;
-    return [...edges, ...(events ?? nothing)].sort((a, b) => a.readTo - b.readTo);
+    return events ?? nothing;
   }
 }

@@ -4,9 +4,6 @@ import type { ByteHistory } from './byte-history.ts';
 import { maskedExcerpt } from './excerpt.ts';
 import type { Tally } from './tally.ts';
 
-/** Bytes behind a match that its pattern may have looked at. */
-const lookAheadBytes = 8;
-
 interface Candidate {
   readonly pattern: CredentialPattern;
   readonly start: number;
@@ -53,7 +50,7 @@ export class CredentialSearch {
     const text = pattern.regex.exec(window)?.[0];
     const whole = ended || to === reach;
     if (text === undefined) return whole;
-    const needed = Math.min(start + text.length + lookAheadBytes, reach);
+    const needed = Math.min(start + text.length + pattern.lookAheadBytes, reach);
     if (needed > to && !whole) return false;
     this.#tally.add(text, start, Math.min(needed, to), () => maskedExcerpt(maskCredential(text, pattern)));
     return true;

@@ -128,7 +128,7 @@ function expressionSpans(expression: Expression): (value: string) => Iterable<Sp
 function detectorSpans(detector: NonNullable<FieldTest['detector']>): (value: string) => Iterable<Span> {
   if (detector === 'card_number') {
     return (value) =>
-      findCardNumbers(bytesOfText(value)).map(({ digits, offset, bytes }) => ({
+      findCardNumbers(value).map(({ digits, offset, bytes }) => ({
         offset,
         length: bytes,
         key: digits,

@@ -1,5 +1,5 @@
 import type { BodyFraming } from '../core/http.ts';
-import { type BodyEvent, endBody, type IsOpen } from './body-edges.ts';
+import { BodyEdges, type BodyEvent, type IsOpen } from './body-edges.ts';
 import type { BodyPlan } from './body-plan.ts';
 import { BodyScan } from './body-scan.ts';
 
@@ -12,14 +12,17 @@ const nothing: readonly BodyEvent[] = [];
 export class MessageBody {
   readonly #plan: BodyPlan;
   readonly #isOpen: IsOpen;
+  readonly #edges: BodyEdges;
   #scan: BodyScan | undefined;
   #missingBytes = Number.POSITIVE_INFINITY;
+  #size = 0;
   #needed: boolean;
 
   constructor(plan: BodyPlan, isOpen: IsOpen) {
     this.#plan = plan;
     this.#isOpen = isOpen;
-    this.#needed = plan.tests.length > 0;
+    this.#edges = new BodyEdges(plan, isOpen);
+    this.#needed = plan.leaves.length > 0;
   }
 
   /** Whether bytes of this body that are yet to come could decide a rule. */
@@ -31,37 +34,49 @@ export class MessageBody {
     return this.#scan?.windowBytes ?? 0;
   }
 
-  /** The head says how long the body will be. */
+  /** The head says how long the body will be. Events are in the order of the bytes that decide, also below. */
   announce(framing: BodyFraming): readonly BodyEvent[] {
     if (!this.#needed) return nothing;
     if (framing.kind === 'none') return this.end();
     if (framing.kind !== 'length') return nothing;
     this.#missingBytes = framing.bytes;
-    return framing.bytes === 0 ? this.end() : this.#begun().announce(framing.bytes);
+    return framing.bytes === 0 ? this.end() : this.#edges.announce(framing.bytes);
   }
 
   push(chunk: Buffer): readonly BodyEvent[] {
     if (!this.#needed) return nothing;
-    const events = this.#begun().push(chunk);
+    this.#size += chunk.length;
     this.#missingBytes -= chunk.length;
+    const edges = this.#edges.push(chunk);
+    if (this.#plan.searches.length > 0) this.#scan ??= new BodyScan(this.#plan, this.#isOpen);
+    const events = inOrder(edges, this.#scan?.push(chunk) ?? nothing);
     return this.#missingBytes > 0 ? events : [...events, ...this.end()];
   }
 
+  /** Decides every test that is open. */
   end(): readonly BodyEvent[] {
     if (!this.#needed) return nothing;
     this.#needed = false;
-    return this.#scan?.end() ?? endBody(this.#plan, this.#isOpen, 0);
+    const events = [...(this.#scan?.end() ?? nothing)].sort(byMoment);
+    for (const { leaf } of this.#plan.searches) {
+      if (!this.#isOpen(leaf) || events.some((event) => event.leaf === leaf)) continue;
+      events.push({ leaf, holds: false, offset: 0, readTo: this.#size, excerpt: '' });
+    }
+    return events.length === 0 ? this.#edges.end() : [...events, ...this.#edges.end()];
   }
 
   /** Tests were decided, or do not matter any more. */
   refresh(): void {
     if (!this.#needed) return;
-    this.#needed = this.#plan.tests.some(({ leaf }) => this.#isOpen(leaf));
+    this.#needed = this.#plan.leaves.some(this.#isOpen);
     if (this.#needed) this.#scan?.refresh();
   }
+}
 
-  #begun(): BodyScan {
-    this.#scan ??= new BodyScan(this.#plan, this.#isOpen);
-    return this.#scan;
-  }
+function inOrder(a: readonly BodyEvent[], b: readonly BodyEvent[]): readonly BodyEvent[] {
+  return a.length + b.length < 2 ? (a.length > 0 ? a : b) : [...a, ...b].sort(byMoment);
+}
+
+function byMoment(a: BodyEvent, b: BodyEvent): number {
+  return a.readTo - b.readTo;
 }

@@ -27,7 +27,7 @@ export class TransactionScan {
   readonly #compiled: CompiledRules;
   readonly #heads: TransactionHeads;
   readonly #truths: Uint8Array;
-  readonly #evidence = new Map<number, Evidence>();
+  #evidence: Map<number, Evidence> | undefined;
   readonly #request: MessageBody;
   readonly #response: MessageBody;
   #open: readonly CompiledRule[];
@@ -104,8 +104,13 @@ export class TransactionScan {
   #note({ leaf, holds: isTrue, offset, excerpt }: BodyEvent): void {
     if (this.#truths[leaf] !== unknown) return;
     this.#truths[leaf] = isTrue ? holds : fails;
-    if (isTrue)
-      this.#evidence.set(leaf, { field: this.#compiled.leaves[leaf]?.field ?? '', offset, excerpt: () => excerpt });
+    if (!isTrue) return;
+    this.#remember(leaf, { field: this.#compiled.leaves[leaf]?.field ?? '', offset, excerpt: () => excerpt });
+  }
+
+  #remember(leaf: number, evidence: Evidence): void {
+    this.#evidence ??= new Map();
+    this.#evidence.set(leaf, evidence);
   }
 
   #decide(): readonly Match[] {
@@ -142,7 +147,7 @@ export class TransactionScan {
     this.#truths[leaf] = hit === undefined ? fails : holds;
     if (hit === undefined) return fails;
     const { value, offset, length, excerpt } = hit;
-    this.#evidence.set(leaf, {
+    this.#remember(leaf, {
       field,
       offset,
       excerpt: () => (excerpt === undefined ? excerptOf(field, value, offset, length) : maskedExcerpt(excerpt)),
@@ -158,7 +163,7 @@ export class TransactionScan {
 
   #match(rule: CompiledRule): Match {
     let decisive: Evidence | undefined;
-    for (const leaf of rule.leaves) decisive = this.#evidence.get(leaf) ?? decisive;
+    for (const leaf of rule.leaves) decisive = this.#evidence?.get(leaf) ?? decisive;
     const field = decisive?.field ?? this.#compiled.leaves[rule.leaves[0] ?? 0]?.field ?? '';
     return { ...rule.match, field, offset: decisive?.offset ?? 0, excerpt: decisive?.excerpt() ?? '' };
   }
