@@ -51,6 +51,17 @@ describe('a request in absolute form', () => {
     expect(wire.to('client')).toBe(ok + ok);
   });
 
+  test('that waits in pieces keeps the order of the pieces', () => {
+    const { wire, client, origin } = proxy();
+    client(a + b);
+    client(b + a.slice(0, 10));
+    client(a.slice(10) + b);
+    client(a);
+    for (let answered = 0; answered < 6; answered++) origin(ok);
+    expect(wire.to('origin')).toBe(toA + toB + toB + toA + toB + toA);
+    expect(wire.ending).toBeUndefined();
+  });
+
   test('loses what was meant for the proxy alone', () => {
     const { wire, client } = proxy();
     client(
@@ -69,6 +80,7 @@ describe('a request in absolute form', () => {
       'GET /?u=http://b.example/ HTTP/1.1',
     ],
     ['of the whole server', 'OPTIONS http://a.example HTTP/1.1', 'OPTIONS * HTTP/1.1'],
+    ['of OPTIONS with a query alone', 'OPTIONS http://a.example?x HTTP/1.1', 'OPTIONS /?x HTTP/1.1'],
     ['of OPTIONS with path', 'OPTIONS http://a.example/ HTTP/1.1', 'OPTIONS / HTTP/1.1'],
     ['with scheme and host in capitals', 'GET HTTP://A.Example:80/x HTTP/1.1', 'GET /x HTTP/1.1'],
   ])('%s becomes origin form', (_, line, rewritten) => {

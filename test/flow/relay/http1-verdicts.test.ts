@@ -81,6 +81,23 @@ describe('a block on a request', () => {
     expect(wire.ending).toBe('abort POLICY_RULE_BLOCK');
   });
 
+  test('in the middle of a body after the whole answer came leaves the answer', () => {
+    const judge: Judge = (step, { requestBody }) =>
+      step === 'requestBody' && requestBody.length > 5 ? block : undefined;
+    const { wire, client, origin } = record({}, judge);
+    client(`${post}01234`);
+    origin(ok);
+    client('56789');
+    expect(wire.to('client')).toBe(ok);
+    expect(wire.ending).toBe('close POLICY_RULE_BLOCK');
+  });
+
+  test('takes nothing of the request before it along, even where its own head was changed', () => {
+    const { wire, client } = record({}, at('requestBody', block, 1));
+    client(`${get}${post.replace('\r\n\r\n', '\r\nHTTP2-Settings: AAM\r\n\r\n')}0123456789`);
+    expect(wire.to('origin')).toBe(get);
+  });
+
   test('at trailers withholds the end of the body', () => {
     const { wire, client } = record({}, at('requestEnd', block));
     const head = 'POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n';
