@@ -41,12 +41,14 @@ function pinnedNode() {
 }
 
 function run(node, args) {
-  const child = spawn(node, args, { stdio: 'inherit' });
+  let child;
   // A terminal sends its interrupt to both processes; the gateway shall see it once.
-  const forwarded = ['SIGTERM', 'SIGHUP', 'SIGUSR2', ...(process.stdin.isTTY ? [] : ['SIGINT', 'SIGQUIT'])];
+  const fromTerminal = process.stdin.isTTY ? ['SIGINT', 'SIGQUIT'] : [];
+  // Before there is a child: from then on a signal that ended this process would leave it alone.
   for (const signal of ['SIGTERM', 'SIGHUP', 'SIGUSR2', 'SIGINT', 'SIGQUIT']) {
-    process.on(signal, () => forwarded.includes(signal) && child.kill(signal));
+    process.on(signal, () => fromTerminal.includes(signal) || child.kill(signal));
   }
+  child = spawn(node, args, { stdio: 'inherit' });
   child.on('error', (error) => {
     fail(`${node} does not start: ${error.message}`);
   });
