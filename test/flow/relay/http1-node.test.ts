@@ -78,7 +78,7 @@ describe("Node's HTTP server", () => {
   });
 });
 
-const soon = { interval: 2 };
+const soon = { interval: 2, timeout: 20_000 };
 
 function completed({ inspector }: Recording): number {
   return inspector.exchanges.filter(({ outcome }) => outcome?.complete === true).length;
