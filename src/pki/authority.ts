@@ -51,7 +51,7 @@ export async function loadAuthority(directory: string, now: number = Date.now())
   await checkPrivateDirectory(directory);
   const found = await present(directory, now);
   const due = found.next !== undefined && found.activateAt !== undefined && found.activateAt <= now;
-  const changes = due ? await activateNext(directory, now) : [];
+  const changes = due ? await activate(directory, now) : [];
   const state = due ? await present(directory, now) : found;
   await ensureIssuer(directory, { base: 'untrusted', commonName: untrustedCommonName, keyType: 'rsa' }, now);
   return {
@@ -70,6 +70,11 @@ export async function loadAuthority(directory: string, now: number = Date.now())
 /** Every CA certificate of ours (PEM): none of their keys may ever be trusted as an origin's root. */
 export function ownCertificates(authority: Authority): readonly string[] {
   return [authority.certificates, authority.untrusted.pem];
+}
+
+/** A planned activation that fails must not stop a gateway whose present CA is fine; another process may have been first. */
+function activate(directory: string, now: number): Promise<AuditLines> {
+  return activateNext(directory, now).catch((error: Error) => [`the planned activation failed: ${error.message}`]);
 }
 
 async function present(directory: string, now: number) {

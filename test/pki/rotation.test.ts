@@ -98,6 +98,14 @@ describe('a rotation', () => {
     expect((await loadAuthority(directory, now + day)).changes).toEqual([]);
   });
 
+  test('that two processes activate at once is done once, and both load', async () => {
+    const directory = await place();
+    const next = await newIssuer();
+    await stageNext(directory, next, now, now);
+    const loaded = await Promise.all([loadAuthority(directory, now), loadAuthority(directory, now)]);
+    expect(loaded.map(({ active }) => active.fingerprint256)).toEqual([next.fingerprint256, next.fingerprint256]);
+  });
+
   test('says in plain text what it did', async () => {
     const directory = await place();
     const next = await newIssuer();
