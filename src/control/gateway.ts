@@ -80,7 +80,7 @@ export class Gateway {
     const { log, file } = this.#options;
     try {
       const next = await loadPolicy(file);
-      if (next.document.version === this.#loaded.document.version && sameAuthority(next, this.#loaded)) {
+      if (next.config.contentDigest === this.#loaded.config.contentDigest && sameAuthority(next, this.#loaded)) {
         log.info('reloaded: nothing has changed', { reason });
         return;
       }

@@ -112,7 +112,7 @@ export const failures = {
   ),
   CLIENT_IDLE_TIMEOUT: client(
     'The client stayed silent for longer than the idle limit.',
-    'Raise limits.idleTimeoutMs if it is legitimate.',
+    'Raise timeouts.idle if it is legitimate.',
     408,
   ),
   CLIENT_NOT_TLS: client(
