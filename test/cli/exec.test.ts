@@ -1,33 +1,34 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freePort, type RunningGateway, startGateway, waitUntil } from '../support/gateway.ts';
 import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
 import { hasProgram, type Ran, run } from '../support/run.ts';
-import { createTestAuthority } from '../support/test-authority.ts';
+import { createTestAuthority, type TestAuthority } from '../support/test-authority.ts';
 
 const project = resolve(import.meta.dirname, '../..');
 const main = join(project, 'src/main.ts');
 /** As a user's environment, without what this machine or the test runner adds. */
-const env = Object.fromEntries(
+const env: NodeJS.ProcessEnv = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !/^(NODE_|SSL_|VITEST|.*_proxy$|.*CA_BUNDLE$|npm_)/i.test(name)),
 );
 
 let directory: string;
 let origin: TestOrigin;
 let gateway: RunningGateway;
-let rootPem: string;
+let authority: TestAuthority;
 let configFile: string;
 
 beforeAll(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'daylight-exec-test-'));
-  const authority = await createTestAuthority();
-  rootPem = authority.rootPem;
+  directory = mkdtempSync(join(tmpdir(), 'daylight-test-exec-'));
+  env.TMPDIR = join(directory, 'tmp');
+  mkdirSync(env.TMPDIR);
+  authority = await createTestAuthority();
   origin = await startOrigin(await authority.issue({ names: ['localhost', '127.0.0.1'] }));
   const port = await freePort();
   gateway = await startGateway({
@@ -35,7 +36,7 @@ beforeAll(async () => {
       listeners: [{ mode: 'explicit', listen: `127.0.0.1:${port}` }],
       originTrust: { system: false, files: ['$DIRECTORY/root.pem'] },
     },
-    files: { 'root.pem': rootPem },
+    files: { 'root.pem': authority.rootPem },
   });
   configFile = join(gateway.directory, 'daylight.yaml');
 });
@@ -59,7 +60,7 @@ function exec(command: readonly string[], options: { config?: string; env?: Node
 function ownConfig(name: string, listen: string): { readonly file: string; readonly records: string } {
   const at = (part: string): string => join(directory, name, part);
   const file = join(directory, `${name}.yaml`);
-  writeFileSync(join(directory, 'root.pem'), rootPem);
+  writeFileSync(join(directory, 'root.pem'), authority.rootPem);
   const config = {
     listeners: [{ mode: 'explicit', listen }],
     authority: { directory: at('certs') },
@@ -70,8 +71,9 @@ function ownConfig(name: string, listen: string): { readonly file: string; reado
   return { file, records: at('records') };
 }
 
+/** Temporary files of the commands run so far. */
 const leftovers = (): readonly string[] =>
-  readdirSync(tmpdir()).filter((name) => name.startsWith('daylight-exec-') && !name.startsWith('daylight-exec-test'));
+  readdirSync(join(directory, 'tmp')).filter((name) => name.startsWith('daylight-'));
 
 const nodeFetch = 'fetch(process.argv[1]).then((answer) => answer.text()).then((text) => process.stdout.write(text))';
 const nodeHttps = 'require("node:https").get(process.argv[1], (answer) => answer.pipe(process.stdout))';
@@ -82,6 +84,14 @@ public class Fetch { public static void main(String[] a) throws Exception {
   System.out.println(HttpClient.newHttpClient().send(HttpRequest.newBuilder(URI.create(a[0])).version(HttpClient.Version.HTTP_1_1).build(), HttpResponse.BodyHandlers.ofString()).body());
   System.out.println(new String(new java.net.URL(a[0] + "-url").openStream().readAllBytes()));
 } }`;
+
+const go = `package main
+import ("fmt"; "io"; "net/http"; "os")
+func main() {
+  answer, err := http.Get(os.Args[1])
+  if err != nil { fmt.Fprintln(os.Stderr, err); os.Exit(1) }
+  io.Copy(os.Stdout, answer.Body)
+}`;
 
 const programs: readonly (readonly [name: string, needs: string, command: (url: string) => readonly string[]])[] = [
   ['curl', 'curl', (url) => ['curl', '-sS', url]],
@@ -110,13 +120,39 @@ describe('exec with a running gateway', () => {
     expect(decrypted(await gateway.waitForRecords('traffic', decrypted))).toBe(true);
   });
 
-  test('has the HTTPS of git inspected', async () => {
-    if (!hasProgram('git')) return;
-    const { code } = await exec(['git', 'ls-remote', `https://localhost:${origin.port}/by-git.git`]);
-    // The origin is no Git server; that its answer was read at all needed the CA.
-    expect(code).toBe(128);
-    expect(origin.requests).toContain('GET /by-git.git/info/refs?service=git-upload-pack');
+  test.each<readonly [string, (url: string) => readonly string[], string]>([
+    ['git', (url) => ['git', 'ls-remote', `${url}/by-git.git`], 'GET /by-git.git/info/refs?service=git-upload-pack'],
+    ['npm', (url) => ['npm', 'view', '--registry', url, 'by-npm'], 'GET /by-npm'],
+    ['pip', (url) => ['pip', 'download', '--no-cache-dir', '--index-url', url, 'by-pip'], 'GET /by-pip/'],
+  ])('has the HTTPS of %s inspected', async (program, command, request) => {
+    if (!hasProgram(program)) return;
+    // The origin speaks none of their protocols; that a request reached it at all needed the CA.
+    await exec(command(`https://localhost:${origin.port}`));
+    expect(origin.requests).toContain(request);
+    const path = request.slice('GET '.length).split('?')[0] ?? '';
+    await gateway.waitForRecords('traffic', (records) => JSON.stringify(records).includes(path));
   });
+
+  test('has the HTTPS of Go inspected', async () => {
+    if (!hasProgram('go')) return;
+    // Go sends nothing for this machine's loopback through a proxy.
+    const address = Object.values(networkInterfaces())
+      .flatMap((list) => list ?? [])
+      .find(({ internal, family }) => !internal && family === 'IPv4')?.address;
+    if (address === undefined) return console.warn('skipped: this machine has no address beside loopback');
+    await using far = await startOrigin(await authority.issue({ names: [address] }), undefined, {}, address);
+    writeFileSync(join(directory, 'fetch.go'), go);
+    const built = await run('go', ['build', '-o', 'fetch', 'fetch.go'], {
+      cwd: directory,
+      timeoutMs: 120_000,
+      env: { ...env, GO111MODULE: 'off' },
+    });
+    expect(built).toMatchObject({ code: 0 });
+    const { code, stdout, stderr } = await exec(['./fetch', `https://${address}:${far.port}/by-go`]);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect(stdout).toContain(`GET ${address}:${far.port} /by-go 0`);
+    await gateway.waitForRecords('traffic', (records) => JSON.stringify(records).includes('/by-go'));
+  }, 150_000);
 
   test('uses that gateway, says where the records are, and leaves nothing behind', async () => {
     const { code, stdout, stderr } = await exec([
@@ -187,6 +223,25 @@ describe('exec without a running gateway', () => {
       () => 'no port',
     );
     await expect(connects(port)).resolves.toBe(false);
+    expect(leftovers()).toEqual([]);
+  });
+
+  test('leaves nothing behind when it is interrupted while its gateway starts', async () => {
+    const { file } = ownConfig('interrupted', `127.0.0.1:${await freePort()}`);
+    const child = spawn(process.execPath, [main, 'exec', '--config', file, '--', 'echo', 'ran'], {
+      cwd: directory,
+      env,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    let output = '';
+    child.stdout.on('data', (chunk) => (output += chunk));
+    await waitUntil(
+      () => leftovers().some((name) => existsSync(join(directory, 'tmp', name, 'daylight.yaml'))),
+      () => 'no gateway',
+    );
+    child.kill('SIGINT');
+    const [code] = await once(child, 'close');
+    expect({ code, output }).toEqual({ code: 130, output: '' });
     expect(leftovers()).toEqual([]);
   });
 
