@@ -72,7 +72,8 @@ export function acceptOn(server: Server, address: ListenAddress, fd: number | un
   const backlog = limits.listenBacklog;
   return new Promise((resolve, reject) => {
     const onListening = (): void => {
-      server.off('error', onError);
+      // From now on an error is one connection's that could not be accepted (out of buffers, refused by a firewall).
+      server.off('error', onError).on('error', () => {});
       resolve();
     };
     const onError = (error: NodeJS.ErrnoException): void => {

@@ -73,8 +73,15 @@ class Race {
     const socket = this.#makeSocket(address);
     if (socket === undefined) return;
     this.#attempts.add(socket);
-    socket.once('connect', () => this.#win(socket));
-    socket.once('error', (error: NodeJS.ErrnoException) => this.#lose(socket, address, error.code ?? error.message));
+    const onConnect = (): void => {
+      socket.off('error', onError);
+      this.#win(socket);
+    };
+    const onError = (error: NodeJS.ErrnoException): void => {
+      socket.off('connect', onConnect);
+      this.#lose(socket, address, error.code ?? error.message);
+    };
+    socket.once('connect', onConnect).once('error', onError);
     socket.setNoDelay(true);
     socket.connect({ host: address.ip, port: address.port });
   }
@@ -91,14 +98,13 @@ class Race {
 
   #win(socket: Socket): void {
     this.#attempts.delete(socket);
-    socket.removeAllListeners('connect').removeAllListeners('error');
     this.#settle();
     this.#resolve(socket);
   }
 
   #lose(socket: Socket, address: Address, errorName: string): void {
     this.#attempts.delete(socket);
-    socket.removeAllListeners('connect').destroy();
+    socket.destroy();
     if (this.#settled) return;
     const failure = new FlowFailure(connectFailureCode(errorName), `${formatAddress(address)}: ${errorName}`);
     // A refusal says more of the origin than a missing route of one family does.

@@ -5,7 +5,8 @@ import { runNet } from '../../src/control/net-command.ts';
 import { createTestNetwork, type Host, netnsUnavailable, type TestNetwork } from '../support/netns.ts';
 import { Sink } from '../support/sink.ts';
 
-const support = (name: string): string => fileURLToPath(new URL(`../support/${name}.ts`, import.meta.url));
+const gatewayProgram = fileURLToPath(new URL('../support/transparent-gateway.ts', import.meta.url));
+const originProgram = fileURLToPath(new URL('../support/address-origin.ts', import.meta.url));
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 /** What the origin says of a connection. */
@@ -26,7 +27,7 @@ describe.skipIf(netnsUnavailable !== undefined)('in network namespaces', () => {
 
   beforeAll(async () => {
     network = await createTestNetwork();
-    await network.origin.start(/ready/, process.execPath, support('address-origin'), '80', '443', '8000');
+    await network.origin.start(/ready/, process.execPath, originProgram, '80', '443', '8000');
   });
   afterAll(() => network?.[Symbol.asyncDispose]());
   beforeEach(() => {
@@ -50,7 +51,7 @@ describe.skipIf(netnsUnavailable !== undefined)('in network namespaces', () => {
   }
 
   async function startGateway(...args: readonly string[]): Promise<void> {
-    program = await network.gateway.start(/ready/, process.execPath, support('transparent-gateway'), ...args);
+    program = await network.gateway.start(/ready/, process.execPath, gatewayProgram, ...args);
     program.stdout?.on('data', (chunk: Buffer) => {
       facts = [...facts, ...chunk.toString().trim().split('\n')];
     });
@@ -143,6 +144,13 @@ describe.skipIf(netnsUnavailable !== undefined)('in network namespaces', () => {
         .toEqual([JSON.stringify({ client: wan, destination: { ip: pick(network.origin), port: 443 } })]);
       await ask(network.gateway, pick(network.origin), 443);
       expect(facts.length).toBe(1);
+    });
+
+    it('captures all programs of the gateway host, but not what the gateway marks', async () => {
+      await startGateway('redirect', '8443', 'mark');
+      await captureBy('--redirect-port', '8443', '--local', '--except-mark', '0x2');
+      expect(await ask(network.gateway, pick(network.origin), 443)).toEqual({ sees: seen(wan), port: 443 });
+      await expect.poll(() => facts.length).toBe(1);
     });
   });
 

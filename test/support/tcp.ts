@@ -50,7 +50,7 @@ export function* cut(bytes: Buffer, size: number): Iterable<Buffer> {
 }
 
 /** Lets the event loop go around once. */
-export function turn(): Promise<void> {
+function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 

@@ -7,7 +7,8 @@ import { splice } from '../../src/net/splice.ts';
 
 /**
  * The least gateway: forwards captured connections unread and prints where each was going, or its failure. Arguments:
- * `redirect` or `tproxy`, port, and `spoof` to connect from the client's address or `unprivileged` to give root up first.
+ * `redirect` or `tproxy`, port, and an option: `spoof` connects
+ * from the client's address, `mark` with packet mark 2, `unprivileged` gives root up first.
  */
 const [capture = '', portText = '', option = ''] = process.argv.slice(2);
 if (capture !== 'redirect' && capture !== 'tproxy') throw new Error('say redirect or tproxy');
@@ -31,6 +32,7 @@ async function forward(client: Socket, kind: 'redirect' | 'tproxy'): Promise<voi
       timeoutMs: 5_000,
       forbidden: (address) => (isOwn(address) ? 'POLICY_LOOP' : undefined),
       ...(option === 'spoof' ? { spoof: from } : {}),
+      ...(option === 'mark' ? { mark: 0x2 } : {}),
     },
   );
   await splice(client, origin, { idleTimeoutMs: 5_000 });
