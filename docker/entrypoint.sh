@@ -12,12 +12,13 @@ set -eu
 config=${DAYLIGHT_CONFIG:-/etc/daylight/daylight.yaml}
 public=/var/lib/daylight/public
 
-# NET_ADMIN (bit 12) and NET_RAW (bit 13), when the container has both: for the rules, and for TPROXY sockets.
-bounding=$(sed -n 's/^CapBnd:[[:space:]]*//p' /proc/self/status)
-if [ $((0x$bounding & 0x3000)) -eq $((0x3000)) ]; then
+# NET_ADMIN (bit 12) and NET_RAW (bit 13): for the rules, and for TPROXY sockets. Some engines hand them to this user as
+# they are; where the container only may have them (the bounding set), the copy of setpriv takes them up, unless
+# no-new-privileges forbids it.
+has_both() { [ $((0x$(sed -n "s/^$1:[[:space:]]*//p" /proc/self/status) & 0x3000)) -eq $((0x3000)) ]; }
+capable=
+if ! has_both CapEff && has_both CapBnd && grep -q '^NoNewPrivs:[[:space:]]*0' /proc/self/status; then
   capable="/usr/local/libexec/daylight/setpriv --inh-caps=+net_admin,+net_raw --ambient-caps=+net_admin,+net_raw --"
-else
-  capable=
 fi
 
 if [ $# -gt 0 ]; then exec $capable daylight "$@"; fi
