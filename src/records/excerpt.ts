@@ -24,9 +24,8 @@ export function excerptText({ excerpt, bytes, coding }: Body): string | undefine
   const screening = screenBytes(excerpt);
   const text = screening === 'binary' ? undefined : decode(excerpt, isCut);
   if (text !== undefined) return `{"text":${JSON.stringify(maskExcerpt(text, screening, isCut))}${truncation(isCut)}}`;
-  const shownBytes = isSuspect(excerpt.toString('latin1', 0, magicBytes).replaceAll('\0', ''))
-    ? suspectMagicBytes
-    : magicBytes;
+  const readable = excerpt.toString('latin1', 0, magicBytes).replace(/[^ -~]/g, '');
+  const shownBytes = isSuspect(readable) ? suspectMagicBytes : magicBytes;
   return `{"hex":"${excerpt.toString('hex', 0, shownBytes)}"${truncation(bytes > shownBytes)}}`;
 }
 

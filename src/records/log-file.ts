@@ -36,6 +36,7 @@ export class LogFile {
   #bytes = 0;
   #beganMs = 0;
   #rotateAfterMs = 0;
+  #rotatedMs = 0;
   /** Bytes of a line that a crash had cut in the middle, removed when the file was opened. */
   tornBytes = 0;
 
@@ -73,7 +74,9 @@ export class LogFile {
     if (this.#descriptor === undefined || this.#bytes === 0 || nowMs < this.#rotateAfterMs) return;
     if (!isRotationDue(this.#options, this.#bytes, nowMs - this.#beganMs)) return;
     try {
-      renameSync(join(directory, `${name}.ndjson`), join(directory, rotatedName(directory, name, nowMs)));
+      // Later than the last one, so that names sort also when the older of them are removed.
+      this.#rotatedMs = Math.max(nowMs, this.#rotatedMs + 1);
+      renameSync(join(directory, `${name}.ndjson`), join(directory, rotatedName(directory, name, this.#rotatedMs)));
       this.close();
       if (keep > 0) removeOldFiles(directory, name, keep);
     } catch (error) {

@@ -1,6 +1,7 @@
 import { limits } from '../core/limits.ts';
 import type { FlowFacts } from '../core/record.ts';
 import type { CertificateFacts, TlsLeg } from '../core/tls.ts';
+import { cut } from './header-text.ts';
 import type { JsonObject } from './json.ts';
 import { hashAlgorithms, ja4Type } from './ocsf.ts';
 
@@ -26,26 +27,33 @@ function clientTls(flow: FlowFacts, withNames: boolean): JsonObject | undefined 
   const { clientTls: leg, fingerprints, serverName } = flow;
   const ja3_hash =
     fingerprints === undefined ? undefined : { algorithm_id: hashAlgorithms.md5, value: fingerprints.ja3Hash };
-  if (leg !== undefined) return { ...legPart(leg, withNames), sni: leg.serverName ?? serverName, ja3_hash };
+  if (leg !== undefined) return { ...legPart(leg, withNames), sni: nameOf(leg.serverName ?? serverName), ja3_hash };
   if (fingerprints === undefined) return undefined;
-  return { version: 'unknown', sni: serverName, ja3_hash };
+  return { version: 'unknown', sni: nameOf(serverName), ja3_hash };
 }
 
 function legPart(leg: TlsLeg, withNames: boolean): JsonObject {
   return {
     version: leg.version === '' ? 'unknown' : leg.version,
     cipher: leg.cipher === '' ? undefined : leg.cipher,
-    sni: leg.serverName,
+    sni: nameOf(leg.serverName),
     handshake_dur: Math.round(leg.handshakeMs),
     certificate: leg.certificate === undefined ? undefined : certificatePart(leg.certificate, withNames),
   };
 }
 
+/** The longest name of the DNS; what a peer sends may be longer. */
+const longestName = 253;
+
+function nameOf(name: string | undefined): string | undefined {
+  return name === undefined ? undefined : cut(name, longestName);
+}
+
 function certificatePart(certificate: CertificateFacts, withNames: boolean): JsonObject {
   return {
-    subject: certificate.subject,
-    issuer: certificate.issuer,
-    serial_number: certificate.serialNumber,
+    subject: cut(certificate.subject, limits.recordDetailBytes),
+    issuer: cut(certificate.issuer, limits.recordDetailBytes),
+    serial_number: cut(certificate.serialNumber, limits.recordDetailBytes),
     fingerprints: [{ algorithm_id: hashAlgorithms.sha256, value: certificate.fingerprint256 }],
     created_time: certificate.notBefore,
     expiration_time: certificate.notAfter,
@@ -53,7 +61,7 @@ function certificatePart(certificate: CertificateFacts, withNames: boolean): Jso
     sans: withNames
       ? certificate.names
           .slice(0, limits.recordCertificateNames)
-          .map(({ kind, value }) => ({ type: kind === 'dns' ? 'DNS' : 'IP Address', name: value }))
+          .map(({ kind, value }) => ({ type: kind === 'dns' ? 'DNS' : 'IP Address', name: cut(value, longestName) }))
       : undefined,
   };
 }

@@ -146,7 +146,7 @@ const lines: Readonly<Record<string, string>> = {
 describe('fixed facts', () => {
   test.each(Object.entries(lines))('%s gives exactly the golden line', (name, line) => {
     const golden = new URL(`../golden/records/${name}.json`, import.meta.url);
-    if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(golden, `${line}\n`);
+    if (process.env.UPDATE_GOLDEN === '1') writeFileSync(golden, `${line}\n`);
     expect(`${line}\n`).toBe(readFileSync(golden, 'utf8'));
   });
 
@@ -164,7 +164,7 @@ describe('fixed facts', () => {
 
 describe('the check against the schema', () => {
   const record = JSON.parse(lines['http-get'] ?? '') as Record<string, unknown>;
-  const metadata = record['metadata'] as Record<string, unknown>;
+  const metadata = record.metadata as Record<string, unknown>;
 
   test.each([
     ['an unknown attribute', { ...record, colour: 'red' }, 'colour is not in the schema'],
@@ -173,7 +173,11 @@ describe('the check against the schema', () => {
     ['a value outside the enum', { ...record, action_id: 42 }, 'action_id is none of its values: 42'],
     ['a wrong type_uid', { ...record, type_uid: 400_201 }, 'type_uid is not 400203'],
     ['an object without what it needs', { ...record, tls: {} }, 'tls.version is missing'],
-    ['none of two', { ...record, http_request: undefined, http_response: undefined }, ' has none of http_request, http_response'],
+    [
+      'none of two',
+      { ...record, http_request: undefined, http_response: undefined },
+      ' has none of http_request, http_response',
+    ],
     [
       'an attribute of a profile that is not named',
       { ...record, metadata: { ...metadata, profiles: ['security_control'] } },
@@ -181,7 +185,10 @@ describe('the check against the schema', () => {
     ],
     [
       'a profile that the class lacks',
-      { ...(JSON.parse(lines['alarm-blocked'] ?? '') as object), metadata: { ...metadata, profiles: ['network_proxy'] } },
+      {
+        ...(JSON.parse(lines['alarm-blocked'] ?? '') as object),
+        metadata: { ...metadata, profiles: ['network_proxy'] },
+      },
       'detection_finding has no profile network_proxy',
     ],
   ])('finds %s', (_, broken, problem) => {
