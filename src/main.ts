@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { nearest } from './config/suggest.ts';
 import type { CommandIo } from './control/command-io.ts';
 import { exitCodeOf, exitCodes } from './control/exit-codes.ts';
-import { prepareProcess } from './control/prepare-process.ts';
+import { endWithOwner, prepareProcess } from './control/prepare-process.ts';
 import { FlowFailure, failureOf } from './core/failures.ts';
 
 type Run = (args: readonly string[], io: CommandIo) => Promise<number>;
@@ -123,6 +123,7 @@ async function optionsOf(run: Run, io: CommandIo): Promise<readonly string[]> {
 if (import.meta.main) {
   const args = process.argv.slice(2);
   await prepareProcess(fileURLToPath(import.meta.url), args);
+  endWithOwner();
   // `daylight logs | head`: the reader has seen enough.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
   const code = await main(args, { stdout: process.stdout, stderr: process.stderr, env: process.env });

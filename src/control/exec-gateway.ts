@@ -9,6 +9,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import { FlowFailure } from '../core/failures.ts';
 import type { ListenAddress } from '../core/policy.ts';
 import { exitCodes } from './exit-codes.ts';
+import { ownedVariable } from './prepare-process.ts';
 
 /** A gateway that a command's traffic can go through. */
 export interface ExecGateway {
@@ -92,8 +93,8 @@ export async function startGateway(options: OwnGatewayOptions): Promise<ExecGate
     const child = spawn(process.execPath, [...process.execArgv, main, 'start', '--config', file], {
       // A group of its own: a terminal's interrupt is for the command, whose last requests are still to be served.
       detached: true,
-      stdio: ['ignore', 'ignore', 'pipe'],
-      env: options.env,
+      stdio: ['pipe', 'ignore', 'pipe'],
+      env: { ...options.env, [ownedVariable]: '1' },
     });
     const outcome = await untilReady(child, options.abort);
     if (outcome.kind === 'ready') {

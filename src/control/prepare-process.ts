@@ -43,6 +43,15 @@ export async function prepareProcess(script: string, args: readonly string[]): P
   throw new Error(`unset ${removed.join(', ')} first: this system cannot start a process anew`);
 }
 
+/** Set for a gateway that another program starts for itself: it stops when its standard input ends. */
+export const ownedVariable = 'DAYLIGHT_UNTIL_STDIN_ENDS';
+
+/** Ties this process to the one that started it, however that one ends: a killed parent cannot send a signal. */
+export function endWithOwner(): void {
+  if (process.env[ownedVariable] === undefined) return;
+  process.stdin.on('end', () => process.kill(process.pid, 'SIGTERM')).resume();
+}
+
 /** The environment as it was given, before variables were taken out: for a command that is not ours. */
 export function givenEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const { [givenVariable]: removed, ...rest } = env;

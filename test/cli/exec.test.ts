@@ -245,6 +245,31 @@ describe('exec without a running gateway', () => {
     expect(leftovers()).toEqual([]);
   });
 
+  test('takes its gateway along when it is killed', async () => {
+    const { file } = ownConfig('killed', `127.0.0.1:${await freePort()}`);
+    const child = spawn(
+      process.execPath,
+      [main, 'exec', '--config', file, '--', 'sh', '-c', 'echo $HTTPS_PROXY; sleep 1'],
+      {
+        cwd: directory,
+        env: { ...env, TMPDIR: directory },
+        stdio: ['ignore', 'pipe', 'ignore'],
+      },
+    );
+    const [line] = (await once(child.stdout, 'data')) as [Buffer];
+    const port = Number(/:(\d+)\n/.exec(line.toString())?.[1]);
+    expect(await connects(port)).toBe(true);
+    child.kill('SIGKILL');
+    let up = true;
+    const poll = setInterval(async () => {
+      up = await connects(port);
+    }, 50);
+    await waitUntil(
+      () => !up,
+      () => 'the gateway stays',
+    ).finally(() => clearInterval(poll));
+  });
+
   test('is not fooled by another program on the port', async () => {
     const server = createServer((_, response) => response.end('not a gateway')).listen(0, '127.0.0.1');
     await once(server, 'listening');
