@@ -8,6 +8,9 @@ import { type LoadedPolicy, loadPolicy } from './policy-source.ts';
 import { createSigner, type Signer } from './signer.ts';
 import { Supervisor } from './supervisor.ts';
 
+/** How often a rotation of the authority that is due by date is looked for. */
+const authorityCheckMs = 3_600_000;
+
 export interface GatewayOptions {
   readonly file: string;
   readonly loaded: LoadedPolicy;
@@ -24,6 +27,7 @@ export class Gateway {
   #loaded: LoadedPolicy;
   #admin: Server | undefined;
   #reloading: Promise<void> = Promise.resolve();
+  #authorityTimer: NodeJS.Timeout | undefined;
 
   constructor(options: GatewayOptions) {
     const { loaded, log, metrics } = options;
@@ -51,6 +55,7 @@ export class Gateway {
       this.#sockets.open(document.listeners, config.relays);
       this.#admin = await this.#serveAdmin();
       await this.#supervisor.start();
+      this.#authorityTimer = setInterval(() => void this.reload('hourly check'), authorityCheckMs).unref();
     } catch (error) {
       await this.#supervisor.stop(0);
       this.#close();
@@ -85,6 +90,7 @@ export class Gateway {
         return;
       }
       await this.#apply(next);
+      for (const note of next.notes) log.info(note);
       log.info('reloaded', { reason, policy: next.document.version });
     } catch (error) {
       const failure = error instanceof FlowFailure ? error : new FlowFailure('GATEWAY_INTERNAL', String(error));
@@ -94,15 +100,16 @@ export class Gateway {
 
   async #apply(next: LoadedPolicy): Promise<void> {
     const before = this.#loaded;
-    const replace =
-      next.config.relays !== before.config.relays ||
-      JSON.stringify(next.document.listeners) !== JSON.stringify(before.document.listeners);
+    const replace = JSON.stringify(next.document.listeners) !== JSON.stringify(before.document.listeners);
+    if (next.config.relays !== before.config.relays) {
+      throw new FlowFailure('GATEWAY_CONFIG_INVALID', 'the number of relays changes only on a restart');
+    }
     if (JSON.stringify(next.document.admin) !== JSON.stringify(before.document.admin)) {
       throw new FlowFailure('GATEWAY_CONFIG_INVALID', 'the admin address changes only on a restart');
     }
     this.#sockets.open(next.document.listeners, next.config.relays);
     try {
-      await this.#supervisor.apply(next.document, next.config.relays, replace);
+      await this.#supervisor.apply(next.document, replace);
     } catch (error) {
       this.#sockets.open(before.document.listeners, before.config.relays);
       this.#sockets.closeRetired();
@@ -124,6 +131,7 @@ export class Gateway {
   }
 
   #close(): void {
+    clearInterval(this.#authorityTimer);
     this.#sockets.closeAll();
     this.#admin?.close();
     this.#admin?.closeAllConnections();

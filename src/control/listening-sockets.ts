@@ -1,3 +1,4 @@
+import { FlowFailure } from '../core/failures.ts';
 import type { ListenerPolicy } from '../core/policy.ts';
 import { closeListeningSocket, openListeningSockets } from '../net/listen.ts';
 
@@ -23,7 +24,7 @@ export class ListeningSockets {
       for (const listener of listeners) {
         const key = keyOf(listener, slots);
         const present = [...this.#open.values()].find((entry) => entry.key === key);
-        const entry = present ?? openAll(listener, slots);
+        const entry = present ?? openAll(this.#checked(listener), slots);
         if (present === undefined) opened.push(entry);
         next.set(listener.id, entry);
       }
@@ -36,6 +37,15 @@ export class ListeningSockets {
       ...[...this.#open.values()].filter((entry) => ![...next.values()].includes(entry)),
     ];
     this.#open = next;
+  }
+
+  /** The same port with another kind of capture needs other socket options, while relays still use the old socket. */
+  #checked(listener: ListenerPolicy): ListenerPolicy {
+    const { ip, port } = listener.listen;
+    const isHeld = [...this.#open.values()].some(({ key }) => key.startsWith(`${ip} ${port} `));
+    if (isHeld)
+      throw new FlowFailure('GATEWAY_CONFIG_INVALID', `the capture of ${ip}:${port} changes only on a restart`);
+    return listener;
   }
 
   /** Closes the sockets of listeners that are no longer configured, once no relay uses them. */

@@ -10,6 +10,8 @@ export interface LoadedPolicy {
   readonly document: PolicyDocument;
   readonly config: LoadedConfig;
   readonly authority: Authority;
+  /** What loading has changed or left out, for the log. */
+  readonly notes: readonly string[];
 }
 
 /**
@@ -24,12 +26,22 @@ export async function loadPolicy(file: string): Promise<LoadedPolicy> {
   }
   const { config } = outcome;
   const authority = await loadOrCreateAuthority(config.authorityDirectory);
-  const rootsPem = loadRoots({ ...config.originTrust, refuseKeysOf: ownCertificates(authority) });
+  const skipped: string[] = [];
+  const rootsPem = loadRoots({
+    ...config.originTrust,
+    refuseKeysOf: ownCertificates(authority),
+    onSkipped: (reason) => skipped.push(reason),
+  });
   const { fingerprint256, keyType } = authority.active;
   const document: PolicyDocument = {
     ...config.policy,
     authority: { fingerprint: fingerprint256, keyType },
     originTrust: { rootsPem },
   };
-  return { document, config, authority };
+  return { document, config, authority, notes: [...authority.changes, ...skippedNote(skipped)] };
+}
+
+/** Expired roots that a distribution still carries are no news each. */
+function skippedNote(skipped: readonly string[]): readonly string[] {
+  return skipped.length === 0 ? [] : [`roots of the system left out: ${skipped.length}, e.g. ${skipped[0]}`];
 }

@@ -75,5 +75,7 @@ function childOf(process_: ChildProcess, { slot, writer }: RelayStart): RelayChi
 }
 
 function safeEnvironment(): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !unsafeEnvironment.test(name)));
+  const safe = Object.entries(process.env).filter(([name]) => !unsafeEnvironment.test(name));
+  // Name lookups get half of libuv's threads: with the usual four, two slow names would hold up all others.
+  return { ...Object.fromEntries(safe), UV_THREADPOOL_SIZE: '16' };
 }

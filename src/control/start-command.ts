@@ -45,6 +45,7 @@ export async function runStart(args: readonly string[], io: CommandIo): Promise<
 async function run(file: string, io: CommandIo, log: ReturnType<typeof createOperationalLog>): Promise<number> {
   const loaded = await loadPolicy(file);
   for (const warning of loaded.config.warnings) log.warn(warning.message, { file: warning.file, line: warning.line });
+  for (const note of loaded.notes) log.info(note);
   const gateway = new Gateway({ file, loaded, log, metrics: createExposition() });
   await gateway.start();
   const watch = watchConfig(

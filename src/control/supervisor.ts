@@ -34,7 +34,7 @@ const prepareTimeoutMs = 30_000;
 export class Supervisor {
   readonly #options: SupervisorOptions;
   #policy: PolicyDocument;
-  #relays: number;
+  readonly #relays: number;
   readonly #running = new Map<RelayChild, Supervised>();
   readonly #restarts: number[] = [];
   readonly #waiting = new Map<RelayChild, (message: FromRelay) => void>();
@@ -61,11 +61,11 @@ export class Supervisor {
   }
 
   /**
-   * All or nothing: every relay compiles the policy before any uses it. When listeners or the number of relays changed,
+   * All or nothing: every relay compiles the policy before any uses it. When listeners changed,
    * relays are replaced one by one over sockets that stay open.
    */
-  async apply(policy: PolicyDocument, relays: number, replace: boolean): Promise<void> {
-    if (replace) return this.#replaceAll(policy, relays);
+  async apply(policy: PolicyDocument, replace: boolean): Promise<void> {
+    if (replace) return this.#replaceAll(policy);
     const children = [...this.#running.values()].filter(({ draining }) => !draining).map(({ child }) => child);
     const answers = await Promise.all(children.map((child) => this.#prepare(child, policy)));
     const rejected = answers.find((answer) => answer.kind === 'policy-rejected');
@@ -84,17 +84,15 @@ export class Supervisor {
     for (const child of this.#running.keys()) child.kill();
   }
 
-  async #replaceAll(policy: PolicyDocument, relays: number): Promise<void> {
+  async #replaceAll(policy: PolicyDocument): Promise<void> {
     const old = [...this.#running.values()];
-    const before = { policy: this.#policy, relays: this.#relays };
+    const before = this.#policy;
     this.#policy = policy;
-    this.#relays = relays;
-    const fresh = Array.from({ length: relays }, (_, slot) => slot);
+    const fresh = Array.from({ length: this.#relays }, (_, slot) => slot);
     try {
       await Promise.all(fresh.map((slot) => this.#launch(slot)));
     } catch (error) {
-      this.#policy = before.policy;
-      this.#relays = before.relays;
+      this.#policy = before;
       for (const supervised of this.#running.values()) if (!old.includes(supervised)) this.#drain(supervised, 0);
       throw error;
     }

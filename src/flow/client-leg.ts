@@ -22,8 +22,11 @@ export interface ClientLeg {
 /** Answers the client's handshake with a leaf. Rejects with FlowFailure CLIENT_LEAF_REJECTED, CLIENT_HANDSHAKE_... or CLIENT_GONE. */
 export function acceptClient(options: ClientLegOptions): Promise<ClientLeg> {
   const startMs = performance.now();
+  const { transport } = options;
+  // Without a handle Node would wrap the socket as a stream in JavaScript; and an end that was read already never reaches TLS.
+  if (transport.destroyed || transport.readableEnded) return Promise.reject(new FlowFailure('CLIENT_GONE'));
   return new Promise((resolve, reject) => {
-    const socket = new TLSSocket(options.transport, {
+    const socket = new TLSSocket(transport, {
       isServer: true,
       requestCert: false,
       secureContext: options.leaf.context,
@@ -32,6 +35,7 @@ export function acceptClient(options: ClientLegOptions): Promise<ClientLeg> {
     const settle = (): void => {
       clearTimeout(timer);
       socket.off('secure', onSecure).off('_tlsError', onError).off('error', onError).off('close', onClose);
+      transport.off('end', onClose);
     };
     const fail = (failure: FlowFailure): void => {
       settle();
@@ -48,6 +52,7 @@ export function acceptClient(options: ClientLegOptions): Promise<ClientLeg> {
     const timer = setTimeout(() => fail(new FlowFailure('CLIENT_HANDSHAKE_TIMEOUT')), options.timeoutMs);
     // A TLSSocket outside a tls.Server reports handshake errors by `_tlsError` alone, as tls.Server itself consumes them.
     socket.on('secure', onSecure).on('_tlsError', onError).on('error', onError).on('close', onClose);
+    transport.on('end', onClose);
   });
 }
 

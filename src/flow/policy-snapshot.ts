@@ -15,7 +15,7 @@ export interface PolicySnapshot {
   assetOf(clientIp: string, host: string | undefined, listener: ListenerPolicy): AssetPolicy | undefined;
   bypassReason(host: string, ip: string | undefined, assetId: string | undefined): string | undefined;
   refuseReason(host: string, ip: string | undefined, port: number): string | undefined;
-  /** Why an address may not be dialled: it is ours. */
+  /** Why an address may not be dialled: it is ours, or policy refuses it. */
   forbidden(address: Address): FailureCode | undefined;
   exceptionFor(host: string): OriginException | undefined;
   originContext(exception: OriginException | undefined): SecureContext;
@@ -89,11 +89,19 @@ function assetLookup(assets: readonly AssetPolicy[]): PolicySnapshot['assetOf'] 
 }
 
 function forbiddenTest(document: PolicyDocument): PolicySnapshot['forbidden'] {
+  // A refused address is refused under whatever name it was reached.
+  const refused = document.refuse.map(({ addresses, ports }) => ({
+    matches: compileCidrs(addresses),
+    ports: new Set(ports),
+  }));
   const isListener = createOwnAddressCheck(document.listeners.map((listener) => listener.listen));
   const isAdmin = createOwnAddressCheck(document.admin === undefined ? [] : [document.admin.listen]);
   return (address) => {
     if (isAdmin(address)) return 'POLICY_ADMIN_ADDRESS';
-    return isListener(address) ? 'POLICY_LOOP' : undefined;
+    if (isListener(address)) return 'POLICY_LOOP';
+    const { ip, port } = address;
+    const hit = refused.some(({ matches, ports }) => matches(ip) && (ports.size === 0 || ports.has(port)));
+    return hit ? 'POLICY_REFUSED' : undefined;
   };
 }
 

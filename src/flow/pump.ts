@@ -71,7 +71,11 @@ export class Pump implements Wire, Ticking {
   /** Ends the flow now, from outside. */
   cut(code: FailureCode, detail = ''): void {
     if (this.#settled) return;
-    this.#guard(() => this.#relay.cut(code, detail));
+    try {
+      this.#relay.cut(code, detail);
+    } catch {
+      // What broke the relay may break its last report too; the flow ends all the same.
+    }
     this.abort(code, detail);
   }
 
@@ -225,7 +229,7 @@ export class Pump implements Wire, Ticking {
     // A leg that closed without an end was reset or destroyed: the relay learns it as an unclean end.
     this.#ended(side, false);
     if (!this.#closing && this.#legs[otherSide(side)].finished) this.#settle();
-    else if (!this.#closing && side === 'client') this.abort('CLIENT_GONE');
+    else if (!this.#closing && side === 'client') this.cut('CLIENT_GONE');
     else this.#settleWhenFlushed();
   }
 
@@ -277,7 +281,7 @@ export class Pump implements Wire, Ticking {
     } catch (error) {
       this.#receiving = false;
       const failure = error instanceof FlowFailure ? error : new FlowFailure('GATEWAY_INTERNAL', String(error));
-      this.abort(failure.code, failure.detail);
+      this.cut(failure.code, failure.detail);
     }
   }
 }

@@ -21,7 +21,8 @@ export function readUntil<Value>(
   decide: (bytes: Buffer) => ReadDecision<Value>,
 ): Promise<Value> {
   return new Promise((resolve, reject) => {
-    let bytes: Buffer = Buffer.alloc(0);
+    let store: Buffer = Buffer.alloc(0);
+    let length = 0;
     const settle = (): void => {
       clearTimeout(timer);
       socket.off('data', onData).off('end', onGone).off('close', onGone).off('error', onGone);
@@ -32,7 +33,9 @@ export function readUntil<Value>(
       reject(failure);
     };
     const onData = (chunk: Buffer): void => {
-      bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
+      store = length === 0 ? chunk : appended(store, length, chunk);
+      length += chunk.length;
+      const bytes = store.subarray(0, length);
       let decision: ReadDecision<Value>;
       try {
         decision = decide(bytes);
@@ -50,6 +53,17 @@ export function readUntil<Value>(
     socket.on('data', onData).on('end', onGone).on('close', onGone).on('error', onGone);
     socket.resume();
   });
+}
+
+/** Grows by doubling, so that a peer that sends single bytes costs linear time. */
+function appended(store: Buffer, length: number, chunk: Buffer): Buffer {
+  let room = store;
+  if (length + chunk.length > store.length) {
+    room = Buffer.allocUnsafe(Math.max(256, 2 * (length + chunk.length)));
+    store.copy(room, 0, 0, length);
+  }
+  chunk.copy(room, length);
+  return room;
 }
 
 /** Waits until one of two sockets has bytes to read, or has ended; consumes nothing. */
