@@ -25,6 +25,10 @@ Any Node from 20 on may start it: \`bin/daylight.js\` finds the Node 26 that npm
 set, the process starts itself anew without it, and \`start\` says so in one line. Roots that the gateway shall trust stand
 in \`originTrust.files\`. The command of \`exec\` gets its environment as it was given.
 
+**Compiled sources.** \`start\` keeps its sources compiled in \`node_modules/.cache/daylight\`, or in \`~/.cache/daylight\`
+where that cannot be written, and fills it before the first start: each process then needs about 20 MB less. Only a
+directory that nobody else can write to is used. It may be deleted at any time.
+
 This page is made from the help of the commands by \`npm run docs:cli\`; a test compares the two.
 `;
 
