@@ -1,4 +1,4 @@
-import { isMap, isSeq, type Node } from 'yaml';
+import { isMap, isScalar, isSeq, type Node } from 'yaml';
 import type { RuleCondition, RuleDocument } from '../core/rule-document.ts';
 import { type RuleProblem, RuleSource } from './rule-source.ts';
 import { readTest } from './test-reader.ts';
@@ -23,7 +23,7 @@ export function parseRuleFile(
 ): { readonly rules: readonly RuleDocument[]; readonly problems: readonly RuleProblem[] } {
   const source = RuleSource.parse(text, fileName);
   const root = source.contents;
-  if (root === undefined) return { rules: [], problems: source.problems };
+  if (root === undefined || (isScalar(root) && root.value === null)) return { rules: [], problems: source.problems };
   if (!isSeq(root)) {
     source.report(root, 'a rule file is a list of rules, each starting with "- id: ..."');
     return { rules: [], problems: source.problems };
