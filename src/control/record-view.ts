@@ -1,0 +1,132 @@
+/** A record as the `logs` command shows and filters it, whatever its class. */
+export interface RecordView {
+  readonly kind: 'transaction' | 'flow' | 'alarm' | 'loss';
+  readonly timeMs: number;
+  readonly assetId: string;
+  readonly clientIp: string;
+  /** Names and addresses that the record is about: request, destination, SNI. */
+  readonly hosts: readonly string[];
+  readonly flowId: string;
+  readonly label: string;
+  readonly ruleIds: readonly string[];
+  readonly failure: string;
+  readonly detail: string;
+  readonly method: string;
+  readonly target: string;
+  /** HTTP status, or what happened to a connection. */
+  readonly status: string;
+  readonly bytes: number | undefined;
+  readonly durationMs: number | undefined;
+  /** Verdict of a transaction, decision of a flow, action of an alarm. */
+  readonly verdict: string;
+  readonly severity: string;
+  /** Where and what an alarm found. */
+  readonly evidence: string;
+}
+
+const severities = ['unknown', 'info', 'low', 'medium', 'high', 'critical'];
+const connectionEnds: Readonly<Record<string, string>> = { 2: 'closed', 3: 'reset', 4: 'failed', 5: 'refused' };
+
+/** Reads a line of a log; undefined when it is no record of ours. */
+export function recordView(text: string): RecordView | undefined {
+  const record = parse(text);
+  if (record === undefined) return undefined;
+  const kind = kinds[String(at(record, 'class_uid'))];
+  const timeMs = numberAt(record, 'time');
+  if (kind === undefined || timeMs === undefined) return undefined;
+  const subject = kind === 'alarm' ? (listAt(record, 'evidences')[0] ?? {}) : record;
+  return {
+    kind,
+    timeMs,
+    assetId: textAt(record, 'unmapped.gateway.asset.id'),
+    clientIp: textAt(subject, 'src_endpoint.ip'),
+    ...requestOf(record, subject),
+    flowId: textAt(record, 'metadata.correlation_uid'),
+    label: listAt(record, 'metadata.labels').map(String)[0] ?? '',
+    ruleIds: listAt(record, 'unmapped.gateway.rule_ids').map(String),
+    failure: textAt(record, 'unmapped.gateway.failure'),
+    detail: kind === 'loss' ? textAt(record, 'message') : textAt(record, 'status_detail'),
+    status: statusOf(kind, record),
+    bytes: numberAt(record, 'traffic.bytes'),
+    durationMs: kind === 'alarm' ? undefined : numberAt(record, 'duration'),
+    verdict: textAt(record, verdictPaths[kind]),
+    severity: severities[numberAt(record, 'severity_id') ?? 0] ?? 'unknown',
+    evidence: `${textAt(subject, 'data.field')} ${textAt(subject, 'data.excerpt')}`.trim(),
+  };
+}
+
+const kinds: Readonly<Record<string, RecordView['kind']>> = {
+  4002: 'transaction',
+  4001: 'flow',
+  2004: 'alarm',
+  0: 'loss',
+};
+const verdictPaths = {
+  transaction: 'unmapped.gateway.verdict',
+  flow: 'unmapped.gateway.decision',
+  alarm: 'unmapped.gateway.action',
+  loss: '',
+} as const;
+
+function requestOf(record: unknown, subject: unknown): Pick<RecordView, 'method' | 'target' | 'hosts'> {
+  const url = 'http_request.url';
+  const method =
+    textAt(subject, 'http_request.http_method') ||
+    textAt(record, 'activity_name') ||
+    textAt(record, 'unmapped.gateway.method');
+  const host = textAt(subject, `${url}.hostname`) || textAt(subject, `${url}.domain`);
+  const destination = ['hostname', 'name', 'ip'].map((name) => textAt(subject, `dst_endpoint.${name}`)).filter(Boolean);
+  const query = textAt(subject, `${url}.query_string`);
+  const path = textAt(subject, `${url}.path`) || textAt(subject, `${url}.url_string`);
+  const hosts = [host, ...destination, textAt(subject, 'tls.sni')].filter(Boolean);
+  if (path !== '') return { method, target: `${host || destination[0] || ''}${path}${query && `?${query}`}`, hosts };
+  const port = numberAt(subject, 'dst_endpoint.port');
+  const target = destination[0] === undefined ? '' : `${destination[0]}:${port ?? ''}`;
+  return { method: '', target, hosts };
+}
+
+function statusOf(kind: RecordView['kind'], record: unknown): string {
+  switch (kind) {
+    case 'transaction':
+      return textAt(record, 'http_response.code') || '-';
+    case 'flow':
+      return connectionEnds[textAt(record, 'activity_id')] ?? '-';
+    case 'alarm':
+      return 'ALARM';
+    case 'loss':
+      return 'LOST';
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The value at a path of names with dots between; undefined when there is none. */
+function at(record: unknown, path: string): unknown {
+  let value = record;
+  for (const name of path.split('.')) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;
+    value = (value as Readonly<Record<string, unknown>>)[name];
+  }
+  return value;
+}
+
+function textAt(record: unknown, path: string): string {
+  const value = at(record, path);
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
+}
+
+function numberAt(record: unknown, path: string): number | undefined {
+  const value = at(record, path);
+  return typeof value === 'number' ? value : undefined;
+}
+
+function listAt(record: unknown, path: string): readonly unknown[] {
+  const value = at(record, path);
+  return Array.isArray(value) ? value : [];
+}
