@@ -9,7 +9,7 @@ export function editorSchema(): string {
     title: 'Daylight configuration',
     ...standardForm(schema),
   };
-  return `${JSON.stringify(standard, null, 2)}\n`;
+  return `${formatted(standard, '', 0)}\n`;
 }
 
 function standardForm(part: Schema): Record<string, unknown> {
@@ -41,4 +41,26 @@ function structure(part: Schema): Record<string, unknown> {
 function worthSaying(standard: unknown): { default?: unknown } {
   const empty = typeof standard === 'object' && standard !== null && Object.keys(standard).length === 0;
   return standard === undefined || (empty && !Array.isArray(standard)) ? {} : { default: standard };
+}
+
+const lineWidth = 120;
+
+/** JSON as the formatter of this repository writes it: a list stands on one line if it fits and holds no object. */
+function formatted(value: unknown, indent: string, column: number): string {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const inner = `${indent}  `;
+  if (Array.isArray(value)) {
+    const line = oneLine(value);
+    if (!line.includes('{') && column + line.length < lineWidth) return line;
+    return `[\n${value.map((item) => inner + formatted(item, inner, inner.length)).join(',\n')}\n${indent}]`;
+  }
+  const lines = Object.entries(value).map(([name, item]) => {
+    const key = `${inner}${JSON.stringify(name)}: `;
+    return key + formatted(item, inner, key.length);
+  });
+  return `{\n${lines.join(',\n')}\n${indent}}`;
+}
+
+function oneLine(value: unknown): string {
+  return Array.isArray(value) ? `[${value.map(oneLine).join(', ')}]` : JSON.stringify(value);
 }
