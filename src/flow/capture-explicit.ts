@@ -5,7 +5,6 @@ import type { Destination } from '../core/endpoint.ts';
 import { FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
 import type { ExplicitListener } from '../core/policy.ts';
-import { localAddressOf } from '../net/original-destination.ts';
 import { readUntil } from '../net/read-until.ts';
 import { acceptProxyHeader } from './accept-proxy-header.ts';
 import { decide } from './decide.ts';
@@ -72,7 +71,7 @@ async function captureSocks5(flow: Flow, listener: ExplicitListener): Promise<vo
   }
   flow.answerLayer = 'socks5';
   const origin = await dialPermitted(flow, outcome.destination);
-  flow.client.write(socks5ReplyFor(undefined, localAddressOf(origin)));
+  flow.client.write(socks5ReplyFor(undefined, flow.facts.originLocal));
   await relayTunnel(flow, { destination: outcome.destination, origin, dial: async () => origin });
 }
 

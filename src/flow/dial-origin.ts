@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Address, Destination } from '../core/endpoint.ts';
+import { FlowFailure } from '../core/failures.ts';
 import { dialTcp } from '../net/dial.ts';
 import { localAddressOf, remoteAddressOf } from '../net/original-destination.ts';
 import type { Flow } from './flow.ts';
@@ -18,6 +19,7 @@ export async function dialOrigin(flow: Flow, destination: Destination, spoof?: A
   socket.on('error', ignore);
   flow.origin = socket;
   flow.originTransport = socket;
+  if (socket.remoteAddress === undefined) throw new FlowFailure('ORIGIN_GONE', 'as soon as it was connected');
   flow.facts.origin = remoteAddressOf(socket);
   flow.facts.originLocal = localAddressOf(socket);
   flow.facts.upstreamProxy = proxy === undefined ? undefined : `${proxy.proxy.host}:${proxy.proxy.port}`;

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Destination } from '../core/endpoint.ts';
+import type { Address, Destination } from '../core/endpoint.ts';
 import type { FailureCode } from '../core/failures.ts';
 import type { ListenerPolicy } from '../core/policy.ts';
 import type { FlowFacts, Recorder } from '../core/record.ts';
@@ -68,8 +68,8 @@ function openFacts(policy: PolicySnapshot, listener: ListenerPolicy, client: Soc
     listenerId: listener.id,
     capture: listener.mode,
     via: undefined,
-    client: remoteAddressOf(client),
-    gateway: localAddressOf(client),
+    client: addressIfOpen(client, remoteAddressOf),
+    gateway: addressIfOpen(client, localAddressOf),
     destination: undefined,
     origin: undefined,
     originLocal: undefined,
@@ -91,6 +91,15 @@ function openFacts(policy: PolicySnapshot, listener: ListenerPolicy, client: Soc
     failureDetail: '',
     decrypted: false,
   };
+}
+
+/** A client that has reset its connection before it was accepted has no address any more; its record says so. */
+function addressIfOpen(client: Socket, addressOf: (socket: Socket) => Address): Address {
+  try {
+    return addressOf(client);
+  } catch {
+    return { ip: '', port: 0 };
+  }
 }
 
 /** Notes the destination and, by it, the asset of a flow. */

@@ -16,6 +16,7 @@ export async function handleFlow(flow: Flow): Promise<void> {
   // A peer may reset at any await; without a listener that would end the process.
   flow.client.on('error', ignore);
   try {
+    if (flow.facts.client.ip === '') throw new FlowFailure('CLIENT_GONE', 'before it was accepted');
     if (!flow.plane.isRecordable()) throw new FlowFailure('GATEWAY_RECORDS_UNWRITABLE');
     await capture(flow);
   } catch (error) {

@@ -57,6 +57,8 @@ export class Pump implements Wire, Ticking {
   /** Runs until both legs are closed. Never rejects: the outcome holds the failure. */
   run(): Promise<PumpOutcome> {
     ticker.add(this);
+    // While no flow runs the ticker's time stands still.
+    this.#activityMs = coarseNowMs();
     this.#attach('client', this.#options.client);
     if (this.#options.origin !== undefined) this.#attach('origin', this.#options.origin);
     return this.#done;
