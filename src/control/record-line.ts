@@ -34,7 +34,7 @@ export function recordLine(view: RecordView, { width, colours }: LineStyle): str
 }
 
 /** Text of a peer without what a terminal would obey: controls, and marks that turn the direction of writing. */
-export function printable(text: string): string {
+function printable(text: string): string {
   return text.replace(controls, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
 

@@ -25,6 +25,14 @@ import { tlsParts } from './tls-parts.ts';
 
 /** The line of an alarm (OCSF Detection Finding). `uid` is its own; the transaction and the flow are named as related. */
 export function alarmRecordLine(writer: Writer, flow: FlowFacts, alarm: AlarmFacts, uid: string, stamp: Stamp): string {
+  const metadata = recordMetadata(uid, stamp);
+  const line = compose(writer, flow, alarm, uid, metadata);
+  if (Buffer.byteLength(line) <= limits.recordLineBytes) return line;
+  // Only a request that was made to be long reaches the limit; the record of its transaction holds it.
+  return compose(writer, flow, { ...alarm, request: undefined }, uid, { ...metadata, is_truncated: true });
+}
+
+function compose(writer: Writer, flow: FlowFacts, alarm: AlarmFacts, uid: string, metadata: JsonObject): string {
   const { match, timeMs } = alarm;
   const { rule } = match;
   const { uid: classUid, category } = classes.detectionFinding;
@@ -41,7 +49,7 @@ export function alarmRecordLine(writer: Writer, flow: FlowFacts, alarm: AlarmFac
     disposition_id: disposition,
     is_alert: true,
     // The profile network_proxy is not one of findings: what the proxy knows stands in the traffic records.
-    metadata: { ...flowMetadata(writer, flow, 'alarms', ['security_control']), ...recordMetadata(uid, stamp) },
+    metadata: { ...flowMetadata(writer, flow, 'alarms', ['security_control']), ...metadata },
     finding_info: {
       uid,
       title: rule.title,

@@ -12,8 +12,8 @@ import { isTargetCut, targetText } from './target-text.ts';
 
 /**
  * The line of an HTTP transaction (OCSF HTTP Activity). Put together from JSON that was written before, per flow, per
- * header value and per outcome, because this runs once per exchange: bench/record-line.ts measures 5 microseconds for
- * a line of 5 KB with 1 KB of body in it, against 21 for objects and JSON.stringify.
+ * header value and per outcome, because this runs once per exchange: bench/processes/record-line.ts measures 5
+ * microseconds for a line of 5 KB with 1 KB of body in it, against 21 for objects and JSON.stringify.
  */
 export function httpRecordLine(
   writer: Writer,

@@ -27,7 +27,7 @@ const unreadable: ReadonlySet<string> = new Set([
 export function labelOf(flow: FlowFacts): Label {
   if (flow.decrypted) return 'Decryption Detection';
   if (flow.decision?.kind === 'bypass') return 'Bypass';
-  const sawTls = flow.fingerprints !== undefined || flow.clientTls !== undefined || flow.originTls !== undefined;
+  const sawTls = flow.fingerprints !== undefined || flow.clientTls !== undefined;
   if (sawTls || flow.protocol === undefined || unreadable.has(flow.protocol)) return 'Metadata Detection';
   return 'Plaintext';
 }

@@ -37,7 +37,7 @@ export function networkActivityOf(failure: FailureCode | undefined, isRefused: b
 }
 
 /** Detail of a failure, masked and of bounded length; what the catalogue says where nothing else is known. */
-export function detailOf(failure: FailureCode, detail: string): string {
+function detailOf(failure: FailureCode, detail: string): string {
   return detail === '' ? failureOf(failure).meaning : cut(maskText(detail), limits.recordDetailBytes);
 }
 

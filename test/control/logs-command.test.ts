@@ -45,7 +45,13 @@ const shown: readonly (readonly [file: string, afterMs: number, line: (timeMs: n
     (timeMs) =>
       flowRecordLine(
         writer,
-        { ...dbFlow, decrypted: false, clientTls: undefined, failure: 'ORIGIN_CERT_EXPIRED', failureDetail: 'expired 2026-01-02' },
+        {
+          ...dbFlow,
+          decrypted: false,
+          clientTls: undefined,
+          failure: 'ORIGIN_CERT_EXPIRED',
+          failureDetail: 'expired 2026-01-02',
+        },
         timeMs,
         stamp,
       ),

@@ -1,18 +1,18 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { FlowFacts, HttpTransactionFacts } from '../src/core/record.ts';
-import { maskSensitive } from '../src/core/sensitive.ts';
-import { connectionPart, endpointParts, gatewayParts, proxyParts } from '../src/records/flow-parts.ts';
-import { httpRecordLine } from '../src/records/http-record.ts';
-import { flowMetadata, recordMetadata } from '../src/records/metadata.ts';
-import { outcomeOf } from '../src/records/outcome.ts';
-import { openRecorder } from '../src/records/recorder.ts';
-import { headerMaskOf, maskHeaderValue, maskText } from '../src/records/redact.ts';
-import { tlsParts } from '../src/records/tls-parts.ts';
-import { flowFacts, startMs, transactionFacts, writer } from '../test/support/record-facts.ts';
+import type { FlowFacts, HttpTransactionFacts } from '../../src/core/record.ts';
+import { maskSensitive } from '../../src/core/sensitive.ts';
+import { connectionPart, endpointParts, gatewayParts, proxyParts } from '../../src/records/flow-parts.ts';
+import { httpRecordLine } from '../../src/records/http-record.ts';
+import { flowMetadata, recordMetadata } from '../../src/records/metadata.ts';
+import { outcomeOf } from '../../src/records/outcome.ts';
+import { openRecorder } from '../../src/records/recorder.ts';
+import { headerMaskOf, maskHeaderValue, maskText } from '../../src/records/redact.ts';
+import { tlsParts } from '../../src/records/tls-parts.ts';
+import { flowFacts, startMs, transactionFacts, writer } from '../../test/support/record-facts.ts';
 
-/** Microseconds for the record of one exchange with a body of 1 KB: `node bench/record-line.ts`. */
+/** Microseconds for the record of one exchange with a body of 1 KB: `node bench/processes/record-line.ts`. */
 
 const flow = flowFacts();
 const transaction = transactionFacts();
