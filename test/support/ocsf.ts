@@ -29,31 +29,29 @@ const schema = JSON.parse(readFileSync(new URL('../golden/ocsf/schema.json', imp
 /** What is wrong with a record, one sentence each with the path of the attribute; empty when it is valid. */
 export function ocsfProblems(record: unknown): readonly string[] {
   if (!isObject(record)) return ['the record is no object'];
-  const shape = schema.classes[String(record['class_uid'])];
-  if (shape === undefined) return [`class_uid ${String(record['class_uid'])} is not in the schema`];
-  const metadata = isObject(record['metadata']) ? record['metadata'] : {};
-  const profiles = Array.isArray(metadata['profiles']) ? metadata['profiles'].map(String) : [];
+  const shape = schema.classes[String(record.class_uid)];
+  if (shape === undefined) return [`class_uid ${String(record.class_uid)} is not in the schema`];
+  const metadata = isObject(record.metadata) ? record.metadata : {};
+  const profiles = Array.isArray(metadata.profiles) ? metadata.profiles.map(String) : [];
   const applied = Object.assign({}, ...profiles.map((name) => schema.profiles[name] ?? {})) as Attributes;
   return [
-    ...profiles
-      .filter((name) => !shape.profiles.includes(name))
-      .map((name) => `${shape.name} has no profile ${name}`),
+    ...profiles.filter((name) => !shape.profiles.includes(name)).map((name) => `${shape.name} has no profile ${name}`),
     ...arithmetic(record, shape, metadata),
     ...objectProblems(record, { ...shape, attributes: { ...applied, ...shape.attributes } }, ''),
   ];
 }
 
 function arithmetic(record: Json, shape: ClassShape, metadata: Json): readonly string[] {
-  const expected = Number(record['class_uid']) * 100 + Number(record['activity_id']);
-  const start = Number(record['start_time'] ?? record['time']);
-  const end = Number(record['end_time'] ?? record['time']);
+  const expected = Number(record.class_uid) * 100 + Number(record.activity_id);
+  const start = Number(record.start_time ?? record.time);
+  const end = Number(record.end_time ?? record.time);
   return [
-    ...(record['type_uid'] === expected ? [] : [`type_uid is not ${expected}`]),
-    ...(record['category_uid'] === shape.category_uid ? [] : [`category_uid is not ${shape.category_uid}`]),
-    ...(metadata['version'] === schema.version ? [] : [`metadata.version is not ${schema.version}`]),
+    ...(record.type_uid === expected ? [] : [`type_uid is not ${expected}`]),
+    ...(record.category_uid === shape.category_uid ? [] : [`category_uid is not ${shape.category_uid}`]),
+    ...(metadata.version === schema.version ? [] : [`metadata.version is not ${schema.version}`]),
     ...(start <= end ? [] : ['end_time is before start_time']),
-    ...(record['duration'] === undefined || record['duration'] === end - start ? [] : ['duration is not end - start']),
-    ...(record['activity_id'] === 99 && record['activity_name'] === undefined ? ['activity_name is missing'] : []),
+    ...(record.duration === undefined || record.duration === end - start ? [] : ['duration is not end - start']),
+    ...(record.activity_id === 99 && record.activity_name === undefined ? ['activity_name is missing'] : []),
   ];
 }
 
@@ -98,12 +96,15 @@ function valueProblems(
   if (!isObject(value)) return [`${path} is no object`];
   if (type === 'object') return [];
   const shape = schema.objects[type];
-  return shape === undefined ? [`${path}: ${type} is not in this part of the schema`] : objectProblems(value, shape, `${path}.`);
+  return shape === undefined
+    ? [`${path}: ${type} is not in this part of the schema`]
+    : objectProblems(value, shape, `${path}.`);
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string';
 const isWhole = (value: unknown): boolean => Number.isSafeInteger(value);
-const hostname = /^(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])\.)*([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])$/;
+const hostname =
+  /^(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])\.)*([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])$/;
 
 const scalars: Readonly<Record<string, (value: unknown) => boolean>> = {
   string_t: isText,
