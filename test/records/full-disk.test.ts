@@ -21,9 +21,11 @@ const open: RecorderHandle[] = [];
 beforeEach(() => {
   problems.length = 0;
 });
-afterEach(async () => {
+/** Before its directory goes: what still waits would make it anew. */
+async function closeAll(): Promise<void> {
   for (const recorder of open.splice(0)) await recorder.close();
-});
+}
+afterEach(closeAll);
 
 function record(directory: string, policy: Partial<RecordsPolicy>): RecorderHandle {
   const recorder = openRecorder({
@@ -64,7 +66,10 @@ describe('a device that is always full', () => {
     directory = mkdtempSync(join(tmpdir(), 'daylight-full-'));
     for (const path of [alarms(), traffic()]) symlinkSync('/dev/full', path);
   });
-  afterEach(() => rmSync(directory, { recursive: true }));
+  afterEach(async () => {
+    await closeAll();
+    rmSync(directory, { recursive: true });
+  });
 
   test('continue: alarms and traffic go on, and wait in memory for a better disk', async () => {
     const recorder = record(directory, { onFailure: 'continue' });
@@ -123,7 +128,10 @@ describe('a directory that cannot be made', () => {
     parent = mkdtempSync(join(tmpdir(), 'daylight-nodir-'));
     writeFileSync(join(parent, 'records'), 'a file is in the way');
   });
-  afterEach(() => rmSync(parent, { recursive: true }));
+  afterEach(async () => {
+    await closeAll();
+    rmSync(parent, { recursive: true });
+  });
 
   test('is told, and tried again until it can', async () => {
     const recorder = record(join(parent, 'records'), { onFailure: 'stop' });
