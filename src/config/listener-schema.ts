@@ -130,7 +130,8 @@ const reverse = {
     originName: {
       type: 'string',
       format: 'host-name',
-      description: 'Name to verify the origin by when the client names none. Default: the host of `origin`.',
+      description:
+        'Name to verify the origin by when the client names none, and always where `certificate` is set. Default: the host of `origin`.',
       examples: ['shop.example'],
     },
     asset: {

@@ -62,7 +62,7 @@ export interface ReverseListener extends ListenerCommon {
   readonly origin: { readonly host: string; readonly port: number };
   /** Speak TLS to the origin, plain TCP, or whatever the client spoke. */
   readonly originTls: 'as-client' | 'always' | 'never';
-  /** Name to verify the origin by when the client names none; the origin's host otherwise. */
+  /** Name to verify the origin by when the client names none, or always with a certificate of its own; else the origin's host. */
   readonly originName: string | undefined;
   readonly asset: string | undefined;
   /** The asset's own certificate chain and key (PEM file paths), served instead of a leaf. */

@@ -2,7 +2,7 @@ import { parseProxyHeader } from '../codec/proxy-header.ts';
 import { FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
 import type { ListenerPolicy } from '../core/policy.ts';
-import { readUntil } from '../net/read-until.ts';
+import { hasSpoken, readUntil } from '../net/read-until.ts';
 import type { Flow } from './flow.ts';
 
 /**
@@ -11,11 +11,11 @@ import type { Flow } from './flow.ts';
  */
 export async function acceptProxyHeader(flow: Flow, listener: ListenerPolicy): Promise<void> {
   if (listener.proxyProtocol === 'off') return;
-  const required = listener.proxyProtocol === 'require';
-  if (!flow.policy.trustsProxyHeader(listener, flow.facts.client.ip)) {
-    if (required) throw new FlowFailure('CLIENT_PROXY_HEADER_INVALID', 'source is not trusted');
-    return;
-  }
+  const isRequired = listener.proxyProtocol === 'require';
+  const isTrusted = flow.policy.trustsProxyHeader(listener, flow.facts.client.ip);
+  if (isRequired && !isTrusted) throw new FlowFailure('CLIENT_PROXY_HEADER_INVALID', 'source is not trusted');
+  // Where the header may be missing, the client may be one that waits for the origin to speak first.
+  if (!isRequired && !(await hasSpoken(flow.client, limits.silenceMs))) return;
   const readLimits = {
     deadlineMs: flow.policy.document.timeouts.openingMs,
     maximumBytes: limits.proxyHeaderBytes,
@@ -25,10 +25,11 @@ export async function acceptProxyHeader(flow: Flow, listener: ListenerPolicy): P
   const header = await readUntil(flow.client, readLimits, (bytes) => {
     const parsed = parseProxyHeader(bytes);
     if (parsed.kind === 'partial') return undefined;
-    if (parsed.kind === 'complete') return { value: parsed, consumed: parsed.consumed };
-    if (required || parsed.kind === 'malformed') throw new FlowFailure('CLIENT_PROXY_HEADER_INVALID', parsed.detail);
-    return { value: undefined, consumed: 0 };
+    if (parsed.kind === 'absent' && !isRequired) return { value: undefined, consumed: 0 };
+    if (parsed.kind !== 'complete') throw new FlowFailure('CLIENT_PROXY_HEADER_INVALID', parsed.detail);
+    // Passed over, it could still be believed by an origin that takes such headers from the gateway.
+    if (!isTrusted) throw new FlowFailure('CLIENT_PROXY_HEADER_INVALID', 'source is not trusted');
+    return { value: parsed, consumed: parsed.consumed };
   });
-  if (header?.source === undefined) return;
-  flow.facts.client = header.source;
+  if (header?.source !== undefined) flow.facts.client = header.source;
 }

@@ -7,17 +7,17 @@ import { acceptClient } from './client-leg.ts';
 import type { Flow } from './flow.ts';
 import { acceptsAuthority, leafKeyTypeFor } from './leaf-key-choice.ts';
 import type { LeafContext } from './leaf-store.ts';
-import { type OriginCheckFailure, type OriginLeg, openOriginLeg } from './origin-leg.ts';
 import type { Tunnel } from './relay-tunnel.ts';
 import { hostTestFor, runRelay } from './run-relay.ts';
 import { canonicalServerName } from './server-name.ts';
+import { openVerifiedOrigin } from './verified-origin.ts';
 
 /** The inspected way of a TLS flow: dial, verify the origin, mint, answer the client, relay. No path goes on after a failed check. */
 export async function interceptTls(flow: Flow, tunnel: Tunnel, hello: ClientHello): Promise<void> {
   const alpn = relayableAlpn(hello);
   const transport = await tunnel.dial();
   if (tunnel.originTls === 'never') return interceptToPlainOrigin(flow, tunnel, hello, transport);
-  const leg = await verifiedOrigin(flow, tunnel, hello, transport, alpn);
+  const leg = await openVerifiedOrigin(flow, tunnel, transport, { serverName: canonicalServerName(hello), alpn });
   flow.origin = leg.socket;
   // The origin may close while the leaf is being minted; the pump learns it as soon as it runs.
   leg.socket.on('error', ignore);
@@ -27,7 +27,7 @@ export async function interceptTls(flow: Flow, tunnel: Tunnel, hello: ClientHell
     origin: leg.socket,
     protocol: leg.tls.alpn,
     scheme: 'https',
-    hostAllowed: hostTestFor(flow, leg.identity),
+    hostAllowed: hostTestFor(flow, leg.identity, leaf.certificate),
     failureOf: (side, error) => (side === 'origin' ? tlsFailureOf(error) : undefined),
   });
 }
@@ -39,36 +39,6 @@ function relayableAlpn(hello: ClientHello): readonly string[] {
     throw new FlowFailure('CLIENT_ALPN_UNSUPPORTED', hello.alpn.join(' ').slice(0, 100));
   }
   return offered;
-}
-
-async function verifiedOrigin(
-  flow: Flow,
-  tunnel: Tunnel,
-  hello: ClientHello,
-  transport: Socket,
-  alpn: readonly string[],
-): Promise<OriginLeg> {
-  const serverName = canonicalServerName(hello);
-  const name = tunnel.verifyAs ?? serverName ?? tunnel.destination.host;
-  const exception = flow.policy.exceptionFor(name);
-  if (exception !== undefined) flow.facts.originExceptions = [`${exception.reason}: ${exception.allow.join(', ')}`];
-  try {
-    const leg = await openOriginLeg({
-      transport,
-      context: flow.policy.originContext(exception),
-      name,
-      serverName: tunnel.verifyAs ?? serverName ?? (isAddress(name) ? undefined : name),
-      alpn,
-      exception,
-      timeoutMs: flow.policy.document.timeouts.handshakeMs,
-    });
-    flow.facts.originTls = leg.tls;
-    count(`daylight_tls_sessions_total{leg="origin",resumed="${leg.tls.resumed}"}`);
-    return leg;
-  } catch (error) {
-    flow.facts.originTls = (error as OriginCheckFailure).leg;
-    throw error;
-  }
 }
 
 async function leafOf(flow: Flow, tunnel: Tunnel, hello: ClientHello, identity: OriginIdentity): Promise<LeafContext> {
@@ -112,10 +82,6 @@ async function interceptToPlainOrigin(flow: Flow, tunnel: Tunnel, hello: ClientH
 function tlsFailureOf(error: NodeJS.ErrnoException) {
   const failure = failureOfTlsError(error);
   return failure.code === 'ORIGIN_CERT_REQUIRED' ? failure : undefined;
-}
-
-function isAddress(name: string): boolean {
-  return name.includes(':') || /^[0-9.]+$/.test(name);
 }
 
 function ignore(): void {}

@@ -24,7 +24,7 @@ export interface Tunnel {
   readonly dial: () => Promise<Socket>;
   /** Already dialled (explicit capture tells the client early whether the origin is there). */
   readonly origin?: Socket;
-  /** Name to verify the origin by, instead of what the client names. */
+  /** Name to verify the origin by when the client names none, and always where the endpoint has its own certificate. */
   readonly verifyAs?: string | undefined;
   readonly originTls?: ReverseListener['originTls'];
   readonly ownCertificate?: OwnCertificate | undefined;
@@ -36,7 +36,7 @@ export async function relayTunnel(flow: Flow, tunnel: Tunnel): Promise<void> {
   const decision = decideOn(flow, tunnel, opening);
   if (decision.kind === 'refuse') throw new FlowFailure('POLICY_REFUSED', decision.reason);
   const dial = origin === undefined ? tunnel.dial : async () => origin;
-  if (decision.kind === 'bypass') return bypass(flow, await dial());
+  if (decision.kind === 'bypass') return bypass(flow, await dial(), opening);
   switch (opening.kind) {
     case 'tls':
       return interceptTls(flow, { ...tunnel, dial }, opening.hello);
@@ -101,11 +101,28 @@ function decideOn(flow: Flow, tunnel: Tunnel, opening: Opening): Decision {
 }
 
 /** Copies both directions unread. Bytes are counted, nothing else is kept. */
-async function bypass(flow: Flow, origin: Socket): Promise<void> {
-  flow.facts.protocol ??= 'bypass';
-  const outcome = await splice(flow.client, origin, { idleTimeoutMs: flow.policy.document.timeouts.idleMs });
-  flow.facts.bytesFromClient = outcome.bytesFromClient;
-  flow.facts.bytesFromOrigin = outcome.bytesFromOrigin;
+async function bypass(flow: Flow, origin: Socket, opening: Opening): Promise<void> {
+  const { facts, policy } = flow;
+  facts.protocol = opening.kind === 'silent' ? bannerOf(origin) : protocolOf(opening);
+  const outcome = await splice(flow.client, origin, { idleTimeoutMs: policy.document.timeouts.idleMs });
+  facts.bytesFromClient = outcome.bytesFromClient;
+  facts.bytesFromOrigin = outcome.bytesFromOrigin;
+  if (outcome.reason !== 'ended') facts.failure = outcome.reason;
+}
+
+function protocolOf(opening: Exclude<Opening, { kind: 'silent' }>): string {
+  switch (opening.kind) {
+    case 'tls':
+      return 'tls';
+    case 'http1':
+      return 'http/1.1';
+    case 'http2':
+      return 'http/2';
+    case 'opaque':
+      return opening.protocol;
+    case 'malformed':
+      return 'unknown';
+  }
 }
 
 async function relayOpaque(flow: Flow, tunnel: Tunnel, protocol: string): Promise<void> {

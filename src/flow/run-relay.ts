@@ -5,7 +5,7 @@ import type { FailureCode } from '../core/failures.ts';
 import type { Exchange, Inspector } from '../core/http.ts';
 import type { Relay, Wire } from '../core/relay.ts';
 import type { Side } from '../core/side.ts';
-import type { OriginIdentity } from '../core/tls.ts';
+import type { CertificateFacts, OriginIdentity } from '../core/tls.ts';
 import { allow } from '../core/verdict.ts';
 import { resetConnection } from '../net/reset.ts';
 import { wildcardOver } from '../pki/host-name.ts';
@@ -108,10 +108,17 @@ const uninspected: Exchange = {
   finish: () => {},
 };
 
-/** The hosts that an inspected connection may name: those that the verified certificate covers, unless policy allows all. */
-export function hostTestFor(flow: Flow, identity: OriginIdentity): ((host: string) => boolean) | undefined {
+/**
+ * The hosts that an inspected connection may name: those that the verified certificate covers and those of the
+ * certificate that the client was shown, which differ where an endpoint has its own; all, where policy says so.
+ */
+export function hostTestFor(
+  flow: Flow,
+  identity: OriginIdentity,
+  shown: CertificateFacts,
+): ((host: string) => boolean) | undefined {
   if (flow.policy.document.http.hostMismatch === 'allow') return undefined;
-  const names = new Set(identity.certificate.names.map(({ value }) => value));
+  const names = new Set([...identity.certificate.names, ...shown.names].map(({ value }) => value));
   let lastAllowed = '';
   return (host) => {
     if (host === lastAllowed) return true;

@@ -91,3 +91,17 @@ export function firstToSpeak(client: Socket, origin: Socket, timeoutMs: number):
     origin.on('readable', onOrigin).on('close', onOrigin);
   });
 }
+
+/** Waits until a socket has bytes to read or has ended, and consumes nothing; false when it stays silent that long. */
+export function hasSpoken(socket: Socket, timeoutMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const settle = (spoke: boolean): void => {
+      clearTimeout(timer);
+      socket.off('readable', onSpoken).off('close', onSpoken);
+      resolve(spoke);
+    };
+    const onSpoken = (): void => settle(true);
+    const timer = setTimeout(() => settle(false), timeoutMs);
+    socket.on('readable', onSpoken).on('close', onSpoken);
+  });
+}
