@@ -54,10 +54,9 @@ export class CardNumberScanner {
     let at = 0;
     while (at < length) {
       if (!this.#active && this.#escapeBytes === 0) {
-        const next = skipToDigit(bytes, at);
+        const next = skipToDigits(bytes, at);
         this.#remember(bytes, at, next);
         at = next;
-        if (at === length) break;
       }
       this.#raw(bytes[at] ?? 0, base + at);
       at++;
@@ -166,7 +165,11 @@ export class CardNumberScanner {
   }
 
   #dropGroups(count: number): void {
-    if (count === 0) return;
+    if (count === this.#groups) {
+      this.#groups = 0;
+      this.#grouped = 0;
+    }
+    if (count === 0 || this.#groups === 0) return;
     let digits = 0;
     for (let index = 0; index < count; index++) digits += this.#sizes[index] ?? 0;
     this.#digits.copyWithin(0, digits, this.#grouped);
@@ -231,14 +234,18 @@ const issuers: readonly (readonly [low: number, high: number, lengths: readonly 
   [979200, 979299, [16]], // Troy
 ];
 
-/** Index of the next byte that can matter to an idle scanner: a digit or the start of a percent escape. */
-function skipToDigit(bytes: Uint8Array, from: number): number {
-  let at = from;
-  for (; at < bytes.length; at++) {
-    const byte = bytes[at] ?? 0;
-    if ((byte >= 0x30 && byte <= 0x39) || byte === 0x25) return at;
+/**
+ * Index from which an idle scanner must read on. Groups have at least three digits, so a look at every third byte meets
+ * each; from there it is at most two bytes back to the first digit, and three more to the percent sign of an escape.
+ */
+function skipToDigits(bytes: Uint8Array, from: number): number {
+  const { length } = bytes;
+  for (let at = from; at < length; at += shortestGroup) {
+    const byte = bytes[at] as number;
+    if ((byte >= 0x30 && byte <= 0x39) || byte === 0x25) return Math.max(from, at - 5);
   }
-  return at;
+  // What is behind the last look may begin a group that the next bytes complete.
+  return Math.max(from, length - 5);
 }
 
 /**

@@ -12,8 +12,9 @@ export interface Finding {
  */
 export class Tally {
   readonly #count: number;
-  readonly #seen = new Set<string>();
-  readonly #fresh = new Map<string, Finding>();
+  /** Made with the first finding, because most bodies have none. */
+  #seen: Set<string> | undefined;
+  #fresh: Map<string, Finding> | undefined;
   /** Moment after which no finding can matter. */
   #full = Number.POSITIVE_INFINITY;
 
@@ -28,6 +29,8 @@ export class Tally {
 
   /** Adds a finding. `key` is what makes it distinct; `excerpt` is asked for only when it counts. */
   add(key: string, offset: number, readTo: number, excerpt: () => string): void {
+    this.#seen ??= new Set();
+    this.#fresh ??= new Map();
     if (this.#seen.has(key)) return;
     const present = this.#fresh.get(key);
     if (present !== undefined && present.readTo <= readTo) return;
@@ -38,7 +41,7 @@ export class Tally {
 
   /** Ends a chunk: the finding that made the count full, if one did. */
   settle(): Finding | undefined {
-    if (this.#fresh.size === 0) return undefined;
+    if (this.#seen === undefined || this.#fresh === undefined || this.#fresh.size === 0) return undefined;
     const ordered = [...this.#fresh].sort(([, a], [, b]) => a.readTo - b.readTo || a.offset - b.offset);
     this.#fresh.clear();
     for (const [key, finding] of ordered) {

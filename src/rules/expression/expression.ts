@@ -64,7 +64,7 @@ export class Expression {
   }
 
   /**
-   * Start of the longest match that ends at `end` in `bytes`. `after` is what follows the match: `unknown` when the
+   * Start of the longest match that is certain to end at `end` in `bytes`. `after` is what follows the match: `unknown` when the
    * match was certain without it. `first` tells that the text starts with `bytes`.
    */
   startOf(bytes: Uint8Array, end: number, after: Neighbour, first: boolean): number {
@@ -79,11 +79,6 @@ export class Expression {
     }
     // Not found only when the match is longer than the bytes that are left of it.
     return start === -1 ? 0 : start;
-  }
-
-  /** Offset and length of the first match in a complete text. */
-  search(text: Uint8Array): { readonly offset: number; readonly length: number } | undefined {
-    return this.matches(text).next().value ?? undefined;
   }
 
   /** All matches in a complete text, none overlapping another. */
