@@ -12,6 +12,7 @@ const project = fileURLToPath(new URL('../..', import.meta.url));
 /** A gateway that runs as a user runs it: its own processes, configuration file, CA and records. */
 export interface RunningGateway extends AsyncDisposable {
   readonly directory: string;
+  readonly configFile: string;
   readonly caFile: string;
   readonly pid: number;
   readonly process: ChildProcess;
@@ -33,6 +34,8 @@ export interface GatewayWishes {
   readonly config: object;
   /** Files put beside the configuration, by name; the configuration may name them by `directory`. */
   readonly files?: Readonly<Record<string, string>>;
+  /** Directory of an earlier gateway that was stopped: the same CA and records. */
+  readonly directory?: string;
   /** Runs the gateway in a network namespace. */
   readonly namespace?: string;
   readonly env?: NodeJS.ProcessEnv;
@@ -40,7 +43,7 @@ export interface GatewayWishes {
 
 /** Starts a gateway and waits for its `ready` line. */
 export async function startGateway(wishes: GatewayWishes): Promise<RunningGateway> {
-  const directory = mkdtempSync(join(tmpdir(), 'daylight-test-'));
+  const { directory = mkdtempSync(join(tmpdir(), 'daylight-test-')) } = wishes;
   for (const [name, content] of Object.entries(wishes.files ?? {})) writeFileSync(join(directory, name), content);
   const configFile = join(directory, 'daylight.yaml');
   const configure = (config: object): void =>
@@ -94,10 +97,12 @@ async function watch(
     await waitForLog(/^ready$/m);
   } catch (error) {
     child.kill('SIGKILL');
+    rmSync(directory, { recursive: true, force: true });
     throw error;
   }
   return {
     directory,
+    configFile: join(directory, 'daylight.yaml'),
     caFile: join(directory, 'certs', 'ca.pem'),
     pid: child.pid ?? 0,
     process: child,
