@@ -19,7 +19,7 @@ export interface HeadHit {
 export type HeadTest = (values: readonly string[]) => HeadHit | undefined;
 
 /** Longest part of a field that a regular expression sees. */
-export const mostExpressionBytes = 8_192;
+const mostExpressionBytes = 8_192;
 
 /** Part of a value: its offset, its length, what makes it distinct, and what to show for it. */
 interface Span {

@@ -1,11 +1,6 @@
 import type { BodyFraming, RequestHead, ResponseHead } from '../../src/core/http.ts';
 import type { Match } from '../../src/core/verdict.ts';
-import {
-  type CompiledRules,
-  compileRules,
-  type TransactionContext,
-  type TransactionScan,
-} from '../../src/rules/compile.ts';
+import { type CompiledRules, compileRules, type TransactionContext } from '../../src/rules/compile.ts';
 import { parseRuleFile } from '../../src/rules/rule-file.ts';
 
 export const context: TransactionContext = {
@@ -57,10 +52,7 @@ export interface Exchanged {
 
 /** Runs a whole exchange, as the relay does: bodies only while they are needed. */
 export function exchange(rules: CompiledRules, parts: Exchanged = {}): readonly Match[] {
-  return exchangeWith(rules.begin({ ...context, ...parts.context }), parts);
-}
-
-export function exchangeWith(scan: TransactionScan, parts: Exchanged): readonly Match[] {
+  const scan = rules.begin({ ...context, ...parts.context });
   const matches = [...scan.requestHead(request(parts.request))];
   for (const chunk of parts.requestBody ?? []) if (scan.needsRequestBody) matches.push(...scan.requestBody(chunk));
   matches.push(...scan.requestEnd(), ...scan.responseHead(response(parts.response)));
