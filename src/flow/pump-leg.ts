@@ -13,7 +13,9 @@ export class PumpLeg {
   /** Bytes received. */
   bytes = 0;
   #stream: Duplex | undefined;
-  #queued: Buffer[] = [];
+  /** What waits to be sent; nearly always one piece, so the list is made only for more. */
+  #first: Buffer | undefined;
+  #more: Buffer[] | undefined;
   readonly #pauses = new Set<PauseReason>();
 
   constructor(stream: Duplex | undefined) {
@@ -33,7 +35,8 @@ export class PumpLeg {
   detach(): void {
     const stream = this.#stream;
     this.#stream = undefined;
-    this.#queued = [];
+    this.#first = undefined;
+    this.#more = undefined;
     if (stream === undefined) return;
     for (const event of ['data', 'end', 'close', 'error', 'drain']) stream.removeAllListeners(event);
     stream.on('error', () => {});
@@ -53,16 +56,19 @@ export class PumpLeg {
   }
 
   queue(bytes: Buffer): void {
-    this.#queued.push(bytes);
+    if (this.#first === undefined) this.#first = bytes;
+    else if (this.#more === undefined) this.#more = [this.#first, bytes];
+    else this.#more.push(bytes);
   }
 
   /** Writes what is queued, as one piece; true when the send buffer is full. */
   flush(): boolean {
     const stream = this.#stream;
-    const first = this.#queued[0];
+    const first = this.#first;
     if (first === undefined || stream === undefined || this.finished) return false;
-    const bytes = this.#queued.length === 1 ? first : Buffer.concat(this.#queued);
-    this.#queued = [];
+    const bytes = this.#more === undefined ? first : Buffer.concat(this.#more);
+    this.#first = undefined;
+    this.#more = undefined;
     return !stream.write(bytes) && stream.writableLength >= limits.sendBufferBytes;
   }
 
