@@ -100,7 +100,7 @@ export class Gateway {
 
   async #apply(next: LoadedPolicy): Promise<void> {
     const before = this.#loaded;
-    const replace = JSON.stringify(next.document.listeners) !== JSON.stringify(before.document.listeners);
+    const replace = openedAtStart(next) !== openedAtStart(before);
     if (next.config.relays !== before.config.relays) {
       throw new FlowFailure('GATEWAY_CONFIG_INVALID', 'the number of relays changes only on a restart');
     }
@@ -136,6 +136,11 @@ export class Gateway {
     this.#admin?.close();
     this.#admin?.closeAllConnections();
   }
+}
+
+/** What a relay opens when it starts, and so takes up only in a new process: its listeners and record files. */
+function openedAtStart({ document }: LoadedPolicy): string {
+  return JSON.stringify([document.listeners, document.records]);
 }
 
 function sameAuthority(a: LoadedPolicy, b: LoadedPolicy): boolean {

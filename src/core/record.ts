@@ -27,9 +27,6 @@ export interface FlowFacts {
   /** Address of the origin that was dialled, and our own address on that leg. */
   origin: Address | undefined;
   originLocal: Address | undefined;
-  /** Community ID of each leg; the client's as a sensor on its wire computes it. */
-  communityId?: string;
-  originCommunityId?: string;
   asset: { readonly id: string; readonly kind: AssetKind } | undefined;
   policyVersion: string;
   decision: Decision | undefined;

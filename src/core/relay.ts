@@ -17,6 +17,8 @@ export interface Relay {
   originFailed?(code: FailureCode, detail: string): void;
   /** The flow ends from outside (idle limit, drain, crash of an inspector): the relay finishes its exchanges, sends nothing. */
   cut(code: FailureCode, detail: string): void;
+  /** No byte came from either side within the idle limit, in the middle of a transaction: the relay answers and ends the flow. */
+  timedOut?(): void;
   /** The pump's clock: called about once a second with milliseconds since an arbitrary start. */
   tick?(nowMs: number): void;
   /** True between transactions: a draining gateway may close the flow now without cutting anything. */

@@ -6,9 +6,9 @@ import type { FlowFacts, Recorder } from '../core/record.ts';
 import type { ClientHello } from '../core/tls.ts';
 import { localAddressOf, remoteAddressOf } from '../net/original-destination.ts';
 import type { Resolve } from '../net/resolve.ts';
+import { newUlid } from '../records/ulid.ts';
 import type { LeafStore } from './leaf-store.ts';
 import type { PolicySnapshot } from './policy-snapshot.ts';
-import { newUlid } from './ulid.ts';
 
 /** What all flows of a relay share. */
 export interface DataPlane {

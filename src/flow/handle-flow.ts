@@ -1,4 +1,3 @@
-import { communityId } from '../codec/community-id.ts';
 import { FlowFailure } from '../core/failures.ts';
 import { count } from '../metrics/counters.ts';
 import { answerFailure } from './answer-failure.ts';
@@ -17,7 +16,6 @@ export async function handleFlow(flow: Flow): Promise<void> {
   flow.client.on('error', ignore);
   try {
     if (flow.facts.client.ip === '') throw new FlowFailure('CLIENT_GONE', 'before it was accepted');
-    if (!flow.plane.isRecordable()) throw new FlowFailure('GATEWAY_RECORDS_UNWRITABLE');
     await capture(flow);
   } catch (error) {
     const failure = error instanceof FlowFailure ? error : new FlowFailure('GATEWAY_INTERNAL', describe(error));
@@ -66,12 +64,6 @@ function closeLegs(flow: Flow): void {
 
 function record(flow: Flow): void {
   const { facts } = flow;
-  const { client, destination, origin, originLocal } = facts;
-  const target = destination?.ip ?? origin?.ip;
-  if (destination !== undefined && target !== undefined) {
-    facts.communityId = communityId(client, { ip: target, port: destination.port });
-  }
-  if (origin !== undefined && originLocal !== undefined) facts.originCommunityId = communityId(originLocal, origin);
   count(`daylight_flows_total{decision="${facts.decision?.kind ?? 'none'}"}`);
   count('daylight_bytes_total{from="client"}', facts.bytesFromClient);
   count('daylight_bytes_total{from="origin"}', facts.bytesFromOrigin);

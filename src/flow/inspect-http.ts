@@ -3,9 +3,9 @@ import type { FlowFacts, HttpTransactionFacts, Recorder } from '../core/record.t
 import type { Side } from '../core/side.ts';
 import { allow, type Match, type RuleRef, type Verdict } from '../core/verdict.ts';
 import { count } from '../metrics/counters.ts';
+import { newUlid } from '../records/ulid.ts';
 import type { CompiledRules, TransactionScan } from '../rules/compile.ts';
 import { verdictOf } from '../rules/verdict-of.ts';
-import { newUlid } from './ulid.ts';
 
 export interface HttpInspection {
   readonly flow: FlowFacts;
@@ -30,7 +30,9 @@ class InspectedExchange implements Exchange {
   #response: ResponseHead | undefined;
   #verdict: Verdict = allow;
   #rule: RuleRef | undefined;
-  #matches = 0;
+  /** Ids of every rule that was true; made with the first of them. */
+  #ruleIds: string[] | undefined;
+  #alarms = 0;
   #upgradedTo: string | undefined;
 
   constructor(inspection: HttpInspection, depth: number) {
@@ -107,7 +109,8 @@ class InspectedExchange implements Exchange {
       notInspected: codedBodies(request, this.#response),
       verdict: this.#verdict.kind,
       rule: this.#rule,
-      matches: this.#matches,
+      matches: this.#ruleIds?.length ?? 0,
+      ...(this.#ruleIds === undefined ? {} : { ruleIds: this.#ruleIds, alarms: this.#alarms }),
       upgradedTo: this.#upgradedTo,
     };
   }
@@ -116,10 +119,12 @@ class InspectedExchange implements Exchange {
     if (matches.length === 0) return allow;
     const { flow, recorder } = this.#inspection;
     for (const match of matches) {
-      this.#matches += 1;
+      this.#ruleIds ??= [];
+      this.#ruleIds.push(match.rule.id);
       this.#rule ??= match.rule;
       if (match.action === 'allow') continue;
       flow.alarms += 1;
+      this.#alarms += 1;
       count(`daylight_alarms_total{severity="${match.severity}"}`);
       // Returns once the alarm is on disk: only then may its verdict act.
       recorder.alarm(flow, { timeMs: Date.now(), match, txId: this.#txId, request: this.#request });

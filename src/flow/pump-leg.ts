@@ -78,6 +78,11 @@ export class PumpLeg {
     this.#stream?.end();
   }
 
+  /** Whether bytes wait for the peer to take those before them. */
+  get isStalled(): boolean {
+    return (this.#stream?.writableLength ?? 0) > 0;
+  }
+
   /** Whether everything that was sent is in the kernel's hands, or cannot get there any more. */
   get isFlushed(): boolean {
     const stream = this.#stream;

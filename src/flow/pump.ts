@@ -42,7 +42,8 @@ export class Pump implements Wire, Ticking {
   #settled = false;
   #code: FailureCode | undefined;
   #detail = '';
-  #activityMs = coarseNowMs();
+  /** Noted when the pump runs: while no flow does, the ticker's time stands still. */
+  #activityMs = 0;
   #draining = false;
 
   constructor(options: PumpOptions) {
@@ -57,7 +58,6 @@ export class Pump implements Wire, Ticking {
   /** Runs until both legs are closed. Never rejects: the outcome holds the failure. */
   run(): Promise<PumpOutcome> {
     ticker.add(this);
-    // While no flow runs the ticker's time stands still.
     this.#activityMs = coarseNowMs();
     this.#attach('client', this.#options.client);
     if (this.#options.origin !== undefined) this.#attach('origin', this.#options.origin);
@@ -95,8 +95,12 @@ export class Pump implements Wire, Ticking {
 
   /** A flow that is silent between transactions just ends; within one, somebody failed to go on. */
   #idleLimitReached(): void {
-    if (this.#relay.idle?.() ?? true) return this.close();
-    this.cut('ORIGIN_IDLE_TIMEOUT', 'no byte within the idle limit');
+    const { client, origin } = this.#legs;
+    if (client.isStalled) return this.cut('CLIENT_IDLE_TIMEOUT', 'the client takes nothing of what is sent to it');
+    if (origin.isStalled) return this.cut('ORIGIN_IDLE_TIMEOUT', 'the origin takes nothing of what is sent to it');
+    if (this.#relay.idle?.()) this.close();
+    else if (this.#relay.timedOut === undefined) this.cut('CLIENT_IDLE_TIMEOUT', 'no byte within the idle limit');
+    else this.#guard(() => this.#relay.timedOut?.());
   }
 
   send(to: Side, bytes: Buffer): void {
@@ -194,6 +198,8 @@ export class Pump implements Wire, Ticking {
   }
 
   #drained(side: Side): void {
+    // A slow reader is no silent one.
+    this.#activityMs = coarseNowMs();
     if (!this.#closing) this.#legs[otherSide(side)].pause('pressure', false);
   }
 

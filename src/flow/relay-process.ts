@@ -1,8 +1,8 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { FromRelay, ToRelay } from '../core/ipc.ts';
 import type { PolicyDocument } from '../core/policy.ts';
-import { takeIncrements } from '../metrics/counters.ts';
-import { openRecorder } from '../records/recorder.ts';
+import { count, takeIncrements } from '../metrics/counters.ts';
+import { openRecorder, type RecorderHandle, type RecordMetrics } from '../records/recorder.ts';
 import { createLeafRequests } from './leaf-requests.ts';
 import { LeafStore } from './leaf-store.ts';
 import { compilePolicy, type PolicySnapshot } from './policy-snapshot.ts';
@@ -18,6 +18,8 @@ function tell(message: FromRelay): void {
 
 const leafRequests = createLeafRequests(tell);
 let server: RelayServer | undefined;
+let recorder: RecorderHandle | undefined;
+let recorded: RecordMetrics = { traffic: 0, alarms: 0, dropped: 0, bytes: 0 };
 
 process.on('message', (message: ToRelay) => {
   switch (message.kind) {
@@ -47,7 +49,7 @@ process.on('SIGTERM', () => {});
 function start(message: Extract<ToRelay, { kind: 'start' }>): void {
   try {
     const policy = compilePolicy(message.policy);
-    const recorder = openRecorder({
+    recorder = openRecorder({
       directory: message.policy.records.directory,
       slot: message.writer,
       policy: message.policy.records,
@@ -109,7 +111,18 @@ function reportMetrics(slot: number): void {
   setInterval(() => sendMetrics(slot), metricsEveryMs).unref();
 }
 
+/** The recorder counts from its start; the counters take what is new. */
+function countRecords(): void {
+  if (recorder === undefined) return;
+  const now = { ...recorder.metrics };
+  count('daylight_records_total{log="traffic"}', now.traffic - recorded.traffic);
+  count('daylight_records_total{log="alarms"}', now.alarms - recorded.alarms);
+  count('daylight_records_dropped_total', now.dropped - recorded.dropped);
+  recorded = now;
+}
+
 function sendMetrics(slot: number): void {
+  countRecords();
   const delayMs = loopDelay.count === 0 ? 0 : loopDelay.max / 1e6;
   loopDelay.reset();
   tell({

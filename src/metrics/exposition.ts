@@ -13,7 +13,10 @@ export const metricHelp: Readonly<Record<string, { readonly type: 'counter' | 'g
   daylight_records_dropped_total: { type: 'counter', help: 'Record lines lost because the disk did not take them.' },
   daylight_relay_restarts_total: { type: 'counter', help: 'Relays that ended unexpectedly and were started again.' },
   daylight_relays: { type: 'gauge', help: 'Relays that run now.' },
-  daylight_relay_event_loop_delay_ms: { type: 'gauge', help: 'Highest event loop delay of a relay in the last report, by relay.' },
+  daylight_relay_event_loop_delay_ms: {
+    type: 'gauge',
+    help: 'Highest event loop delay of a relay in the last report, by relay.',
+  },
   daylight_resident_bytes: { type: 'gauge', help: 'Resident memory by process.' },
 };
 

@@ -91,6 +91,22 @@ export class Pipeline {
     this.#close({ code: refusal.code, detail: refusal.detail, page: this.#pageFor(refusal, this.first) });
   }
 
+  /** Nothing comes any more although something was begun: whose turn it is failed to go on. */
+  timedOut(): void {
+    const exchange = this.first;
+    if (this.isOver) return;
+    if (exchange === undefined) {
+      this.refuseRequest({ code: 'CLIENT_HTTP_TIMEOUT', detail: 'an incomplete request head' }, undefined);
+      return;
+    }
+    const refusal: Refusal = exchange.isRequestDone
+      ? { code: 'ORIGIN_IDLE_TIMEOUT', detail: 'the response did not come, or stopped coming' }
+      : { code: 'CLIENT_IDLE_TIMEOUT', detail: 'the request body stopped coming' };
+    if (exchange.isResponseDone) this.close(refusal.code, refusal.detail);
+    else if (exchange.isResponseBegun) this.abort(refusal.code, refusal.detail);
+    else this.answerFirst(refusal);
+  }
+
   /** Ends the flow in order. What is outstanding is lost with it. */
   close(code?: FailureCode, detail = ''): void {
     this.#close({

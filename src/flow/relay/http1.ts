@@ -70,6 +70,11 @@ class Http1Relay implements Relay {
     this.#pipeline.cut(code, detail);
   }
 
+  timedOut(): void {
+    this.#pipeline.timedOut();
+    this.#settle();
+  }
+
   tick(nowMs: number): void {
     if (this.#pipeline.isOver) return;
     this.#requests.tick(nowMs);

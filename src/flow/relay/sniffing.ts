@@ -44,6 +44,10 @@ export function createSniffingRelay(options: SniffingOptions): Relay {
       chosen?.end(from, clean);
     },
     cut: (code: FailureCode, detail: string) => chosen?.cut(code, detail),
+    timedOut: () => {
+      if (chosen?.timedOut === undefined) options.wire.abort('CLIENT_IDLE_TIMEOUT', 'no byte within the idle limit');
+      else chosen.timedOut();
+    },
     tick: (nowMs) => chosen?.tick?.(nowMs),
     idle: () => (chosen === undefined ? held.length === 0 : (chosen.idle?.() ?? false)),
   };

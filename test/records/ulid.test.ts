@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { newUlid } from '../../src/flow/ulid.ts';
+import { newUlid } from '../../src/records/ulid.ts';
 
 describe('newUlid', () => {
   it('makes 26 characters of the alphabet that never repeat', () => {
