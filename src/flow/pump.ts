@@ -82,14 +82,12 @@ export class Pump implements Wire, Ticking {
   }
 
   tick(nowMs: number): void {
-    if (this.#settled) return;
-    if (this.#draining && !this.#closing && (this.#relay.idle?.() ?? false)) return this.close();
-    if (this.#closing) return;
-    const silentMs = nowMs - this.#activityMs;
+    if (this.#settled || this.#closing) return;
+    if (this.#draining && this.#relay.idle?.()) return this.close();
     const { idleTimeoutMs } = this.#options;
     const halfClosed = this.#legs.client.ended || this.#legs.origin.ended;
     const limitMs = halfClosed ? Math.min(limits.halfCloseTimeoutMs, idleTimeoutMs) : idleTimeoutMs;
-    if (silentMs > limitMs) return this.#idleLimitReached();
+    if (nowMs - this.#activityMs > limitMs) return this.#idleLimitReached();
     this.#guard(() => this.#relay.tick?.(nowMs));
   }
 
@@ -125,10 +123,9 @@ export class Pump implements Wire, Ticking {
     this.end('client');
     this.end('origin');
     this.#closing = true;
-    const { client, origin } = this.#legs;
     // What the client still sends is read and dropped, so that no reset destroys what was sent to it last.
-    client.stream?.resume();
-    if (code !== undefined) origin.stream?.destroy();
+    this.#legs.client.stream?.resume();
+    if (code !== undefined) this.#legs.origin.stream?.destroy();
     this.#settleWhenFlushed();
   }
 

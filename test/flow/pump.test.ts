@@ -169,6 +169,6 @@ describe('the pump', () => {
     expect(await idle.done).toMatchObject({ code: undefined });
     const busy = start(() => ({ ...idleRelay, idle: () => false }), 50);
     busy.pump.tick(Number.MAX_SAFE_INTEGER);
-    expect(await busy.done).toMatchObject({ code: 'ORIGIN_IDLE_TIMEOUT' });
+    expect(await busy.done).toMatchObject({ code: 'CLIENT_IDLE_TIMEOUT' });
   });
 });
