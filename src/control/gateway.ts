@@ -4,7 +4,7 @@ import { FlowFailure } from '../core/failures.ts';
 import type { Exposition } from '../metrics/exposition.ts';
 import { ListeningSockets } from './listening-sockets.ts';
 import type { OperationalLog } from './operational-log.ts';
-import { type LoadedPolicy, loadPolicy } from './policy-source.ts';
+import { ConfigRejected, type LoadedPolicy, loadPolicy } from './policy-source.ts';
 import { createSigner, type Signer } from './signer.ts';
 import { Supervisor } from './supervisor.ts';
 
@@ -25,6 +25,8 @@ export class Gateway {
   readonly #signer: Signer;
   readonly #supervisor: Supervisor;
   #loaded: LoadedPolicy;
+  /** Files of the last configuration when it was rejected: correcting one of them is worth another look. */
+  #rejectedFiles: readonly string[] = [];
   #admin: Server | undefined;
   #reloading: Promise<void> = Promise.resolve();
   #authorityTimer: NodeJS.Timeout | undefined;
@@ -45,7 +47,7 @@ export class Gateway {
   }
 
   get watchedFiles(): readonly string[] {
-    return this.#loaded.config.files;
+    return [...this.#loaded.config.files, ...this.#rejectedFiles];
   }
 
   /** Opens every listener and starts every relay; on failure nothing stays behind. */
@@ -85,6 +87,7 @@ export class Gateway {
     const { log, file } = this.#options;
     try {
       const next = await loadPolicy(file);
+      this.#rejectedFiles = [];
       if (next.config.contentDigest === this.#loaded.config.contentDigest && sameAuthority(next, this.#loaded)) {
         log.info('reloaded: nothing has changed', { reason });
         return;
@@ -94,6 +97,7 @@ export class Gateway {
       log.info('reloaded', { reason, policy: next.document.version });
     } catch (error) {
       const failure = error instanceof FlowFailure ? error : new FlowFailure('GATEWAY_INTERNAL', String(error));
+      if (error instanceof ConfigRejected) this.#rejectedFiles = error.files;
       log.error('reload failed, the running policy stays', { reason, code: failure.code, detail: failure.detail });
     }
   }

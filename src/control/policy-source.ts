@@ -14,6 +14,16 @@ export interface LoadedPolicy {
   readonly notes: readonly string[];
 }
 
+/** A configuration that is not valid, and the files that a correction may change. */
+export class ConfigRejected extends FlowFailure {
+  readonly files: readonly string[];
+
+  constructor(detail: string, files: readonly string[]) {
+    super('GATEWAY_CONFIG_INVALID', detail);
+    this.files = files;
+  }
+}
+
 /**
  * Loads configuration, authority and roots as one. Throws FlowFailure with a code of the catalogue; the detail of
  * GATEWAY_CONFIG_INVALID holds every problem with its file and line.
@@ -21,8 +31,7 @@ export interface LoadedPolicy {
 export async function loadPolicy(file: string): Promise<LoadedPolicy> {
   const outcome = loadConfig(file);
   if (outcome.kind === 'failed') {
-    const lines = outcome.problems.map(problemText);
-    throw new FlowFailure('GATEWAY_CONFIG_INVALID', lines.join('\n'));
+    throw new ConfigRejected(outcome.problems.map(problemText).join('\n'), outcome.files);
   }
   const { config } = outcome;
   const authority = await loadOrCreateAuthority(config.authorityDirectory);
