@@ -42,7 +42,6 @@ export class Pump implements Wire, Ticking {
   #settled = false;
   #code: FailureCode | undefined;
   #detail = '';
-  /** Noted when the pump runs: while no flow does, the ticker's time stands still. */
   #activityMs = 0;
   #draining = false;
 
