@@ -12,6 +12,11 @@ export async function dialOrigin(flow: Flow, destination: Destination, spoof?: A
   if (!flow.plane.isRecordable()) throw new FlowFailure('GATEWAY_RECORDS_UNWRITABLE', 'records cannot be written');
   const { upstream, timeouts } = flow.policy.document;
   const proxy = upstream === undefined || flow.policy.bypassesUpstream(destination.host) ? undefined : upstream;
+  const { facts } = flow;
+  // Noted ahead, for a failure to dial names the proxy too; what is known of an earlier origin is not of this one.
+  facts.upstreamProxy = proxy === undefined ? undefined : `${proxy.proxy.host}:${proxy.proxy.port}`;
+  facts.origin = undefined;
+  facts.originLocal = undefined;
   const socket = await dialTcp(destination, {
     resolve: flow.plane.resolve,
     timeoutMs: timeouts.connectMs,
@@ -23,17 +28,10 @@ export async function dialOrigin(flow: Flow, destination: Destination, spoof?: A
   flow.origin = socket;
   flow.originTransport = socket;
   if (socket.remoteAddress === undefined) throw new FlowFailure('ORIGIN_GONE', 'as soon as it was connected');
-  flow.facts.origin = remoteAddressOf(socket);
-  flow.facts.originLocal = localAddressOf(socket);
-  flow.facts.communityId = communityId(flow.facts.client, clientsView(destination, flow.facts.origin));
-  flow.facts.originCommunityId = communityId(flow.facts.originLocal, flow.facts.origin);
-  flow.facts.upstreamProxy = proxy === undefined ? undefined : `${proxy.proxy.host}:${proxy.proxy.port}`;
+  facts.origin = remoteAddressOf(socket);
+  facts.originLocal = localAddressOf(socket);
+  facts.originCommunityId = communityId(facts.originLocal, facts.origin);
   return socket;
-}
-
-/** The destination as a sensor on the client's wire sees it where capture is transparent, else the address it stands for. */
-function clientsView(destination: Destination, origin: Address): Address {
-  return { ip: destination.ip ?? origin.ip, port: destination.port };
 }
 
 /** Between two readers nobody listens; without a listener a reset would end the process. The next reader sees the close. */

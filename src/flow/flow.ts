@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { communityId } from '../codec/community-id.ts';
 import type { Address, Destination } from '../core/endpoint.ts';
 import type { FailureCode } from '../core/failures.ts';
 import type { ListenerPolicy } from '../core/policy.ts';
@@ -106,6 +107,12 @@ function addressIfOpen(client: Socket, addressOf: (socket: Socket) => Address): 
 export function setDestination(flow: Flow, destination: Destination): void {
   const { facts, policy, listener } = flow;
   facts.destination = destination;
+  facts.communityId ??= communityId(facts.client, addressedBy(facts, destination));
   const asset = policy.assetOf(facts.client.ip, destination.host, listener);
   facts.asset = asset === undefined ? undefined : { id: asset.id, kind: asset.kind };
+}
+
+/** What the client's packets are addressed to: a captured client's to its destination, every other's to the gateway. */
+function addressedBy({ capture, gateway }: FlowFacts, { ip, port }: Destination): Address {
+  return capture === 'transparent' && ip !== undefined ? { ip, port } : gateway;
 }
