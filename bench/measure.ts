@@ -1,9 +1,10 @@
 import { fork } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import type { LoadJob, LoadReport, SeenTls, Workload } from './load-job.ts';
 import type { Options } from './options.ts';
-import { cpuMicroseconds, type Memory, memoryOf } from './process-tree.ts';
+import { cpuMicroseconds, type Memory, machineBusyMicroseconds, memoryOf } from './process-tree.ts';
 import { bodies, type Site } from './site.ts';
 import type { Running, System } from './system.ts';
 
@@ -16,6 +17,8 @@ export interface Measurement {
   readonly cpuPerOperationUs: number;
   readonly tls: SeenTls;
   readonly sharedOrigin: number;
+  /** Part of all processors that programs other than the benchmark took meanwhile, from 0 to 1. */
+  readonly otherLoad: number;
   readonly errors: readonly string[];
 }
 
@@ -77,12 +80,12 @@ function jobFor(
 function measure(job: LoadJob, running: Running): Promise<Measurement> {
   const generator = fork(join(import.meta.dirname, 'processes', 'load-generator.ts'), { serialization: 'json' });
   const pid = running.child.pid;
-  let cpuAtStart = 0;
+  let start: Clocks | undefined;
   let outcome: Measurement | Error = new Error('the load generator ended without a result');
   generator.on('message', (report: LoadReport) => {
     if (report.kind === 'failed') outcome = new Error(report.reason);
-    else if (report.kind === 'measuring') cpuAtStart = cpuMicroseconds(pid);
-    else outcome = toMeasurement(job, report, cpuMicroseconds(pid) - cpuAtStart);
+    else if (report.kind === 'measuring') start = readClocks(pid);
+    else if (start !== undefined) outcome = toMeasurement(job, report, start, readClocks(pid));
   });
   generator.send(job);
   return new Promise((resolve, reject) => {
@@ -90,15 +93,39 @@ function measure(job: LoadJob, running: Running): Promise<Measurement> {
   });
 }
 
-function toMeasurement(job: LoadJob, report: Extract<LoadReport, { kind: 'measured' }>, cpuUs: number): Measurement {
+/** CPU time so far of the proxy, of the whole benchmark, and of the machine. */
+interface Clocks {
+  readonly wallUs: number;
+  readonly proxyUs: number;
+  readonly benchmarkUs: number;
+  readonly machineUs: number;
+}
+
+function readClocks(pid: number): Clocks {
+  return {
+    wallUs: performance.now() * 1000,
+    proxyUs: cpuMicroseconds(pid),
+    benchmarkUs: cpuMicroseconds(process.pid),
+    machineUs: machineBusyMicroseconds(),
+  };
+}
+
+function toMeasurement(
+  job: LoadJob,
+  report: Extract<LoadReport, { kind: 'measured' }>,
+  start: Clocks,
+  end: Clocks,
+): Measurement {
   const { operations, elapsedMs, tls, sharedOrigin, errors } = report;
+  const otherUs = end.machineUs - start.machineUs - (end.benchmarkUs - start.benchmarkUs);
   return {
     workload: job.workload,
     operations,
     operationsPerSecond: (operations * 1000) / elapsedMs,
-    cpuPerOperationUs: cpuUs / operations,
+    cpuPerOperationUs: (end.proxyUs - start.proxyUs) / operations,
     tls,
     sharedOrigin,
+    otherLoad: Math.max(0, otherUs / ((end.wallUs - start.wallUs) * cpus().length)),
     errors,
   };
 }

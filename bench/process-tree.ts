@@ -19,6 +19,14 @@ export function cpuMicroseconds(pid: number): number {
   return (ticks * 1_000_000) / ticksPerSecond;
 }
 
+/** Time that all processors of the machine were busy since its start, in microseconds. */
+export function machineBusyMicroseconds(): number {
+  const [, user, nice, system, , , irq, softirq] =
+    readFileSync('/proc/stat', 'utf8').split('\n', 1)[0]?.split(/\s+/) ?? [];
+  const ticks = [user, nice, system, irq, softirq].reduce((sum, field) => sum + Number(field), 0);
+  return (ticks * 1_000_000) / ticksPerSecond;
+}
+
 /** Memory of the processes below `pid` and itself. */
 export function memoryOf(pid: number): Memory {
   const tree = processTree(pid);

@@ -18,6 +18,7 @@ export interface Summary {
   readonly idleRss: Spread;
   readonly idlePss: Spread;
   readonly peakRss: Spread;
+  readonly otherLoad: Spread;
   readonly remarks: readonly string[];
 }
 
@@ -41,6 +42,7 @@ export function summarize(system: System, rounds: readonly Round[]): Summary {
     idleRss: spread(rounds.map(({ idle }) => idle.rss)),
     idlePss: spread(rounds.map(({ idle }) => idle.pss)),
     peakRss: spread(rounds.map(({ loaded }) => loaded.peakRss)),
+    otherLoad: spread(rounds.flatMap(({ measurements }) => measurements.map((measurement) => measurement.otherLoad))),
     remarks: remarksOn(rounds),
   };
 }
@@ -68,9 +70,18 @@ export function formatReport(summaries: readonly Summary[]): string {
       [idleRss, idlePss, peakRss].map((memory) => megabytes(memory.median)),
     ),
     `## Seen on the wire\n\n${summaries.flatMap(({ name, remarks }) => remarks.map((remark) => `- ${name}: ${remark}`)).join('\n')}\n`,
+    otherLoadLine(summaries),
   ]
     .filter(Boolean)
     .join('\n');
+}
+
+/** Figures taken while others used the machine are worth less: the report says so. */
+function otherLoadLine(summaries: readonly Summary[]): string {
+  const most = Math.max(...summaries.map(({ otherLoad }) => otherLoad.most));
+  const warning = most > 0.1 ? ' **Not a quiet machine: do not quote these figures.**' : '';
+  const medians = spread(summaries.map(({ otherLoad }) => otherLoad.median)).median;
+  return `Other programs took ${(medians * 100).toFixed(0)} % of the processors (median; at most ${(most * 100).toFixed(0)} %).${warning}\n`;
 }
 
 function section(

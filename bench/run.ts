@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, release, tmpdir } from 'node:os';
+import { cpus, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { formatGoals } from './goals.ts';
 import { measureRound, type Round } from './measure.ts';
@@ -68,7 +68,8 @@ async function runRounds(chosen: readonly System[], site: Site, options: Options
         const result = await measureRound(system, site, options, round);
         rounds.push(result);
         const costs = result.measurements.map(({ cpuPerOperationUs }) => cpuPerOperationUs.toFixed(1));
-        console.error(`round ${round} ${system.name}: ${costs.join(' / ')} us`);
+        const others = Math.max(...result.measurements.map(({ otherLoad }) => otherLoad * 100));
+        console.error(`round ${round} ${system.name}: ${costs.join(' / ')} us (others ${others.toFixed(0)} %)`);
       } catch (error) {
         console.error(`round ${round} ${system.name} FAILED: ${error instanceof Error ? error.message : error}`);
       }
@@ -97,7 +98,7 @@ function preamble(site: Site, chosen: readonly System[], options: Options): stri
   const nginx = versionOf('nginx', ['-v'], /nginx\/[\d.]+/);
   return `# Benchmark
 
-- ${new Date().toISOString().slice(0, 10)}, commit ${commit()}, Linux ${release()}, ${processors.length} x ${processors[0]?.model}, load average before the run ${loadavg()[0]?.toFixed(2)}
+- ${new Date().toISOString().slice(0, 10)}, commit ${commit()}, Linux ${release()}, ${processors.length} x ${processors[0]?.model}
 - ${site.isolated ? 'loopback inside a network namespace of its own' : 'loopback of this machine (no namespace could be made)'}
 - origin ${nginx}: RSA-2048 certificate, no session resumption; load: Node ${process.versions.node}, 16 connections, key exchange P-256
 - ${options.rounds} rounds of ${options.measureMs / 1000} s each workload, systems in turn
