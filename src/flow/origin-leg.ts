@@ -36,6 +36,10 @@ export class OriginCheckFailure extends FlowFailure {
  */
 export function openOriginLeg(options: OriginLegOptions): Promise<OriginLeg> {
   const startMs = performance.now();
+  const { transport } = options;
+  if (transport.destroyed || transport.readableEnded) {
+    return Promise.reject(new OriginCheckFailure('ORIGIN_GONE', 'before the TLS handshake'));
+  }
   return new Promise((resolve, reject) => {
     let identity: OriginIdentity | undefined;
     let failure: OriginCheckFailure | undefined;
@@ -58,6 +62,7 @@ export function openOriginLeg(options: OriginLegOptions): Promise<OriginLeg> {
     const settle = (): void => {
       clearTimeout(timer);
       socket.off('secureConnect', onSecure).off('error', onError).off('close', onClose);
+      transport.off('end', onClose);
     };
     const fail = (cause: OriginCheckFailure): void => {
       settle();
@@ -83,6 +88,8 @@ export function openOriginLeg(options: OriginLegOptions): Promise<OriginLeg> {
     const onClose = (): void => fail(failure ?? new OriginCheckFailure('ORIGIN_HANDSHAKE_FAILED', 'connection closed'));
     const timer = setTimeout(() => fail(new OriginCheckFailure('ORIGIN_HANDSHAKE_TIMEOUT')), options.timeoutMs);
     socket.on('secureConnect', onSecure).on('error', onError).on('close', onClose);
+    // An end that was read before TLS took over never reaches it; reading nothing makes the stream tell of it.
+    transport.on('end', onClose).read(0);
   });
 }
 

@@ -6,29 +6,8 @@ import type { Relay, Upgrade, Wire } from '../core/relay.ts';
 import { otherSide, type Side } from '../core/side.ts';
 import { destroyAfterFlush } from './linger.ts';
 import { PumpLeg } from './pump-leg.ts';
+import type { PumpOptions, PumpOutcome } from './pump-options.ts';
 import { coarseNowMs, type Ticking, ticker } from './ticker.ts';
-
-export interface PumpOptions {
-  readonly client: Duplex;
-  /** Undefined when the relay names its origin itself (`retarget`). */
-  readonly origin: Duplex | undefined;
-  readonly relay: (wire: Wire) => Relay;
-  readonly opaqueRelay: (wire: Wire) => Relay;
-  readonly idleTimeoutMs: number;
-  /** Dials another origin for `retarget`; rejects with FlowFailure. */
-  readonly dial?: (destination: Destination) => Promise<Duplex>;
-  /** Ends a leg at once with a TCP reset. */
-  readonly reset?: (side: Side, stream: Duplex) => void;
-  /** What an error of a leg means, e.g. a demanded client certificate (TLS 1.3 tells it after the handshake). */
-  readonly failureOf?: (side: Side, error: NodeJS.ErrnoException) => { code: FailureCode; detail: string } | undefined;
-}
-
-export interface PumpOutcome {
-  readonly code: FailureCode | undefined;
-  readonly detail: string;
-  readonly bytesFromClient: number;
-  readonly bytesFromOrigin: number;
-}
 
 /** Drives one relay over two streams: owns back-pressure, half-close, time limits and the end of the flow. */
 export class Pump implements Wire, Ticking {
@@ -191,6 +170,14 @@ export class Pump implements Wire, Ticking {
     stream.on('drain', () => this.#drained(side));
     // Whoever looked at the opening left the stream paused.
     this.#legs[side].applyPause();
+    // What has ended by now tells it no more. Bytes that were put back come first.
+    if (stream.destroyed || stream.readableEnded) setImmediate(() => this.#missed(side, stream));
+  }
+
+  #missed(side: Side, stream: Duplex): void {
+    if (this.#settled || this.#legs[side].stream !== stream) return;
+    if (stream.destroyed) this.#closed(side);
+    else this.#ended(side, true);
   }
 
   #drained(side: Side): void {

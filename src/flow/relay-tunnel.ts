@@ -68,7 +68,8 @@ async function openingOf(flow: Flow, tunnel: Tunnel): Promise<TunnelOpening> {
   const origin = tunnel.origin ?? (await dialSilent(flow, tunnel));
   const speaker = await firstToSpeak(flow.client, origin, idleMs);
   if (speaker === 'origin') return noted(flow, { kind: 'silent' }, origin);
-  const second = await peek(openingMs);
+  // An origin that has ended cannot speak first any more: if the client has something to say, that decides.
+  const second = await peek(speaker === 'client' ? openingMs : limits.silenceMs);
   return noted(flow, second.opening, origin);
 }
 

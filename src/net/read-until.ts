@@ -66,8 +66,11 @@ function appended(store: Buffer, length: number, chunk: Buffer): Buffer {
   return room;
 }
 
-/** Waits until one of two sockets has bytes to read, or has ended; consumes nothing. */
-export function firstToSpeak(client: Socket, origin: Socket, timeoutMs: number): Promise<'client' | 'origin'> {
+/**
+ * Waits until one of two sockets has bytes to read, or has ended; consumes nothing. An origin that ends without a byte
+ * is `gone`. Rejects with FlowFailure CLIENT_IDLE_TIMEOUT.
+ */
+export function firstToSpeak(client: Socket, origin: Socket, timeoutMs: number): Promise<'client' | 'origin' | 'gone'> {
   return new Promise((resolve, reject) => {
     const settle = (): void => {
       clearTimeout(timer);
@@ -80,7 +83,7 @@ export function firstToSpeak(client: Socket, origin: Socket, timeoutMs: number):
     };
     const onOrigin = (): void => {
       settle();
-      resolve('origin');
+      resolve(origin.readableLength > 0 ? 'origin' : 'gone');
     };
     const timer = setTimeout(() => {
       settle();
