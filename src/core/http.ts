@@ -1,3 +1,4 @@
+import type { Destination } from './endpoint.ts';
 import type { FailureCode } from './failures.ts';
 import type { Side } from './side.ts';
 import type { Verdict } from './verdict.ts';
@@ -64,9 +65,12 @@ export interface Exchange {
   finish(outcome: ExchangeOutcome): void;
 }
 
-/** Makes an exchange per request. `depth` counts from 0 in the flow. */
+/**
+ * Makes an exchange per request. `depth` counts from 0 in the flow. `destination` is where a request in absolute form
+ * goes: policy may judge it otherwise than the one before it.
+ */
 export interface Inspector {
-  exchange(depth: number): Exchange;
+  exchange(depth: number, destination?: Destination): Exchange;
 }
 
 /** Which side a failure of HTTP syntax is answered to: requests with 400 to the client, responses with 502. */

@@ -7,9 +7,9 @@ import { limits } from '../core/limits.ts';
 import type { ExplicitListener } from '../core/policy.ts';
 import { readUntil } from '../net/read-until.ts';
 import { acceptProxyHeader } from './accept-proxy-header.ts';
-import { decide } from './decide.ts';
+import { decideOnDestination } from './decide-destination.ts';
 import { dialOrigin } from './dial-origin.ts';
-import { type Flow, setDestination } from './flow.ts';
+import type { Flow } from './flow.ts';
 import { relayTunnel } from './relay-tunnel.ts';
 import { runRelay } from './run-relay.ts';
 
@@ -88,10 +88,7 @@ async function relayAbsoluteForm(flow: Flow): Promise<void> {
 
 /** What policy refuses by its destination alone is refused before anything is dialled. */
 async function dialPermitted(flow: Flow, destination: Destination) {
-  setDestination(flow, destination);
-  const asset = flow.policy.document.assets.find(({ id }) => id === flow.facts.asset?.id);
-  const decision = decide(flow.policy, destination, undefined, asset);
-  flow.facts.decision = decision;
+  const decision = decideOnDestination(flow, destination);
   if (decision.kind === 'refuse') throw new FlowFailure('POLICY_REFUSED', decision.reason);
   return dialOrigin(flow, destination);
 }

@@ -103,10 +103,18 @@ function addressIfOpen(client: Socket, addressOf: (socket: Socket) => Address): 
   }
 }
 
-/** Notes the destination and, by it, the asset of a flow. */
+function forgetOrigin(facts: FlowFacts): void {
+  facts.origin = undefined;
+  facts.originLocal = undefined;
+  delete facts.communityId;
+  delete facts.originCommunityId;
+}
+
+/** Notes the destination and, by it, the asset of a flow. What was known of another origin holds no longer. */
 export function setDestination(flow: Flow, destination: Destination): void {
   const { facts, policy, listener } = flow;
   facts.destination = destination;
+  if (facts.origin !== undefined) forgetOrigin(facts);
   facts.communityId ??= communityId(facts.client, addressedBy(facts, destination));
   const asset = policy.assetOf(facts.client.ip, destination.host, listener);
   facts.asset = asset === undefined ? undefined : { id: asset.id, kind: asset.kind };

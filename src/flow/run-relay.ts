@@ -9,10 +9,12 @@ import type { CertificateFacts, OriginIdentity } from '../core/tls.ts';
 import { allow } from '../core/verdict.ts';
 import { resetConnection } from '../net/reset.ts';
 import { wildcardOver } from '../pki/host-name.ts';
+import { decideOnDestination } from './decide-destination.ts';
 import type { Flow } from './flow.ts';
 import { inspectHttp } from './inspect-http.ts';
 import { Pump } from './pump.ts';
 import { createHttp1Relay } from './relay/http1.ts';
+import { isSameDestination } from './relay/http1-admission.ts';
 import { createOpaqueRelay } from './relay/opaque.ts';
 import { createSniffingRelay } from './relay/sniffing.ts';
 
@@ -82,8 +84,13 @@ function httpRelay(flow: Flow, options: RelayOptions, wire: Wire): Relay {
     bodyExcerptBytes: policy.document.records.bodyExcerptBytes,
   });
   const inspector: Inspector = {
-    // A proxy client may go from an inspected destination to a bypassed one on the same connection.
-    exchange: (depth) => (facts.decision?.kind === 'bypass' ? uninspected : inspected.exchange(depth)),
+    exchange: (depth, destination) => {
+      // A proxy client may go from a bypassed destination to an inspected one on the same connection, and back.
+      if (destination !== undefined && !isSameDestination(destination, facts.destination)) {
+        decideOnDestination(flow, destination);
+      }
+      return facts.decision?.kind === 'bypass' ? uninspected : inspected.exchange(depth);
+    },
   };
   return createHttp1Relay({
     wire,

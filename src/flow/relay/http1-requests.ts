@@ -180,7 +180,9 @@ export class RequestStream {
     const { inspector, mode } = this.#options;
     // Without persistence there is nothing to upgrade: bytes behind such a request are not read.
     const upgrade = parsed.offersHttp2 || !parsed.persistent ? undefined : parsed.upgrade;
-    const exchange = new LiveExchange(inspector.exchange(this.#pipeline.depth), parsed.head, upgrade);
+    const destination = mode === 'proxy' ? requestDestination(parsed) : undefined;
+    const inspected = inspector.exchange(this.#pipeline.depth, destination);
+    const exchange = new LiveExchange(inspected, parsed.head, upgrade);
     exchange.requestWireBytes = parsed.length;
     this.#hasSkippedBlankLine = false;
     this.#current = exchange;
