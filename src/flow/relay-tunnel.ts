@@ -86,7 +86,8 @@ function noted(flow: Flow, opening: Opening, origin: Socket | undefined): Tunnel
     flow.hello = opening.hello;
     flow.facts.fingerprints = fingerprintsOf(opening.hello);
     flow.facts.serverName = opening.hello.serverName;
-  } else if (opening.kind === 'http1') flow.answerLayer = 'http';
+  } else if (opening.kind === 'malformed') flow.answerLayer = 'tls';
+  else if (opening.kind === 'http1') flow.answerLayer = 'http';
   return { opening, origin };
 }
 
