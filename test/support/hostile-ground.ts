@@ -21,6 +21,8 @@ export interface HostileGround extends AsyncDisposable {
   /** The transactions of that flow. */
   readonly transactionsFrom: (address: string) => Promise<readonly Line[]>;
   readonly failureFrom: (address: string) => Promise<unknown>;
+  /** Sum of a metric's series, as the admin address gives it; a second old at most. */
+  readonly metric: (name: string) => Promise<number>;
 }
 
 /** Time limits under which a test of a stalled peer is done soon. */
@@ -36,12 +38,14 @@ export async function openHostileGround(
   const credentials = await authority.issue({ names: coveredNames });
   const origin = await startOrigin(credentials);
   const port = await freePort();
+  const adminPort = await freePort();
   const { listeners = [], ...more } = config;
   const gateway = await startGateway({
     files: { 'roots.pem': authority.rootPem },
     config: {
       originTrust: { system: false, files: ['$DIRECTORY/roots.pem'] },
       timeouts: shortTimeouts,
+      admin: { listen: `127.0.0.1:${adminPort}` },
       ...more,
       listeners: [...listeners, { mode: 'explicit', listen: `127.0.0.1:${port}` }],
     },
@@ -68,10 +72,16 @@ export async function openHostileGround(
       return gateway.records('traffic').filter((line) => isTransaction(line) && flowOf(line) === flow);
     },
     failureFrom: async (address) => failureOf(await flowFrom(address)),
+    metric: async (name) => sumOf(name, await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text()),
     async [Symbol.asyncDispose]() {
       await steady.stop();
       await gateway[Symbol.asyncDispose]();
       await origin[Symbol.asyncDispose]();
     },
   };
+}
+
+function sumOf(name: string, exposition: string): number {
+  const series = exposition.split('\n').filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`));
+  return series.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
 }

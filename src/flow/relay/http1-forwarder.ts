@@ -63,7 +63,9 @@ export class Forwarder {
   /** Sends what was judged, which is all before `to`, and lets the chunk go. */
   close(to: number): void {
     if (this.#bytes === empty) return;
-    if (to > this.#messageFrom || this.#parts.length > this.#messageParts) this.#isBegun = true;
+    // What was left out, such as the begin of a head that comes in pieces, is not sent.
+    const isSent = to > this.#messageFrom && to > this.#from;
+    if (isSent || this.#parts.length > this.#messageParts) this.#isBegun = true;
     this.#send(to);
   }
 
