@@ -28,6 +28,12 @@ const flags = [
   '--enable-experimental-regexp-engine-on-excessive-backtracks',
 ];
 
+/**
+ * Control allocates little and lives long: with a small young generation it holds 10 MB less. Relays have flags of their
+ * own.
+ */
+const gatewayFlags = ['--max-semi-space-size=1'];
+
 function pinnedNode() {
   const name = pinned[`${process.platform}-${process.arch}`];
   if (name === undefined) return undefined;
@@ -71,7 +77,8 @@ if (node === undefined) {
     `needs Node ${neededMajor} or newer and runs on ${process.versions.node}: run "npm ci" without --omit=optional, or install Node ${neededMajor}`,
   );
 }
-const args = [...flags, script, ...process.argv.slice(2)];
+const command = process.argv[2] ?? 'start';
+const args = [...flags, ...(command === 'start' ? gatewayFlags : []), script, ...process.argv.slice(2)];
 // The process is replaced where Node can do that, so that none stays behind to wait.
 if (typeof process.execve !== 'function') run(node, args);
 else {

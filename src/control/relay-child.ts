@@ -13,6 +13,8 @@ const unsafeEnvironment = /^(NODE_(?!COMPILE_CACHE$)|OPENSSL_|SSL_|SSLKEYLOGFILE
 export const relayFlags = [
   '--enable-experimental-regexp-engine-on-excessive-backtracks',
   '--disable-sigusr1',
+  // There is a relay per core: threads that help one collect garbage take the time of another (4 % less CPU per request).
+  '--single-threaded-gc',
   '--no-warnings',
 ];
 

@@ -72,7 +72,7 @@ export const limits = {
   /** Flows open at once per relay; beyond it new ones are refused with GATEWAY_OVERLOADED. */
   flowsPerRelay: 20_000,
   /** Excerpt of each body in a traffic record. */
-  bodyExcerptBytes: 2_048,
+  bodyExcerptBytes: 1_024,
   /** Longest value of one header in a record; longer ones are cut and marked. */
   recordHeaderValueBytes: 2_048,
   /** Header fields of one head in a record, as JSON; further ones are left out and the record is marked. */
@@ -94,7 +94,7 @@ export const limits = {
   /** Time after which waiting records are written. */
   recordFlushMs: 100,
   /** Waiting records that are written at once, before their time. */
-  recordBatchBytes: 65_536,
+  recordBatchBytes: 262_144,
   /** Time between two attempts to write to a disk that failed. */
   recordRetryMs: 1_000,
   /** Time between two reports that records cannot be written. */

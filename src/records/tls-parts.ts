@@ -5,7 +5,10 @@ import { cut } from './header-text.ts';
 import type { JsonObject } from './json.ts';
 import { hashAlgorithms, ja4Type } from './ocsf.ts';
 
-/** `tls` is the client's leg with the minted certificate, `proxy_tls` the origin's leg with the real one. */
+/**
+ * `tls` is the client's leg with the minted certificate, `proxy_tls` the origin's leg with the real one. A transaction's
+ * line leaves the minted one and the lists of names to the line of its flow: they would be a tenth of every line.
+ */
 export function tlsParts(flow: FlowFacts, withNames: boolean): JsonObject {
   const { fingerprints } = flow;
   return {
@@ -27,7 +30,10 @@ function clientTls(flow: FlowFacts, withNames: boolean): JsonObject | undefined 
   const { clientTls: leg, fingerprints, serverName } = flow;
   const ja3_hash =
     fingerprints === undefined ? undefined : { algorithm_id: hashAlgorithms.md5, value: fingerprints.ja3Hash };
-  if (leg !== undefined) return { ...legPart(leg, withNames), sni: nameOf(leg.serverName ?? serverName), ja3_hash };
+  if (leg !== undefined) {
+    const certificate = withNames ? {} : { certificate: undefined };
+    return { ...legPart(leg, withNames), ...certificate, sni: nameOf(leg.serverName ?? serverName), ja3_hash };
+  }
   if (fingerprints === undefined) return undefined;
   return { version: 'unknown', sni: nameOf(serverName), ja3_hash };
 }
