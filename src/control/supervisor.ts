@@ -24,6 +24,8 @@ interface Supervised {
   ready: boolean;
   /** Asked to end: its exit is no crash. */
   draining: boolean;
+  /** Series that it reports about itself, which go with it. */
+  gauges: readonly string[];
 }
 
 const ticketKeyLifeMs = 86_400_000;
@@ -129,7 +131,7 @@ export class Supervisor {
           this.#exited(from, reason);
         },
       );
-      this.#running.set(child, { child, ready: false, draining: false });
+      this.#running.set(child, { child, ready: false, draining: false, gauges: [] });
     });
   }
 
@@ -165,7 +167,7 @@ export class Supervisor {
         return;
       case 'metrics':
         metrics.add(message.counters);
-        metrics.set(message.gauges);
+        this.#keepGauges(child, message.gauges);
         return;
       case 'problem':
         log.warn(message.message, { relay: child.slot });
@@ -179,10 +181,20 @@ export class Supervisor {
     }
   }
 
+  #keepGauges(child: RelayChild, gauges: Readonly<Record<string, number>>): void {
+    const supervised = this.#running.get(child);
+    if (supervised === undefined) return;
+    const { metrics } = this.#options;
+    metrics.drop(supervised.gauges);
+    metrics.set(gauges);
+    supervised.gauges = Object.keys(gauges);
+  }
+
   #exited(child: RelayChild, reason: string): void {
     const supervised = this.#running.get(child);
     if (supervised === undefined) return;
     this.#running.delete(child);
+    this.#options.metrics.drop(supervised.gauges);
     this.#waiting.get(child)?.({ kind: 'policy-rejected', version: '', detail: `relay ended: ${reason}` });
     // One that never became ready is reported to whoever launched it; starting it again would loop.
     if (supervised.draining || this.#stopping || !supervised.ready) return;

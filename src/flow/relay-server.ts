@@ -90,7 +90,10 @@ interface Listening {
 function listen({ listener, server }: Listening, descriptors: Readonly<Record<string, number>>): Promise<void> {
   return new Promise((resolve, reject) => {
     const fd = descriptors[listener.id];
-    const target = fd === undefined ? { host: listener.listen.ip, port: listener.listen.port } : { fd };
+    const { ip: host, port } = listener.listen;
+    // Node listens anew on a socket that listens already, and would cut its queue to 511.
+    const backlog = limits.listenBacklog;
+    const target = fd === undefined ? { host, port, backlog } : { fd, backlog };
     server.once('error', reject);
     server.listen(target, () => {
       server.off('error', reject);

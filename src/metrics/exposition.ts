@@ -2,6 +2,8 @@
 export const metricHelp: Readonly<Record<string, { readonly type: 'counter' | 'gauge'; readonly help: string }>> = {
   daylight_flows_total: { type: 'counter', help: 'Flows by decision (intercept, bypass, refuse, none).' },
   daylight_flows_open: { type: 'gauge', help: 'Flows open now.' },
+  daylight_timers: { type: 'gauge', help: 'Timers that are set now, by relay: flat while flows come and go.' },
+  daylight_leafs_cached: { type: 'gauge', help: 'Leafs kept ready, by relay.' },
   daylight_transactions_total: { type: 'counter', help: 'Transactions by protocol and verdict.' },
   daylight_alarms_total: { type: 'counter', help: 'Alarms by severity.' },
   daylight_failures_total: { type: 'counter', help: 'Flows and transactions that failed, by failure code.' },
@@ -24,6 +26,8 @@ export const metricHelp: Readonly<Record<string, { readonly type: 'counter' | 'g
 export interface Exposition {
   add(increments: Readonly<Record<string, number>>): void;
   set(gauges: Readonly<Record<string, number>>): void;
+  /** Takes series away, such as those of a process that has ended. */
+  drop(series: readonly string[]): void;
   text(): string;
 }
 
@@ -36,6 +40,9 @@ export function createExposition(): Exposition {
     },
     set(gauges) {
       for (const [series, value] of Object.entries(gauges)) values.set(series, value);
+    },
+    drop(series) {
+      for (const name of series) values.delete(name);
     },
     text: () => render(values),
   };
