@@ -20,6 +20,7 @@ export function readUntil<Value>(
   limits: ReadLimits,
   decide: (bytes: Buffer) => ReadDecision<Value>,
 ): Promise<Value> {
+  if (isOver(socket)) return Promise.reject(new FlowFailure('CLIENT_GONE', 'before its first message'));
   return new Promise((resolve, reject) => {
     let store: Buffer = Buffer.alloc(0);
     let length = 0;
@@ -71,11 +72,13 @@ function appended(store: Buffer, length: number, chunk: Buffer): Buffer {
  * is `gone`. Rejects with FlowFailure CLIENT_IDLE_TIMEOUT.
  */
 export function firstToSpeak(client: Socket, origin: Socket, timeoutMs: number): Promise<'client' | 'origin' | 'gone'> {
+  if (isOver(client)) return Promise.resolve('client');
+  if (isOver(origin)) return Promise.resolve('gone');
   return new Promise((resolve, reject) => {
     const settle = (): void => {
       clearTimeout(timer);
-      client.off('readable', onClient).off('close', onClient);
-      origin.off('readable', onOrigin).off('close', onOrigin);
+      client.off('readable', onClient).off('end', onClient).off('close', onClient);
+      origin.off('readable', onOrigin).off('end', onOrigin).off('close', onOrigin);
     };
     const onClient = (): void => {
       settle();
@@ -89,22 +92,28 @@ export function firstToSpeak(client: Socket, origin: Socket, timeoutMs: number):
       settle();
       reject(new FlowFailure('CLIENT_IDLE_TIMEOUT', 'neither side spoke'));
     }, timeoutMs);
-    // `readable` also comes at an end; with bytes already buffered it comes in the next turn.
-    client.on('readable', onClient).on('close', onClient);
-    origin.on('readable', onOrigin).on('close', onOrigin);
+    // With bytes already buffered `readable` comes in the next turn, but for an end that came before there is only `end`.
+    client.on('readable', onClient).on('end', onClient).on('close', onClient);
+    origin.on('readable', onOrigin).on('end', onOrigin).on('close', onOrigin);
   });
 }
 
 /** Waits until a socket has bytes to read or has ended, and consumes nothing; false when it stays silent that long. */
 export function hasSpoken(socket: Socket, timeoutMs: number): Promise<boolean> {
+  if (isOver(socket)) return Promise.resolve(true);
   return new Promise((resolve) => {
     const settle = (spoke: boolean): void => {
       clearTimeout(timer);
-      socket.off('readable', onSpoken).off('close', onSpoken);
+      socket.off('readable', onSpoken).off('end', onSpoken).off('close', onSpoken);
       resolve(spoke);
     };
     const onSpoken = (): void => settle(true);
     const timer = setTimeout(() => settle(false), timeoutMs);
-    socket.on('readable', onSpoken).on('close', onSpoken);
+    socket.on('readable', onSpoken).on('end', onSpoken).on('close', onSpoken);
   });
+}
+
+/** Nothing more comes of a socket, and no event tells it again. */
+function isOver(socket: Socket): boolean {
+  return socket.destroyed || socket.readableEnded;
 }
