@@ -17,7 +17,7 @@ proxy's processes per operation. bench/install-peers.sh installs the others.
 
   --only NAME      run this system only (may be repeated)
   --rounds N       rounds; systems take turns within each (default 3)
-  --seconds S      length of one measurement (default 2.5)
+  --seconds S      length of one measurement (default 2), after half as much again of warm-up
   --quick          one round, one second each
   --json FILE      also write every sample as JSON
   --help           this text
@@ -56,7 +56,7 @@ interface Values {
 function fromValues(values: Values): Options | { readonly error: string } | 'help' {
   if (values.help) return 'help';
   const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
-  const seconds = Number(values.seconds ?? (values.quick ? 1 : 2.5));
+  const seconds = Number(values.seconds ?? (values.quick ? 1 : 2));
   if (!Number.isInteger(rounds) || rounds < 1) return { error: '--rounds takes a whole number from 1' };
   if (!(seconds > 0 && seconds <= 600)) return { error: '--seconds takes a number up to 600' };
   return {
