@@ -20,8 +20,12 @@ export function decide(
   const byDestination = policy.bypassReason(host, ip, asset?.id);
   const byName = name === undefined || name === host ? byDestination : policy.bypassReason(name, ip, asset?.id);
   const namedByAddress = destination.ip !== undefined && destination.host === destination.ip;
-  if (byDestination !== undefined && byName !== undefined) return { kind: 'bypass', reason: byDestination };
-  if (namedByAddress && byName !== undefined) return { kind: 'bypass', reason: byName };
+  if (byDestination !== undefined && byName !== undefined) return bypass(byDestination);
+  if (namedByAddress && byName !== undefined) return bypass(byName);
   if (asset !== undefined) return { kind: asset.detect ? 'intercept' : 'bypass', reason: `asset ${asset.id}` };
   return { kind: policy.document.defaults.detect ? 'intercept' : 'bypass', reason: 'default' };
+}
+
+function bypass(reason: string): Decision {
+  return { kind: 'bypass', reason: `bypass: ${reason}` };
 }

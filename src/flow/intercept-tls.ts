@@ -17,7 +17,8 @@ export async function interceptTls(flow: Flow, tunnel: Tunnel, hello: ClientHell
   const alpn = relayableAlpn(hello);
   const transport = await tunnel.dial();
   if (tunnel.originTls === 'never') return interceptToPlainOrigin(flow, tunnel, hello, transport);
-  const leg = await openVerifiedOrigin(flow, tunnel, transport, { serverName: canonicalServerName(hello), alpn });
+  const serverName = canonicalServerName(hello, tunnel.destination);
+  const leg = await openVerifiedOrigin(flow, tunnel, transport, { serverName, alpn });
   flow.origin = leg.socket;
   // The origin may close while the leaf is being minted; the pump learns it as soon as it runs.
   leg.socket.on('error', ignore);

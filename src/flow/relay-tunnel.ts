@@ -93,7 +93,7 @@ function noted(flow: Flow, opening: Opening, origin: Socket | undefined): Tunnel
 
 function decideOn(flow: Flow, tunnel: Tunnel, opening: Opening): Decision {
   const { facts, policy } = flow;
-  const name = opening.kind === 'tls' ? canonicalServerName(opening.hello) : undefined;
+  const name = opening.kind === 'tls' ? canonicalServerName(opening.hello, tunnel.destination) : undefined;
   const namedAsset = policy.assetOf(facts.client.ip, name ?? tunnel.destination.host, flow.listener);
   facts.asset ??= namedAsset === undefined ? undefined : { id: namedAsset.id, kind: namedAsset.kind };
   const asset = policy.document.assets.find(({ id }) => id === facts.asset?.id);

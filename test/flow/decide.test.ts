@@ -31,8 +31,15 @@ function neverUsed(): never {
 describe('decide', () => {
   it.each([
     ['an ordinary host', explicitly('a.example'), 'a.example', undefined, 'intercept', 'default'],
-    ['an exempt host', explicitly('www.bank.example'), 'www.bank.example', undefined, 'bypass', 'privacy'],
-    ['an exempt host without a server name', explicitly('www.bank.example'), undefined, undefined, 'bypass', 'privacy'],
+    ['an exempt host', explicitly('www.bank.example'), 'www.bank.example', undefined, 'bypass', 'bypass: privacy'],
+    [
+      'an exempt host without a server name',
+      explicitly('www.bank.example'),
+      undefined,
+      undefined,
+      'bypass',
+      'bypass: privacy',
+    ],
     [
       'an exempt server name at another host',
       explicitly('a.example'),
@@ -55,9 +62,9 @@ describe('decide', () => {
       'www.bank.example',
       undefined,
       'bypass',
-      'privacy',
+      'bypass: privacy',
     ],
-    ['an exempt address', transparently('192.0.2.7'), 'a.example', undefined, 'bypass', 'partner network'],
+    ['an exempt address', transparently('192.0.2.7'), 'a.example', undefined, 'bypass', 'bypass: partner network'],
     [
       'a refused host inside an exempt domain',
       explicitly('evil.bank.example'),
