@@ -85,6 +85,15 @@ describe.runIf(curlIsHere)('the explicit proxy, with curl', () => {
     expect({ code, stdout }).toEqual({ code: 0, stdout: `GET localhost:${secure.port} /s 0\n` });
   });
 
+  it('reaches an origin at an IPv6 address, however it is asked', async () => {
+    await using far = await startOrigin(await authority.issue({ names: ['::1'] }), undefined, {}, '::1');
+    await using farPlain = await startOrigin(undefined, undefined, {}, '::1');
+    const socks = ['--proxy', `socks5://127.0.0.1:${port}`];
+    expect((await curl(`https://[::1]:${far.port}/v6`)).stdout).toBe(`GET [::1]:${far.port} /v6 0\n`);
+    expect((await curl(...socks, `https://[::1]:${far.port}/v6`)).stdout).toBe(`GET [::1]:${far.port} /v6 0\n`);
+    expect((await curl(`http://[::1]:${farPlain.port}/v6`)).stdout).toBe(`GET [::1]:${farPlain.port} /v6 0\n`);
+  });
+
   it('verifies an origin that is named by its address', async () => {
     const { code, stdout } = await curl(`https://127.0.0.1:${secure.port}/ip`);
     expect({ code, stdout }).toEqual({ code: 0, stdout: `GET 127.0.0.1:${secure.port} /ip 0\n` });

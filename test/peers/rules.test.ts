@@ -3,6 +3,8 @@ import type { RequestListener, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { communityId } from '../../src/codec/community-id.ts';
+import type { Address } from '../../src/core/endpoint.ts';
 import { freePort, type RunningGateway, startGateway, waitUntil } from '../support/gateway.ts';
 import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
 import { ocsfProblems } from '../support/ocsf.ts';
@@ -413,6 +415,26 @@ describe.runIf(hasProgram('curl'))('the records', () => {
         const numbers = of.map((line) => Number(member(line, 'metadata', 'sequence'))).toSorted((a, b) => a - b);
         expect(numbers).toEqual(numbers.map((_, index) => index));
       }
+    }
+  });
+
+  it('name both connections as sensors on their wires do', () => {
+    const address = (text: unknown) => {
+      const [ip = '', at = ''] = String(text).split(':');
+      return { ip, port: Number(at) };
+    };
+    const opened = gateway.records('traffic').filter((line) => gatewayField(line, 'origin') !== undefined);
+    expect(opened.length).toBeGreaterThan(30);
+    for (const line of opened) {
+      const { src_endpoint: client, proxy_endpoint: proxy } = line as {
+        src_endpoint: Address;
+        proxy_endpoint: Address;
+      };
+      const [local, origin] = [gatewayField(line, 'origin_local'), gatewayField(line, 'origin')].map(address);
+      expect(member(line, 'connection_info', 'community_uid')).toBe(communityId(client, proxy));
+      expect(member(line, 'proxy_connection_info', 'community_uid')).toBe(
+        communityId(local ?? client, origin ?? client),
+      );
     }
   });
 
