@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { type ConnectionOptions, connect, type SecureContext, type TLSSocket } from 'node:tls';
 import { FlowFailure } from '../core/failures.ts';
@@ -44,10 +45,12 @@ export function openOriginLeg(options: OriginLegOptions): Promise<OriginLeg> {
     let identity: OriginIdentity | undefined;
     let failure: OriginCheckFailure | undefined;
     let leg: TlsLeg | undefined;
+    // Asked for once: each asking makes new objects of the whole chain.
+    let peer: X509Certificate | undefined;
     const socket = connect({
       ...connectionOptions(options),
       checkServerIdentity: () => {
-        const outcome = judge(options, socket);
+        const outcome = judge(options, peer);
         if (outcome instanceof OriginCheckFailure) failure = outcome;
         else identity = outcome;
         return failure;
@@ -57,7 +60,8 @@ export function openOriginLeg(options: OriginLegOptions): Promise<OriginLeg> {
     socket.getPeerCertificate = (() => ({})) as unknown as TLSSocket['getPeerCertificate'];
     // Ahead of Node's own listener, which destroys the socket, and with it the certificate, when the check fails.
     socket.prependOnceListener('secure', () => {
-      leg = legOf(socket, startMs, options.serverName);
+      peer = socket.getPeerX509Certificate();
+      leg = legOf(socket, peer, startMs, options.serverName);
     });
     const settle = (): void => {
       clearTimeout(timer);
@@ -74,7 +78,7 @@ export function openOriginLeg(options: OriginLegOptions): Promise<OriginLeg> {
     const onSecure = (): void => {
       // Where an exception accepts an untrusted chain, Node skips its identity callback: the identity is judged here.
       if (identity === undefined && acceptsUntrusted(options)) {
-        const outcome = judge(options, socket);
+        const outcome = judge(options, peer);
         if (outcome instanceof OriginCheckFailure) return fail(outcome);
         identity = outcome;
       }
@@ -108,8 +112,7 @@ function acceptsUntrusted(options: OriginLegOptions): boolean {
   return options.exception?.allow.includes('untrusted') ?? false;
 }
 
-function judge(options: OriginLegOptions, socket: TLSSocket): OriginIdentity | OriginCheckFailure {
-  const peer = socket.getPeerX509Certificate();
+function judge(options: OriginLegOptions, peer: X509Certificate | undefined): OriginIdentity | OriginCheckFailure {
   if (peer === undefined) return new OriginCheckFailure('ORIGIN_CERT_INVALID', 'no certificate');
   const verification = verifyOrigin({
     name: options.name,
@@ -133,8 +136,12 @@ function day(ms: number): string {
   return new Date(ms).toISOString().slice(0, 16).replace('T', ' ');
 }
 
-function legOf(socket: TLSSocket, startMs: number, serverName: string | undefined): TlsLeg {
-  const certificate = socket.getPeerX509Certificate();
+function legOf(
+  socket: TLSSocket,
+  peer: X509Certificate | undefined,
+  startMs: number,
+  serverName: string | undefined,
+): TlsLeg {
   return {
     version: socket.getProtocol() ?? '',
     cipher: socket.getCipher()?.name ?? '',
@@ -142,6 +149,6 @@ function legOf(socket: TLSSocket, startMs: number, serverName: string | undefine
     serverName,
     resumed: socket.isSessionReused(),
     handshakeMs: performance.now() - startMs,
-    certificate: certificate === undefined ? undefined : certificateFactsOf(certificate),
+    certificate: peer === undefined ? undefined : certificateFactsOf(peer),
   };
 }
