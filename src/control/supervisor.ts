@@ -170,7 +170,7 @@ export class Supervisor {
         this.#keepGauges(child, message.gauges);
         return;
       case 'problem':
-        log.warn(message.message, { relay: child.slot });
+        log.warn(message.message, { code: message.code, relay: child.slot });
         return;
       case 'policy-prepared':
       case 'policy-rejected':

@@ -1,3 +1,4 @@
+import type { FailureCode } from './failures.ts';
 import type { PolicyDocument } from './policy.ts';
 import type { LeafKeyType, SubjectName } from './tls.ts';
 
@@ -56,5 +57,5 @@ export type FromRelay =
   | { readonly kind: 'leaf-request'; readonly id: number; readonly request: LeafRequest }
   | { readonly kind: 'metrics'; readonly counters: MetricDeltas; readonly gauges: Readonly<Record<string, number>> }
   /** Something an operator should know; control logs it. */
-  | { readonly kind: 'problem'; readonly message: string }
+  | { readonly kind: 'problem'; readonly code: FailureCode; readonly message: string }
   | { readonly kind: 'drained' };

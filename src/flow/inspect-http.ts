@@ -92,7 +92,12 @@ class InspectedExchange implements Exchange {
     const request = this.#request;
     // A request whose head could not be parsed has no transaction to tell of; the flow record holds the failure.
     if (request === undefined) return;
-    recorder.httpTransaction(flow, this.#facts(request, outcome));
+    try {
+      recorder.httpTransaction(flow, this.#facts(request, outcome));
+    } catch (error) {
+      // What has failed already ends its flow by itself; a second failure would cost the client the answer to the first.
+      if (outcome.failure === undefined) throw error;
+    }
   }
 
   #facts(request: RequestHead, outcome: ExchangeOutcome): HttpTransactionFacts {

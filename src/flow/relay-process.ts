@@ -54,7 +54,8 @@ function start(message: Extract<ToRelay, { kind: 'start' }>): void {
       directory: message.policy.records.directory,
       slot: message.writer,
       policy: message.policy.records,
-      onProblem: (problem) => tell({ kind: 'problem', message: `records: ${problem}` }),
+      onProblem: (problem) =>
+        tell({ kind: 'problem', code: 'GATEWAY_RECORDS_UNWRITABLE', message: `records: ${problem}` }),
     });
     leafs = new LeafStore(leafRequests.request, message.ticketKeys);
     server = serveRelay({ policy, descriptors: message.descriptors, leafs, recorder });
