@@ -1,0 +1,111 @@
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import type { IssuedLeaf, LeafRequest } from '../../src/core/ipc.ts';
+import { limits } from '../../src/core/limits.ts';
+import { type LeafContext, LeafStore } from '../../src/flow/leaf-store.ts';
+import { commonNameOnly, freshSerialNumber, signCertificate } from '../../src/pki/certificate-writer.ts';
+import { pemOf } from '../../src/pki/pem.ts';
+
+const hourMs = 3_600_000;
+const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const policy = { minVersion: 'TLSv1.2', keyExchange: ['ecdhe'] } as const;
+
+/** Control as far as a store knows it: signs whatever it is asked for, once it may. */
+function authority() {
+  const asked: string[] = [];
+  let release: () => void = () => {};
+  let held: Promise<void> = Promise.resolve();
+  return {
+    asked,
+    hold: () => {
+      held = new Promise((resolve) => {
+        release = resolve;
+      });
+    },
+    release: () => release(),
+    async issue({ name, publicKey }: LeafRequest): Promise<IssuedLeaf> {
+      asked.push(name);
+      await held;
+      const notAfter = Date.now() + hourMs;
+      const der = await signCertificate(
+        {
+          serialNumber: freshSerialNumber(),
+          issuer: commonNameOnly('test'),
+          subject: commonNameOnly(name),
+          notBefore: Date.now() - hourMs,
+          notAfter,
+          publicKey,
+          extensions: [],
+        },
+        privateKey,
+      );
+      return { chainPem: pemOf('CERTIFICATE', der), notAfter, serialNumber: '' };
+    },
+  };
+}
+
+const leafFor = (store: LeafStore, name: string): Promise<LeafContext> =>
+  store.contextFor({ kind: 'untrusted', name, code: 'ORIGIN_CERT_EXPIRED' }, 'ec', policy);
+
+describe('the leafs of a relay', () => {
+  it('are kept up to a limit, the one that was used longest ago goes first', async () => {
+    const control = authority();
+    const store = new LeafStore(control.issue, randomBytes(48));
+    const names = Array.from({ length: limits.leafCacheEntries + 50 }, (_, index) => `n${index}.example`);
+    for (const name of names) {
+      await leafFor(store, name);
+      await leafFor(store, 'n0.example');
+    }
+    expect(store.size).toBe(limits.leafCacheEntries);
+    const before = control.asked.length;
+    await leafFor(store, 'n0.example');
+    await leafFor(store, names.at(-1) ?? '');
+    expect(control.asked.length).toBe(before);
+    await leafFor(store, 'n1.example');
+    expect(control.asked.length).toBe(before + 1);
+  });
+
+  it('are minted once for all that wait for the same one', async () => {
+    const control = authority();
+    const store = new LeafStore(control.issue, randomBytes(48));
+    control.hold();
+    const waiting = Array.from({ length: 20 }, () => leafFor(store, 'shop.example'));
+    control.release();
+    expect(new Set(await Promise.all(waiting)).size).toBe(1);
+    expect(control.asked).toEqual(['shop.example']);
+  });
+
+  it('are refused while too many others are being minted, and minted again afterwards', async () => {
+    const control = authority();
+    const store = new LeafStore(control.issue, randomBytes(48));
+    control.hold();
+    const waiting = Array.from({ length: limits.leafPending }, (_, index) => leafFor(store, `n${index}.example`));
+    await expect(leafFor(store, 'late.example')).rejects.toMatchObject({ code: 'GATEWAY_OVERLOADED' });
+    control.release();
+    await Promise.all(waiting);
+    expect((await leafFor(store, 'late.example')).certificate.subject).toBe('CN=late.example');
+  });
+
+  it('that cannot be minted are asked for again, and none of the failures is kept', async () => {
+    let attempts = 0;
+    const control = authority();
+    const store = new LeafStore(async (request) => {
+      attempts += 1;
+      if (attempts === 1) throw new Error('control is away');
+      return control.issue(request);
+    }, randomBytes(48));
+    await expect(leafFor(store, 'shop.example')).rejects.toThrow('control is away');
+    expect((await leafFor(store, 'shop.example')).certificate.subject).toBe('CN=shop.example');
+  });
+
+  it('are forgotten when the authority or the ticket keys change', async () => {
+    const control = authority();
+    const store = new LeafStore(control.issue, randomBytes(48));
+    await leafFor(store, 'shop.example');
+    store.clear();
+    await leafFor(store, 'shop.example');
+    store.ticketKeys = randomBytes(48);
+    await leafFor(store, 'shop.example');
+    expect(control.asked.length).toBe(3);
+  });
+});
