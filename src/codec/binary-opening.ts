@@ -22,14 +22,14 @@ const ascii = (text: string): string => Buffer.from(text, 'latin1').toString('he
 
 const signatures: readonly (readonly [OpaqueProtocol, BytePattern])[] = (
   [
-    ['ssh', ascii('SSH-')],
     // ICA's own magic, session reliability (CGP), and the request to Citrix's TCP proxy behind its length.
     ['ica', `7f7f${ascii('ICA')}00`],
     ['ica', `1a${ascii('CGP/01')}`],
     ['ica', `0000....${ascii('Citrix.TcpProxyService')}`],
     ['vnc', ascii('RFB 00')],
     ['bittorrent', `13${ascii('BitTorrent protocol')}`],
-    ['amqp', ascii('AMQP')],
+    // The protocol id behind it is below 4: `AMQP /` could be a method of HTTP.
+    ['amqp', `${ascii('AMQP')}0.`],
     ['redis', '2a3.0d0a24'],
     ['xmpp', ascii('<stream:stream')],
     // PostgreSQL: SSLRequest, GSSENCRequest, CancelRequest, StartupMessage of protocol 3.

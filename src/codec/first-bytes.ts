@@ -14,6 +14,7 @@ export function recogniseOpening(bytes: Buffer): Recognition {
   const [first] = bytes;
   if (first === undefined) return { kind: 'partial' };
   if (first === tlsHandshakeRecord) return recogniseTls(bytes);
+  if (tlsOtherRecords.has(first)) return recogniseTlsWithoutHello(bytes);
   const binary = recogniseBinary(bytes);
   if (binary !== undefined && binary !== 'maybe') return openingOf(binary);
   const text = recogniseText(bytes);
@@ -22,6 +23,18 @@ export function recogniseOpening(bytes: Buffer): Recognition {
 }
 
 const tlsHandshakeRecord = 0x16;
+/** change_cipher_spec, alert, application_data and heartbeat. */
+const tlsOtherRecords: ReadonlySet<number> = new Set([0x14, 0x15, 0x17, 0x18]);
+
+/**
+ * Some servers pass over such a record (GnuTLS a change_cipher_spec) and go on with the ClientHello behind it: TLS that
+ * would be taken for something else.
+ */
+function recogniseTlsWithoutHello(bytes: Buffer): Recognition {
+  if (bytes.length === 1) return { kind: 'partial' };
+  if (bytes[1] !== 3) return openingOf('unknown');
+  return { kind: 'malformed', code: 'CLIENT_HELLO_MALFORMED', detail: 'another record before the ClientHello' };
+}
 
 /** `16 03` is TLS on any port; DTLS (`16 fe`) and everything else that begins with 0x16 is not. */
 function recogniseTls(bytes: Buffer): Recognition {

@@ -5,18 +5,18 @@ import type { Guess } from './guess.ts';
  * other token waits for the end of its line, where the version tells HTTP from RTSP, IRC, IMAP and the like.
  */
 export function recogniseText(bytes: Buffer): Guess {
-  const start = skipLineEnds(bytes);
+  const start = skipBlanks(bytes);
   if (start > lineBytesMax) return 'http1';
   if (start === bytes.length) return 'maybe';
   if (bytes[start] === lessThan) return xmpp(bytes.subarray(start));
   const end = tokenEnd(bytes, start);
-  if (end === start || end - start > tokenBytesMax) return undefined;
+  if (end === start) return undefined;
+  if (end - start > lineBytesMax) return 'http1';
   const delimiter = bytes[end];
   if (delimiter === undefined) return 'maybe';
-  const isBlank = delimiter === space || delimiter === tab;
-  if (!isBlank && delimiter !== carriageReturn && delimiter !== lineFeed) return undefined;
-  if (isBlank && httpMethods.has(bytes.toString('latin1', start, end))) return 'http1';
-  return recogniseLine(bytes, start, end);
+  if (isAnyBlank(delimiter) && httpMethods.has(bytes.toString('latin1', start, end))) return 'http1';
+  const isLine = delimiter === space || delimiter === tab || delimiter === carriageReturn || delimiter === lineFeed;
+  return isLine ? recogniseLine(bytes, start, end) : undefined;
 }
 
 const tab = 0x09;
@@ -25,9 +25,7 @@ const carriageReturn = 0x0d;
 const space = 0x20;
 const lessThan = 0x3c;
 
-/** The longest registered method has 17 characters. */
-const tokenBytesMax = 64;
-/** A longer line, or more line ends before it, is left to the HTTP relay, which refuses it. */
+/** A longer method (servers take any) or line, or more blanks before it, is left to the HTTP relay, which refuses it. */
 const lineBytesMax = 4_096;
 
 /** Methods (RFC 9110, WebDAV) that no other protocol here begins with: OPTIONS is RTSP's and SIP's too. */
@@ -38,13 +36,19 @@ const httpMethods: ReadonlySet<string> = new Set(
   ).split(' '),
 );
 
+/** What one program or another takes for a blank: Python's split(), for one, takes all of these. */
+function isAnyBlank(byte: number | undefined): boolean {
+  if (byte === undefined) return false;
+  return (byte >= 0x09 && byte <= 0x0d) || (byte >= 0x1c && byte <= space) || byte === 0x85 || byte === 0xa0;
+}
+
 /**
- * A server should ignore an empty line before a request (RFC 9112 section 2.2), and some ignore any number of them: line
- * ends must not hide a request.
+ * A server should ignore an empty line before a request (RFC 9112 section 2.2), and some ignore any number of them, and
+ * other blanks: they must not hide a request.
  */
-function skipLineEnds(bytes: Buffer): number {
+function skipBlanks(bytes: Buffer): number {
   let at = 0;
-  while (at <= lineBytesMax && (bytes[at] === carriageReturn || bytes[at] === lineFeed)) at++;
+  while (at <= lineBytesMax && isAnyBlank(bytes[at])) at++;
   return at;
 }
 
@@ -80,6 +84,8 @@ function classifyLine(line: string): Guess {
   if (line === 'PRI * HTTP/2.0') return 'http2';
   if (httpVersion.test(line)) return 'http1';
   if (rtspVersion.test(line)) return 'rtsp';
+  // Not before the line is whole: `SSH-2.0 / HTTP/1.1` is a request with a method of its own.
+  if (line.startsWith('SSH-')) return 'ssh';
   const [first = '', second = '', third] = line.split(/[ \t]+/, 3);
   switch (first.toUpperCase()) {
     case 'EHLO':

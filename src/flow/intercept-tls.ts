@@ -26,7 +26,8 @@ export async function interceptTls(flow: Flow, tunnel: Tunnel, hello: ClientHell
   await answerClient(flow, hello, leaf, leg.tls.alpn);
   await runRelay(flow, {
     origin: leg.socket,
-    protocol: leg.tls.alpn,
+    protocol: undefined,
+    alpn: leg.tls.alpn,
     scheme: 'https',
     hostAllowed: hostTestFor(flow, leg.identity, leaf.certificate),
     failureOf: (side, error) => (side === 'origin' ? tlsFailureOf(error) : undefined),
@@ -77,7 +78,7 @@ async function interceptToPlainOrigin(flow: Flow, tunnel: Tunnel, hello: ClientH
     throw new FlowFailure('GATEWAY_LEAF_FAILED', 'originTls never needs a certificate');
   const leaf = flow.plane.leafs.ownContext(tunnel.ownCertificate, flow.policy.document.tls.client);
   await answerClient(flow, hello, leaf, hello.alpn.includes('http/1.1') ? 'http/1.1' : undefined);
-  await runRelay(flow, { origin, protocol: undefined, scheme: 'https' });
+  await runRelay(flow, { origin, protocol: undefined, alpn: flow.facts.clientTls?.alpn, scheme: 'https' });
 }
 
 function tlsFailureOf(error: NodeJS.ErrnoException) {

@@ -43,8 +43,10 @@ export async function relayTunnel(flow: Flow, tunnel: Tunnel): Promise<void> {
     case 'http1':
       return relayPlaintext(flow, { ...tunnel, dial }, 'http/1.1');
     case 'http2':
-      return relayOpaque(flow, { ...tunnel, dial }, 'http/2');
+      // It is HTTP, and nobody here reads it: passed on it would escape inspection.
+      throw new FlowFailure('CLIENT_HTTP_VERSION', 'HTTP/2 without TLS');
     case 'opaque':
+      if (isOldTls(opening)) throw new FlowFailure('CLIENT_HELLO_MALFORMED', 'SSL 2.0 framing');
       return relayOpaque(flow, { ...tunnel, dial }, opening.protocol);
     case 'silent':
       return relayOpaque(flow, { ...tunnel, dial }, bannerOf(await dial()));
@@ -86,9 +88,14 @@ function noted(flow: Flow, opening: Opening, origin: Socket | undefined): Tunnel
     flow.hello = opening.hello;
     flow.facts.fingerprints = fingerprintsOf(opening.hello);
     flow.facts.serverName = opening.hello.serverName;
-  } else if (opening.kind === 'malformed') flow.answerLayer = 'tls';
-  else if (opening.kind === 'http1') flow.answerLayer = 'http';
+  } else if (opening.kind === 'malformed' || isOldTls(opening)) flow.answerLayer = 'tls';
+  else if (opening.kind === 'http1' || opening.kind === 'http2') flow.answerLayer = 'http';
   return { opening, origin };
+}
+
+/** A ClientHello in SSL 2.0 framing: some servers still take it for TLS 1.2, which would then pass unread. */
+function isOldTls(opening: Opening): boolean {
+  return opening.kind === 'opaque' && opening.protocol === 'tls-sslv2';
 }
 
 function decideOn(flow: Flow, tunnel: Tunnel, opening: Opening): Decision {

@@ -20,8 +20,10 @@ import { createSniffingRelay } from './relay/sniffing.ts';
 
 export interface RelayOptions {
   readonly origin: Duplex | undefined;
-  /** Protocol that is known (by ALPN or its opening); undefined when the first bytes must tell. */
+  /** Protocol that the opening has told; undefined when the first bytes must tell. */
   readonly protocol: string | undefined;
+  /** What both sides agreed on in TLS. HTTP is taken at its word; what is called otherwise may be HTTP all the same. */
+  readonly alpn?: string | undefined;
   readonly scheme: 'http' | 'https';
   readonly hostAllowed?: ((host: string) => boolean) | undefined;
   /** Absolute-form requests of an explicit proxy, each to its own origin. */
@@ -69,10 +71,15 @@ function relayFor(flow: Flow, options: RelayOptions, wire: Wire): Relay {
     flow.facts.protocol = protocol;
     return createOpaqueRelay({ wire });
   };
-  if (options.protocol === 'http/1.1' || options.protocol === 'http/1.0') return http();
-  if (options.protocol !== undefined) return opaque(options.protocol);
+  const { protocol, alpn } = options;
+  if (isHttp1(protocol ?? alpn)) return http();
+  if (protocol !== undefined) return opaque(protocol);
   const refuseOpaque = flow.policy.document.opaque === 'refuse';
-  return createSniffingRelay({ wire, http, opaque, refuseOpaque });
+  return createSniffingRelay({ wire, http, opaque: (sniffed) => opaque(alpn ?? sniffed), refuseOpaque });
+}
+
+function isHttp1(protocol: string | undefined): boolean {
+  return protocol === 'http/1.1' || protocol === 'http/1.0';
 }
 
 function httpRelay(flow: Flow, options: RelayOptions, wire: Wire): Relay {

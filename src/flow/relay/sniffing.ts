@@ -1,7 +1,7 @@
 import { recogniseBanner, recogniseOpening } from '../../codec/first-bytes.ts';
 import type { FailureCode } from '../../core/failures.ts';
+import type { Opening } from '../../core/opening.ts';
 import type { Relay, Wire } from '../../core/relay.ts';
-import type { Side } from '../../core/side.ts';
 
 export interface SniffingOptions {
   readonly wire: Wire;
@@ -12,47 +12,61 @@ export interface SniffingOptions {
 }
 
 /**
- * Stands where no ALPN told the protocol: the first bytes of whoever speaks first choose the relay, without any timer,
- * so that a slow HTTP client is inspected as much as a fast one.
+ * Stands where nothing else told the protocol: the first bytes of whoever speaks first choose the relay, without any
+ * timer, so that a slow HTTP client is inspected as much as a fast one.
  */
 export function createSniffingRelay(options: SniffingOptions): Relay {
+  const { wire } = options;
   let chosen: Relay | undefined;
+  /** Bytes of the client that do not tell yet what they are. */
   let held: Buffer = Buffer.alloc(0);
 
-  const choose = (relay: Relay, from: Side): void => {
+  const choose = (relay: Relay): void => {
     chosen = relay;
     const bytes = held;
     held = Buffer.alloc(0);
-    if (bytes.length > 0) relay.receive(from, bytes);
+    if (bytes.length > 0) relay.receive('client', bytes);
   };
-  const chooseOpaque = (protocol: string, from: Side): void => {
-    if (options.refuseOpaque) options.wire.abort('CLIENT_NOT_TLS', protocol);
-    else choose(options.opaque(protocol), from);
+  const chooseOpaque = (protocol: string): void => {
+    if (options.refuseOpaque) wire.abort('CLIENT_NOT_TLS', protocol);
+    else choose(options.opaque(protocol));
+  };
+  const chooseFor = (opening: Exclude<Opening, { kind: 'silent' }>): void => {
+    switch (opening.kind) {
+      case 'http1':
+        return choose(options.http());
+      case 'http2':
+        // It is HTTP, it was not agreed on, and nobody here reads it: passed on it would escape inspection.
+        return wire.abort('CLIENT_HTTP_VERSION', 'HTTP/2 without ALPN');
+      case 'opaque':
+        return chooseOpaque(opening.protocol);
+      case 'tls':
+      case 'malformed':
+        return chooseOpaque('tls');
+    }
   };
 
   return {
     receive(from, bytes) {
+      if (chosen === undefined && from === 'origin') chooseOpaque(recogniseBanner(bytes) ?? 'unknown');
       if (chosen !== undefined) return chosen.receive(from, bytes);
+      if (from === 'origin') return;
       held = held.length === 0 ? bytes : Buffer.concat([held, bytes]);
-      if (from === 'origin') return chooseOpaque(recogniseBanner(held) ?? 'unknown', 'origin');
       const opening = recogniseOpening(held);
-      if (opening.kind === 'http1') choose(options.http(), 'client');
-      else if (opening.kind !== 'partial') chooseOpaque(nameOf(opening), 'client');
+      if (opening.kind !== 'partial' && opening.kind !== 'silent') chooseFor(opening);
     },
     end(from, clean) {
-      if (chosen === undefined) chooseOpaque('unknown', 'client');
+      // Nobody has said anything that policy could refuse.
+      if (chosen === undefined && held.length === 0 && clean && options.refuseOpaque) return wire.close();
+      if (chosen === undefined) chooseOpaque('unknown');
       chosen?.end(from, clean);
     },
     cut: (code: FailureCode, detail: string) => chosen?.cut(code, detail),
     timedOut: () => {
-      if (chosen?.timedOut === undefined) options.wire.abort('CLIENT_IDLE_TIMEOUT', 'no byte within the idle limit');
+      if (chosen?.timedOut === undefined) wire.abort('CLIENT_IDLE_TIMEOUT', 'no byte within the idle limit');
       else chosen.timedOut();
     },
     tick: (nowMs) => chosen?.tick?.(nowMs),
     idle: () => (chosen === undefined ? held.length === 0 : (chosen.idle?.() ?? false)),
   };
-}
-
-function nameOf(opening: { readonly kind: string; readonly protocol?: string }): string {
-  return opening.protocol ?? opening.kind;
 }
