@@ -45,6 +45,8 @@ export function acceptClient(options: ClientLegOptions): Promise<ClientLeg> {
     };
     const onSecure = (): void => {
       settle();
+      // What breaks later is reported in the same way, and Node leaves such a socket open for good: not even its end is seen.
+      socket.on('_tlsError', (error: Error) => socket.destroy(error));
       resolve({ socket, tls: legOf(socket, options, performance.now() - startMs) });
     };
     const onError = (error: NodeJS.ErrnoException): void => fail(failureOf(error));

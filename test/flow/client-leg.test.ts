@@ -1,0 +1,36 @@
+import { Duplex } from 'node:stream';
+import { connect as connectTls, createSecureContext } from 'node:tls';
+import { expect, it } from 'vitest';
+import { acceptClient } from '../../src/flow/client-leg.ts';
+import { certificateFactsOf } from '../../src/pki/certificate-facts.ts';
+import { socketPair } from '../support/tcp.ts';
+import { createTestAuthority } from '../support/test-authority.ts';
+
+it.each(['TLSv1.2', 'TLSv1.3'] as const)(
+  'a client leg of %s closes when its client breaks TLS later',
+  async (version) => {
+    const authority = await createTestAuthority();
+    const credentials = await authority.issue({ names: ['localhost'] });
+    await using pair = await socketPair();
+    const accepted = acceptClient({
+      transport: pair.near,
+      leaf: { context: createSecureContext(credentials), certificate: certificateFactsOf(credentials.cert) },
+      alpn: undefined,
+      serverName: 'localhost',
+      timeoutMs: 5_000,
+    });
+    // TLS over a stream of our own, so that other bytes can be slipped under it.
+    const under = new Duplex({ read() {}, write: (chunk, _encoding, done) => void pair.far.write(chunk, done) });
+    pair.far.on('data', (chunk) => under.push(chunk));
+    const client = connectTls({ socket: under, ca: authority.rootPem, servername: 'localhost', maxVersion: version });
+    client.on('error', () => {});
+    const { socket } = await accepted;
+    const broken = new Promise((resolve) => socket.on('error', resolve));
+    const closed = new Promise((resolve) => socket.on('close', resolve));
+    socket.resume();
+    pair.far.write(Buffer.from('170303001000112233445566778899aabbccddeeff', 'hex'));
+    expect(await broken).toMatchObject({ code: expect.stringContaining('ERR_SSL') });
+    await closed;
+    client.destroy();
+  },
+);
