@@ -1,5 +1,10 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { type ProxyRequest, parseProxyRequest } from '../codec/http1-proxy-request.ts';
+import {
+  type ProxyCredentials,
+  type ProxyRequest,
+  parseProxyRequest,
+  proxyCredentials,
+} from '../codec/http1-proxy-request.ts';
 import { createSocks5Negotiation, socks5ReplyFor } from '../codec/socks5.ts';
 import type { Destination } from '../core/endpoint.ts';
 import { FlowFailure } from '../core/failures.ts';
@@ -26,9 +31,9 @@ export async function captureExplicit(flow: Flow, listener: ExplicitListener): P
     return { value: parsed.request, consumed: parsed.request.kind === 'connect' ? parsed.consumed : 0 };
   });
   if (request === 'socks5') return captureSocks5(flow, listener);
-  authenticate(listener, request);
+  if (!isPermitted(listener, request.credentials)) throw new FlowFailure('CLIENT_PROXY_AUTH_REQUIRED');
   if (request.kind === 'connect') return captureConnect(flow, request.destination);
-  return relayAbsoluteForm(flow);
+  return relayAbsoluteForm(flow, listener);
 }
 
 const socksVersion = 0x05;
@@ -53,10 +58,9 @@ async function captureConnect(flow: Flow, destination: Destination): Promise<voi
 async function captureSocks5(flow: Flow, listener: ExplicitListener): Promise<void> {
   flow.facts.via = 'socks5';
   flow.answerLayer = 'none';
-  const negotiation =
-    listener.credentials.length === 0
-      ? createSocks5Negotiation()
-      : createSocks5Negotiation((user, password) => isKnown(listener, user, password));
+  const negotiation = asksForCredentials(listener)
+    ? createSocks5Negotiation((user, password) => isKnown(listener, user, password))
+    : createSocks5Negotiation();
   let seen = 0;
   const outcome = await readUntil(flow.client, openingLimits(flow), (bytes) => {
     const step = negotiation.receive(bytes.subarray(seen));
@@ -76,13 +80,16 @@ async function captureSocks5(flow: Flow, listener: ExplicitListener): Promise<vo
 }
 
 /** Requests in absolute form: the relay names the origin of each, which may change within one connection. */
-async function relayAbsoluteForm(flow: Flow): Promise<void> {
+async function relayAbsoluteForm(flow: Flow, listener: ExplicitListener): Promise<void> {
   flow.facts.via = 'absolute-form';
   await runRelay(flow, {
     origin: undefined,
     protocol: 'http/1.1',
     scheme: 'http',
     dial: (destination) => dialPermitted(flow, destination),
+    isPermitted: asksForCredentials(listener)
+      ? (headers) => isPermitted(listener, proxyCredentials(headers))
+      : undefined,
   });
 }
 
@@ -93,11 +100,13 @@ async function dialPermitted(flow: Flow, destination: Destination) {
   return dialOrigin(flow, destination);
 }
 
-function authenticate(listener: ExplicitListener, request: ProxyRequest): void {
-  if (listener.credentials.length === 0) return;
-  const { credentials } = request;
-  if (credentials !== undefined && isKnown(listener, credentials.user, credentials.password)) return;
-  throw new FlowFailure('CLIENT_PROXY_AUTH_REQUIRED');
+function asksForCredentials(listener: ExplicitListener): boolean {
+  return listener.credentials.length > 0;
+}
+
+function isPermitted(listener: ExplicitListener, given: ProxyCredentials | undefined): boolean {
+  if (!asksForCredentials(listener)) return true;
+  return given !== undefined && isKnown(listener, given.user, given.password);
 }
 
 /** Compares digests in constant time, so that neither length nor prefix of a password can be measured. */

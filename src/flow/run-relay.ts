@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { canonicalHost } from '../codec/host.ts';
 import type { Destination } from '../core/endpoint.ts';
 import type { FailureCode } from '../core/failures.ts';
-import type { Exchange, Inspector } from '../core/http.ts';
+import type { Exchange, Header, Inspector } from '../core/http.ts';
 import type { Relay, Wire } from '../core/relay.ts';
 import type { Side } from '../core/side.ts';
 import type { CertificateFacts, OriginIdentity } from '../core/tls.ts';
@@ -28,6 +28,8 @@ export interface RelayOptions {
   readonly hostAllowed?: ((host: string) => boolean) | undefined;
   /** Absolute-form requests of an explicit proxy, each to its own origin. */
   readonly dial?: (destination: Destination) => Promise<Duplex>;
+  /** Judges the credentials of each of them, where the proxy asks for some. */
+  readonly isPermitted?: ((headers: readonly Header[]) => boolean) | undefined;
   readonly failureOf?: (side: Side, error: NodeJS.ErrnoException) => { code: FailureCode; detail: string } | undefined;
 }
 
@@ -107,6 +109,7 @@ function httpRelay(flow: Flow, options: RelayOptions, wire: Wire): Relay {
     scheme: options.scheme,
     upgrades: policy.document.http.upgrades,
     ...(options.hostAllowed === undefined ? {} : { hostAllowed: options.hostAllowed }),
+    ...(options.isPermitted === undefined ? {} : { isPermitted: options.isPermitted }),
   });
 }
 

@@ -219,6 +219,18 @@ describe.runIf(curlIsHere)('proxy credentials', () => {
     expect(connected.stderr).toContain('< HTTP/1.1 407');
   });
 
+  it('are asked for with every request of a connection', async () => {
+    const target = `127.0.0.1:${plain.port}`;
+    const token = Buffer.from(`ann:${password}`).toString('base64');
+    const ask = (path: string, ...fields: string[]): string =>
+      [`GET http://${target}${path} HTTP/1.1`, `Host: ${target}`, ...fields, '', ''].join('\r\n');
+    const before = plain.requests.length;
+    const say = ask('/first', `Proxy-Authorization: Basic ${token}`) + ask('/second') + ask('/third');
+    const { text } = await talk(ports.closed, { say });
+    expect(text).toMatch(/^HTTP\/1\.1 200 [\s\S]*reached\n[\s\S]*HTTP\/1\.1 407 /);
+    expect(plain.requests.slice(before)).toEqual(['GET /first']);
+  });
+
   it('are those of SOCKS5 as well', async () => {
     const socks = (user: string) => ['--proxy', `socks5h://127.0.0.1:${ports.closed}`, '--proxy-user', user];
     expect(await curl(ports.closed, ...socks(`ann:${password}`), https())).toMatchObject({ code: 0, stderr: '' });

@@ -2,6 +2,7 @@ import { destinationOf } from '../../codec/http1-authority.ts';
 import type { ParsedRequest } from '../../codec/http1-head.ts';
 import { proxyTargetFailure } from '../../codec/http1-proxy-request.ts';
 import type { Destination } from '../../core/endpoint.ts';
+import type { Header } from '../../core/http.ts';
 import type { Refusal } from './http1-pipeline.ts';
 
 /** What a relay lets its clients ask for. */
@@ -12,6 +13,8 @@ export interface Admission {
   readonly upgrades: 'allow' | 'refuse';
   /** Hosts that the connection may name; all without it. */
   readonly hostAllowed?: (host: string) => boolean;
+  /** Whether a request brings the credentials that the proxy asks for; none are asked for without it. */
+  readonly isPermitted?: (headers: readonly Header[]) => boolean;
 }
 
 /** Why a well-formed request is refused; undefined when it may pass. */
@@ -21,6 +24,8 @@ export function requestRefusal(request: ParsedRequest, admission: Admission): Re
   if (admission.mode === 'proxy') {
     const failure = proxyTargetFailure(request);
     if (failure !== undefined) return failure;
+    // Whoever shares a connection among its own clients speaks for each of them anew (RFC 9110 section 11.7.1).
+    if (admission.isPermitted?.(head.headers) === false) return { code: 'CLIENT_PROXY_AUTH_REQUIRED', detail: '' };
   } else if (target.form === 'absolute' && target.scheme !== admission.scheme) {
     return { code: 'CLIENT_HTTP_AMBIGUOUS', detail: 'an absolute request target of another scheme' };
   }
