@@ -72,7 +72,7 @@ export const limits = {
   /** Flows open at once per relay; beyond it new ones are refused with GATEWAY_OVERLOADED. */
   flowsPerRelay: 20_000,
   /** Excerpt of each body in a traffic record. */
-  bodyExcerptBytes: 1_024,
+  bodyExcerptBytes: 512,
   /** Longest value of one header in a record; longer ones are cut and marked. */
   recordHeaderValueBytes: 2_048,
   /** Header fields of one head in a record, as JSON; further ones are left out and the record is marked. */
