@@ -58,7 +58,12 @@ export const bypass = {
     description: 'One exemption; at least one of `hosts`, `addresses` and `assets`.',
     required: ['reason'],
     properties: {
-      hosts: { ...hostPatterns, description: 'Hosts of destinations.', examples: [['*.bank.example']] },
+      hosts: {
+        ...hostPatterns,
+        description:
+          'Hosts of destinations. Of a destination that is only an address, the server name in the ClientHello counts when it resolves, and the flow goes to where it does.',
+        examples: [['*.bank.example']],
+      },
       addresses: { ...addressBlocks, description: 'Addresses of destinations.', examples: [['203.0.113.0/24']] },
       assets: { ...identifiers, description: 'Assets whose traffic is exempt.', examples: [['web-1']] },
       reason: { ...reason, description: 'Why; stands in every record as `bypass: <reason>`.', examples: ['privacy'] },

@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Socket } from 'node:net';
 import {
   type ProxyCredentials,
   type ProxyRequest,
@@ -52,7 +53,7 @@ async function captureConnect(flow: Flow, destination: Destination): Promise<voi
   flow.facts.via = 'connect';
   const origin = await dialPermitted(flow, destination);
   flow.client.write('HTTP/1.1 200 Connection Established\r\n\r\n');
-  await relayTunnel(flow, { destination, origin, dial: async () => origin });
+  await relayTunnel(flow, { destination, origin, dial: dialInstead(flow, origin) });
 }
 
 async function captureSocks5(flow: Flow, listener: ExplicitListener): Promise<void> {
@@ -76,7 +77,7 @@ async function captureSocks5(flow: Flow, listener: ExplicitListener): Promise<vo
   flow.answerLayer = 'socks5';
   const origin = await dialPermitted(flow, outcome.destination);
   flow.client.write(socks5ReplyFor(undefined, flow.facts.originLocal));
-  await relayTunnel(flow, { destination: outcome.destination, origin, dial: async () => origin });
+  await relayTunnel(flow, { destination: outcome.destination, origin, dial: dialInstead(flow, origin) });
 }
 
 /** Requests in absolute form: the relay names the origin of each, which may change within one connection. */
@@ -91,6 +92,11 @@ async function relayAbsoluteForm(flow: Flow, listener: ExplicitListener): Promis
       ? (headers) => isPermitted(listener, proxyCredentials(headers))
       : undefined,
   });
+}
+
+/** The origin is dialled already; only another one has to be. */
+function dialInstead(flow: Flow, origin: Socket) {
+  return async (instead?: Destination) => (instead === undefined ? origin : dialOrigin(flow, instead));
 }
 
 /** What policy refuses by its destination alone is refused before anything is dialled. */

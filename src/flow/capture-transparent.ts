@@ -17,5 +17,5 @@ export async function captureTransparent(flow: Flow, listener: TransparentListen
   const forbidden = flow.policy.forbidden(address);
   if (forbidden !== undefined) throw new FlowFailure(forbidden, `${address.ip}:${address.port}`);
   const spoof = listener.spoofClient ? flow.facts.client : undefined;
-  await relayTunnel(flow, { destination, dial: () => dialOrigin(flow, destination, spoof) });
+  await relayTunnel(flow, { destination, dial: (to = destination) => dialOrigin(flow, to, spoof) });
 }

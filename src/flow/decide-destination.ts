@@ -7,7 +7,7 @@ import { type Flow, setDestination } from './flow.ts';
 export function decideOnDestination(flow: Flow, destination: Destination): Decision {
   const { facts, policy } = flow;
   setDestination(flow, destination);
-  const asset = policy.document.assets.find(({ id }) => id === facts.asset?.id);
-  facts.decision = decide(policy, destination, undefined, asset);
+  const reached = policy.document.assets.find(({ id }) => id === facts.asset?.id);
+  facts.decision = decide(policy, destination, undefined, { reached });
   return facts.decision;
 }

@@ -3,29 +3,48 @@ import type { AssetPolicy } from '../core/policy.ts';
 import type { Decision } from '../core/record.ts';
 import type { PolicySnapshot } from './policy-snapshot.ts';
 
+/** A decision, and the server name that it rests on where nothing but the ClientHello speaks for a bypass. */
+export interface FlowDecision extends Decision {
+  readonly restsOn?: string;
+}
+
+/** Assets of a flow: by whence it comes and where it goes, and the one that only its server name tells of. */
+export interface FlowAssets {
+  readonly reached?: AssetPolicy | undefined;
+  readonly named?: AssetPolicy | undefined;
+}
+
 /**
  * Decides on a flow before TLS: pure. A refusal is stronger than a bypass, a bypass than a detect switch. `name` is the
- * server name of the ClientHello, if any: a bypass needs the name and the destination to agree on it, so that a client
- * cannot escape inspection by naming an exempt host and connecting elsewhere through the explicit proxy.
+ * server name of the ClientHello, if any, which a client may choose as it likes: it can make policy stricter, but a
+ * bypass needs the destination to agree, so that nobody escapes inspection by naming an exempt host and going elsewhere.
  */
 export function decide(
   policy: PolicySnapshot,
   destination: Destination,
   name: string | undefined,
-  asset: AssetPolicy | undefined,
-): Decision {
+  { reached, named }: FlowAssets,
+): FlowDecision {
   const { host, ip, port } = destination;
   const refused = policy.refuseReason(host, ip, port) ?? (name && policy.refuseReason(name, ip, port));
   if (refused) return { kind: 'refuse', reason: refused };
-  const byDestination = policy.bypassReason(host, ip, asset?.id);
-  const byName = name === undefined || name === host ? byDestination : policy.bypassReason(name, ip, asset?.id);
-  const namedByAddress = destination.ip !== undefined && destination.host === destination.ip;
+  const byDestination = policy.bypassReason(host, ip, reached?.id);
+  const byName =
+    name === undefined || name === host ? byDestination : policy.bypassReason(name, ip, (reached ?? named)?.id);
   if (byDestination !== undefined && byName !== undefined) return bypass(byDestination);
-  if (namedByAddress && byName !== undefined) return bypass(byName);
-  if (asset !== undefined) return { kind: asset.detect ? 'intercept' : 'bypass', reason: `asset ${asset.id}` };
+  // A destination that is an address has no name to agree with.
+  const restsOn = destination.ip !== undefined && destination.host === destination.ip ? name : undefined;
+  if (restsOn !== undefined && byName !== undefined) return { ...bypass(byName), restsOn };
+  if (reached !== undefined) return byDetectSwitch(reached);
+  if (named?.detect === true) return byDetectSwitch(named);
+  if (named !== undefined && restsOn !== undefined) return { ...byDetectSwitch(named), restsOn };
   return { kind: policy.document.defaults.detect ? 'intercept' : 'bypass', reason: 'default' };
 }
 
 function bypass(reason: string): Decision {
   return { kind: 'bypass', reason: `bypass: ${reason}` };
+}
+
+function byDetectSwitch({ id, detect }: AssetPolicy): Decision {
+  return { kind: detect ? 'intercept' : 'bypass', reason: `asset ${id}` };
 }

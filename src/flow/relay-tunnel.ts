@@ -6,11 +6,11 @@ import { FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
 import type { Opening } from '../core/opening.ts';
 import type { ReverseListener } from '../core/policy.ts';
-import type { Decision } from '../core/record.ts';
 import { peekOpening } from '../net/peek.ts';
 import { firstToSpeak } from '../net/read-until.ts';
 import { splice } from '../net/splice.ts';
-import { decide } from './decide.ts';
+import { decide, type FlowDecision } from './decide.ts';
+import { dialByName } from './dial-by-name.ts';
 import type { Flow } from './flow.ts';
 import { interceptTls } from './intercept-tls.ts';
 import type { OwnCertificate } from './policy-snapshot.ts';
@@ -20,8 +20,8 @@ import { canonicalServerName } from './server-name.ts';
 /** Where a tunnel leads and how its origin is reached and judged. */
 export interface Tunnel {
   readonly destination: Destination;
-  /** Opens TCP to the origin; called at most once. */
-  readonly dial: () => Promise<Socket>;
+  /** Opens TCP to the origin, or to another destination that stands in for it. */
+  readonly dial: (instead?: Destination) => Promise<Socket>;
   /** Already dialled (explicit capture tells the client early whether the origin is there). */
   readonly origin?: Socket;
   /** Name to verify the origin by when the client names none, and always where the endpoint has its own certificate. */
@@ -36,7 +36,12 @@ export async function relayTunnel(flow: Flow, tunnel: Tunnel): Promise<void> {
   const decision = decideOn(flow, tunnel, opening);
   if (decision.kind === 'refuse') throw new FlowFailure('POLICY_REFUSED', decision.reason);
   const dial = origin === undefined ? tunnel.dial : async () => origin;
-  if (decision.kind === 'bypass') return bypass(flow, await dial(), opening);
+  if (decision.kind === 'bypass') {
+    const exempt =
+      decision.restsOn === undefined ? await dial() : await dialByName(flow, tunnel, decision.restsOn, origin);
+    if (exempt !== undefined) return bypass(flow, exempt, opening);
+    flow.facts.decision = { kind: 'intercept', reason: 'server name that does not resolve' };
+  }
   switch (opening.kind) {
     case 'tls':
       return interceptTls(flow, { ...tunnel, dial }, opening.hello);
@@ -98,13 +103,15 @@ function isOldTls(opening: Opening): boolean {
   return opening.kind === 'opaque' && opening.protocol === 'tls-sslv2';
 }
 
-function decideOn(flow: Flow, tunnel: Tunnel, opening: Opening): Decision {
+function decideOn(flow: Flow, tunnel: Tunnel, opening: Opening): FlowDecision {
   const { facts, policy } = flow;
   const name = opening.kind === 'tls' ? canonicalServerName(opening.hello, tunnel.destination) : undefined;
-  const namedAsset = policy.assetOf(facts.client.ip, name ?? tunnel.destination.host, flow.listener);
-  facts.asset ??= namedAsset === undefined ? undefined : { id: namedAsset.id, kind: namedAsset.kind };
-  const asset = policy.document.assets.find(({ id }) => id === facts.asset?.id);
-  const decision = decide(policy, tunnel.destination, name, asset);
+  const { host } = tunnel.destination;
+  const reached = policy.assetOf(facts.client.ip, host, flow.listener);
+  const named = name === undefined ? undefined : policy.assetOf(facts.client.ip, name, flow.listener);
+  const asset = reached ?? named;
+  facts.asset = asset === undefined ? undefined : { id: asset.id, kind: asset.kind };
+  const decision = decide(policy, tunnel.destination, name, { reached, named });
   facts.decision = decision;
   return decision;
 }

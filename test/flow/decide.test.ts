@@ -86,11 +86,37 @@ describe('decide', () => {
     ['an asset with detect off', explicitly('a.example'), 'a.example', '10.2.0.5', 'bypass', 'asset quiet'],
   ])('judges %s', (_what, destination, name, client, kind, reason) => {
     const found = client === undefined ? undefined : asset(client);
-    expect(decide(policy, destination, name, found)).toEqual({ kind, reason });
+    expect(decide(policy, destination, name, { reached: found })).toMatchObject({ kind, reason });
+  });
+
+  it('lets an asset that only the server name tells of make policy stricter, not laxer', () => {
+    const named = { id: 'quiet-shop', kind: 'gaap', detect: false, addresses: [], hosts: ['quiet.example'] } as const;
+    const exempt = compilePolicy(
+      policyDocument({ bypass: [{ hosts: [], addresses: [], assets: ['quiet-shop'], reason: 'lab' }] }),
+    );
+    for (const snapshot of [policy, exempt]) {
+      const decision = decide(snapshot, explicitly('a.example'), 'quiet.example', { named });
+      expect(decision).toEqual({ kind: 'intercept', reason: 'default' });
+    }
+    const off = compilePolicy(policyDocument({ defaults: { detect: false } }));
+    const loud = { ...named, id: 'shop', detect: true };
+    expect(decide(off, explicitly('a.example'), 'shop.example', { named: loud }).kind).toBe('intercept');
+  });
+
+  it('says which name a bypass rests on when the destination is an address', () => {
+    const elsewhere = transparently('203.0.113.9');
+    expect(decide(policy, elsewhere, 'www.bank.example', {})).toHaveProperty('restsOn', 'www.bank.example');
+    const named = { id: 'quiet-shop', kind: 'gaap', detect: false, addresses: [], hosts: ['quiet.example'] } as const;
+    expect(decide(policy, elsewhere, 'quiet.example', { named })).toEqual({
+      kind: 'bypass',
+      reason: 'asset quiet-shop',
+      restsOn: 'quiet.example',
+    });
+    expect(decide(policy, transparently('192.0.2.7'), 'www.bank.example', {})).not.toHaveProperty('restsOn');
   });
 
   it('leaves alone what is no asset when the default is off', () => {
     const off = compilePolicy(policyDocument({ defaults: { detect: false } }));
-    expect(decide(off, explicitly('a.example'), 'a.example', undefined)).toEqual({ kind: 'bypass', reason: 'default' });
+    expect(decide(off, explicitly('a.example'), 'a.example', {})).toEqual({ kind: 'bypass', reason: 'default' });
   });
 });

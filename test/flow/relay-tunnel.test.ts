@@ -2,6 +2,7 @@ import { createServer as createTcpServer } from 'node:net';
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import { startDataPlane } from '../support/data-plane.ts';
+import { startOrigin } from '../support/https-origin.ts';
 import { listening, receiveAll, sleep } from '../support/tcp.ts';
 import { createTestAuthority } from '../support/test-authority.ts';
 import { openTunnel } from '../support/tunnel.ts';
@@ -89,5 +90,42 @@ describe('a protocol of its own that client and origin agree on in TLS', () => {
 
   it('is read as HTTP when it is HTTP', async () => {
     expect(await speak('refuse', 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')).toMatchObject({ protocol: 'http/1.1' });
+  });
+});
+
+describe('a bypass that only the server name speaks for', () => {
+  async function connectWith(servername: string, address: string) {
+    const authority = await createTestAuthority();
+    const there = await startOrigin(await authority.issue({ names: [servername] }), undefined, {}, '127.0.0.1');
+    const elsewhere = createTcpServer((socket) => socket.on('error', () => {}).destroy());
+    await new Promise<void>((resolve) => elsewhere.listen(there.port, '127.0.0.9', resolve));
+    await using plane = await startDataPlane({
+      bypass: [{ hosts: [servername], addresses: [], assets: [], reason: 'privacy' }],
+    });
+    const socket = await openTunnel(plane.port, `${address}:${there.port}`);
+    const client = connectTls({ socket, servername, ca: authority.rootPem });
+    const isAuthentic = await new Promise((resolve) => {
+      client.on('secureConnect', () => resolve(true)).on('error', () => resolve(false));
+    });
+    client.destroy();
+    await expect.poll(() => plane.flows.length).toBe(1);
+    elsewhere.close();
+    await there[Symbol.asyncDispose]();
+    return { isAuthentic, origin: plane.flows[0]?.origin?.ip, decision: plane.flows[0]?.decision };
+  }
+
+  it('holds where the name leads to the address', async () => {
+    const outcome = await connectWith('localhost', '127.0.0.1');
+    expect(outcome).toMatchObject({ isAuthentic: true, origin: '127.0.0.1', decision: { kind: 'bypass' } });
+  });
+
+  it('leads to where the name leads, not to the address', async () => {
+    const outcome = await connectWith('localhost', '127.0.0.9');
+    expect(outcome).toMatchObject({ isAuthentic: true, origin: '127.0.0.1', decision: { kind: 'bypass' } });
+  });
+
+  it('is none where the name leads nowhere', async () => {
+    const outcome = await connectWith('exempt.invalid', '127.0.0.1');
+    expect(outcome).toMatchObject({ isAuthentic: false, decision: { kind: 'intercept' } });
   });
 });
