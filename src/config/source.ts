@@ -74,7 +74,7 @@ function rest(path: string, start: string): string {
 }
 
 /** A path as it is read aloud: `listeners[0].listen`. */
-export function pathText(path: Path): string {
+function pathText(path: Path): string {
   return path.reduce<string>(
     (text, step) => (typeof step === 'number' ? `${text}[${step}]` : text === '' ? step : `${text}.${step}`),
     '',

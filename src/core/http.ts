@@ -1,6 +1,5 @@
 import type { Destination } from './endpoint.ts';
 import type { FailureCode } from './failures.ts';
-import type { Side } from './side.ts';
 import type { Verdict } from './verdict.ts';
 
 /** Name and value as sent (latin1), in wire order. */
@@ -72,6 +71,3 @@ export interface Exchange {
 export interface Inspector {
   exchange(depth: number, destination?: Destination): Exchange;
 }
-
-/** Which side a failure of HTTP syntax is answered to: requests with 400 to the client, responses with 502. */
-export type HttpSyntaxSide = Side;

@@ -12,8 +12,8 @@ let secure: TestOrigin;
 let plain: TestOrigin;
 let port: number;
 
-const label = (record: Record<string, unknown>): unknown => (record['metadata'] as { labels: unknown[] }).labels[0];
-const isHttp = (record: Record<string, unknown>): boolean => record['class_uid'] === 4002;
+const label = (record: Record<string, unknown>): unknown => (record.metadata as { labels: unknown[] }).labels[0];
+const isHttp = (record: Record<string, unknown>): boolean => record.class_uid === 4002;
 const curl = (...args: string[]) =>
   run('curl', ['-sS', '--max-time', '10', '--cacert', gateway.caFile, '--proxy', `http://127.0.0.1:${port}`, ...args]);
 

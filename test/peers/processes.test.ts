@@ -114,9 +114,7 @@ describe.runIf(process.platform === 'linux')('the processes of a gateway', () =>
     expect(received.join('')).toContain('second half');
     const records = gateway.records('traffic');
     expect(records.some((record) => JSON.stringify(record).includes('/slow'))).toBe(true);
-    const sequences = records
-      .map((record) => (record['metadata'] as { sequence: number }).sequence)
-      .sort((a, b) => a - b);
+    const sequences = records.map((record) => (record.metadata as { sequence: number }).sequence).sort((a, b) => a - b);
     expect(sequences).toEqual(sequences.map((_, index) => index));
   });
 

@@ -252,14 +252,12 @@ export class RequestStream {
 
   #clientEnded(): void {
     const exchange = this.#current;
+    const detail = `the client ended in the middle of a request ${exchange === undefined ? 'head' : 'body'}`;
     this.#shut();
-    if (exchange !== undefined) {
-      const detail = 'the client ended in the middle of a request body';
-      if (exchange.isResponseDone) this.#pipeline.close('CLIENT_GONE', detail);
-      else this.#pipeline.abort('CLIENT_GONE', detail);
-    } else if (this.#section.isActive) {
-      this.#pipeline.endLater('CLIENT_GONE', 'the client ended in the middle of a request head');
-    } else this.#pipeline.endLater();
+    if (exchange?.isResponseDone) this.#pipeline.close('CLIENT_GONE', detail);
+    else if (exchange !== undefined) this.#pipeline.abort('CLIENT_GONE', detail);
+    else if (this.#section.isActive) this.#pipeline.endLater('CLIENT_GONE', detail);
+    else this.#pipeline.endLater();
   }
 
   /** Whether the next request may pass now: the pipeline has room, and no upgrade is undecided whose bytes these might be. */
