@@ -2,7 +2,7 @@
 export const metricHelp: Readonly<Record<string, { readonly type: 'counter' | 'gauge'; readonly help: string }>> = {
   daylight_flows_total: { type: 'counter', help: 'Flows by decision (intercept, bypass, refuse, none).' },
   daylight_flows_open: { type: 'gauge', help: 'Flows open now.' },
-  daylight_timers: { type: 'gauge', help: 'Timers that are set now, by relay: flat while flows come and go.' },
+  daylight_timers: { type: 'gauge', help: 'Timers that wait for a peer, by relay: none while no flow is open.' },
   daylight_leafs_cached: { type: 'gauge', help: 'Leafs kept ready, by relay.' },
   daylight_transactions_total: { type: 'counter', help: 'Transactions by protocol and verdict.' },
   daylight_alarms_total: { type: 'counter', help: 'Alarms by severity.' },
