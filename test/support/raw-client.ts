@@ -5,7 +5,7 @@ import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'n
 export interface Speech {
   /** In the clear before anything else: a PROXY protocol header, a CONNECT. */
   readonly before?: Buffer | string;
-  /** Waits for this in the answer to `before`; what comes up to the end of that segment is not kept. */
+  /** Waits for this in the answer to `before`; what comes behind it is heard. */
   readonly until?: string;
   /** Goes on with TLS. */
   readonly tls?: ConnectionOptions;
@@ -61,7 +61,9 @@ class RawClient {
     const read = (chunk: Buffer): void => {
       answer += chunk.toString('latin1');
       if (!answer.includes(until)) return;
-      this.#socket.off('data', read).off('end', missing);
+      this.#socket.off('data', read).off('end', missing).pause();
+      const rest = answer.slice(answer.indexOf(until) + until.length);
+      if (rest !== '') this.#socket.unshift(Buffer.from(rest, 'latin1'));
       this.#secureOrSpeak();
     };
     const missing = (): void => this.#finish(`answered ${answer}`);
@@ -84,6 +86,7 @@ class RawClient {
   #speak(over: Socket): void {
     const { say, end } = this.#speech;
     over.on('data', (chunk: Buffer) => this.#chunks.push(chunk)).on('end', this.#onEnd);
+    over.resume();
     if (say !== undefined) over.write(say);
     if (end) over.end();
   }
