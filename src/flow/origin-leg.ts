@@ -126,7 +126,9 @@ function judge(options: OriginLegOptions, peer: X509Certificate | undefined): Or
 
 function failureOf(error: NodeJS.ErrnoException, certificate: CertificateFacts | undefined): OriginCheckFailure {
   const { code, detail } = failureOfTlsError(error);
-  if (certificate === undefined || !code.startsWith('ORIGIN_CERT_')) return new OriginCheckFailure(code, detail);
+  const isUnreadable = certificate?.subject === '' && certificate.issuer === '';
+  if (certificate === undefined || isUnreadable || !code.startsWith('ORIGIN_CERT_'))
+    return new OriginCheckFailure(code, detail);
   const { subject, issuer, notBefore, notAfter } = certificate;
   const validity = `valid from ${day(notBefore)} to ${day(notAfter)}`;
   return new OriginCheckFailure(code, `${detail} (leaf ${subject}, issued by ${issuer}, ${validity})`);

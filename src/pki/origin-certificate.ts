@@ -149,9 +149,14 @@ function factsOfUnreadable(certificate: X509Certificate, fingerprint256: string)
     issuer: '',
     serialNumber: certificate.serialNumber,
     fingerprint256,
-    notBefore: certificate.validFromDate.getTime(),
-    notAfter: certificate.validToDate.getTime(),
+    notBefore: timeOf(certificate.validFromDate),
+    notAfter: timeOf(certificate.validToDate),
     names: [],
     selfSigned: false,
   };
+}
+
+/** A time that OpenSSL cannot read either becomes the epoch: records and texts need a time that exists. */
+function timeOf(date: Date): number {
+  return Number.isNaN(date.getTime()) ? 0 : date.getTime();
 }
