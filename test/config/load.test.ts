@@ -77,7 +77,7 @@ describe('loading', () => {
         rotateBytes: 100_000_000,
         rotateSeconds: 86_400,
         keep: 0,
-        bodyExcerptBytes: 2048,
+        bodyExcerptBytes: 512,
         onFailure: 'continue',
         alarmDurability: 'write',
       },
