@@ -99,9 +99,10 @@ export class Pipeline {
       this.refuseRequest({ code: 'CLIENT_HTTP_TIMEOUT', detail: 'an incomplete request head' }, undefined);
       return;
     }
-    const refusal: Refusal = exchange.isRequestDone
-      ? { code: 'ORIGIN_IDLE_TIMEOUT', detail: 'the response did not come, or stopped coming' }
-      : { code: 'CLIENT_IDLE_TIMEOUT', detail: 'the request body stopped coming' };
+    const refusal: Refusal =
+      exchange.isRequestDone || awaitsContinue(exchange)
+        ? { code: 'ORIGIN_IDLE_TIMEOUT', detail: 'the response did not come, or stopped coming' }
+        : { code: 'CLIENT_IDLE_TIMEOUT', detail: 'the request body stopped coming' };
     if (exchange.isResponseDone) this.close(refusal.code, refusal.detail);
     else if (exchange.isResponseBegun) this.abort(refusal.code, refusal.detail);
     else this.answerFirst(refusal);
@@ -159,6 +160,12 @@ export class Pipeline {
       status,
     });
   }
+}
+
+/** Whether the client holds its body back until the origin asks for it (RFC 9110 section 10.1.1). */
+function awaitsContinue({ request, requestBodyBytes, interimResponses }: LiveExchange): boolean {
+  if (requestBodyBytes > 0 || interimResponses > 0) return false;
+  return requestField(request, 'expect')?.toLowerCase() === '100-continue';
 }
 
 /** The refusal that a verdict asks for. */

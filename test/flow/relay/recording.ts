@@ -209,6 +209,7 @@ function bound(relay: Relay): Relay {
     end: (from, clean) => relay.end(from, clean),
     originFailed: (code, detail) => relay.originFailed?.(code, detail),
     cut: (code, detail) => relay.cut(code, detail),
+    timedOut: () => relay.timedOut?.(),
     tick: (nowMs) => relay.tick?.(nowMs),
     idle: () => relay.idle?.() ?? false,
   };
