@@ -171,4 +171,45 @@ describe('the pump', () => {
     busy.pump.tick(Number.MAX_SAFE_INTEGER);
     expect(await busy.done).toMatchObject({ code: 'CLIENT_IDLE_TIMEOUT' });
   });
+
+  it.each([
+    ['client', 'takes nothing of what is sent to it', 'CLIENT_IDLE_TIMEOUT'],
+    ['origin', 'takes nothing of what is sent to it', 'ORIGIN_IDLE_TIMEOUT'],
+  ] as const)('blames a %s that %s', async (side, _what, code) => {
+    const { client, origin, pump, done } = start(opaque, 50);
+    const stalled = side === 'client' ? client : origin;
+    stalled.stall = true;
+    (side === 'client' ? origin : client).feed(Buffer.alloc(10));
+    await turn();
+    (side === 'client' ? origin : client).feed(Buffer.alloc(10));
+    await turn();
+    pump.tick(Number.MAX_SAFE_INTEGER);
+    expect(await done).toMatchObject({ code });
+  });
+
+  it.each([
+    ['was destroyed', (origin: Peer) => origin.destroy(), 'ORIGIN_GONE'],
+    ['has ended', (origin: Peer) => origin.feed(null), undefined],
+  ])('notices an origin that %s before it ran, after what the client had said', async (_what, end, code) => {
+    const client = new Peer();
+    const origin = new Peer();
+    client.feed('said before');
+    end(origin);
+    origin.resume();
+    await turn();
+    await turn();
+    origin.pause();
+    const pump = new Pump({
+      client,
+      origin,
+      relay: opaque,
+      opaqueRelay: opaque,
+      idleTimeoutMs: 10_000,
+    });
+    const done = pump.run();
+    await turn();
+    await turn();
+    client.feed(null);
+    expect(await done).toMatchObject({ code, bytesFromClient: 11 });
+  });
 });
