@@ -42,6 +42,7 @@ export interface Flow {
   /** Ends the running relay from outside; set while one runs. */
   cut: ((code: FailureCode) => void) | undefined;
   drain: (() => void) | undefined;
+  isRecorded: boolean;
 }
 
 /** Makes the flow of a connection just accepted. */
@@ -59,6 +60,7 @@ export function openFlow(plane: DataPlane, policy: PolicySnapshot, listener: Lis
     hello: undefined,
     cut: undefined,
     drain: undefined,
+    isRecorded: false,
   };
 }
 

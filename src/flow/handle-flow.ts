@@ -8,8 +8,8 @@ import type { Flow } from './flow.ts';
 import { destroyAfterFlush } from './linger.ts';
 
 /**
- * The way of one client connection, from accept to its last record. Never rejects: a failure is told to the client at
- * the layer it is at, recorded with its code, and touches no other flow.
+ * The way of one client connection, from accept to its last record: a failure is told to the client at the layer it is
+ * at, recorded with its code, and touches no other flow. Rejects only when the record itself cannot be made.
  */
 export async function handleFlow(flow: Flow): Promise<void> {
   // A peer may reset at any await; without a listener that would end the process.
@@ -18,12 +18,12 @@ export async function handleFlow(flow: Flow): Promise<void> {
     if (flow.facts.client.ip === '') throw new FlowFailure('CLIENT_GONE', 'before it was accepted');
     await capture(flow);
   } catch (error) {
-    const failure = error instanceof FlowFailure ? error : new FlowFailure('GATEWAY_INTERNAL', describe(error));
+    const failure = error instanceof FlowFailure ? error : new FlowFailure('GATEWAY_INTERNAL', describeError(error));
     noteFailure(flow, failure);
     await answerFailure(flow, failure).catch(ignore);
   } finally {
     closeLegs(flow);
-    record(flow);
+    recordFlow(flow);
   }
 }
 
@@ -44,7 +44,8 @@ function noteFailure(flow: Flow, failure: FlowFailure): void {
   flow.facts.failureDetail = failure.detail;
 }
 
-function describe(error: unknown): string {
+/** An error with the place where it came from, for those who can mend it. */
+export function describeError(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
@@ -62,8 +63,11 @@ function closeLegs(flow: Flow): void {
   destroyAfterFlush(client);
 }
 
-function record(flow: Flow): void {
+/** Writes the record of a flow that is over; once. */
+export function recordFlow(flow: Flow): void {
   const { facts } = flow;
+  if (flow.isRecorded) return;
+  flow.isRecorded = true;
   count(`daylight_flows_total{decision="${facts.decision?.kind ?? 'none'}"}`);
   count('daylight_bytes_total{from="client"}', facts.bytesFromClient);
   count('daylight_bytes_total{from="origin"}', facts.bytesFromOrigin);

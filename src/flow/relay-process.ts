@@ -2,7 +2,9 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { FromRelay, ToRelay } from '../core/ipc.ts';
 import type { PolicyDocument } from '../core/policy.ts';
 import { count, takeIncrements } from '../metrics/counters.ts';
+import { residentBytes } from '../metrics/resident-bytes.ts';
 import { openRecorder, type RecorderHandle, type RecordMetrics } from '../records/recorder.ts';
+import { describeError } from './handle-flow.ts';
 import { createLeafRequests } from './leaf-requests.ts';
 import { LeafStore } from './leaf-store.ts';
 import { compilePolicy, type PolicySnapshot } from './policy-snapshot.ts';
@@ -11,6 +13,8 @@ import { type RelayServer, serveRelay } from './relay-server.ts';
 /** Entry point of a relay process: control starts it with the listening sockets as inherited descriptors. */
 
 const metricsEveryMs = 1_000;
+/** Time that a relay takes to write its records when it crashes. */
+const crashMs = 3_000;
 
 function tell(message: FromRelay): void {
   if (process.connected) process.send?.(message, () => {});
@@ -46,6 +50,8 @@ process.on('disconnect', () => void stop(server?.drainMs ?? 0));
 // Control decides when a relay ends: signals of the terminal reach the whole process group.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
+// A rejection that nobody handles comes here too.
+process.on('uncaughtException', (error: unknown) => void crash(error));
 
 function start(message: Extract<ToRelay, { kind: 'start' }>): void {
   try {
@@ -58,7 +64,13 @@ function start(message: Extract<ToRelay, { kind: 'start' }>): void {
         tell({ kind: 'problem', code: 'GATEWAY_RECORDS_UNWRITABLE', message: `records: ${problem}` }),
     });
     leafs = new LeafStore(leafRequests.request, message.ticketKeys);
-    server = serveRelay({ policy, descriptors: message.descriptors, leafs, recorder });
+    server = serveRelay({
+      policy,
+      descriptors: message.descriptors,
+      leafs,
+      recorder,
+      onProblem: (problem) => tell({ kind: 'problem', code: 'GATEWAY_INTERNAL', message: problem }),
+    });
     server.listening.then(
       () => tell({ kind: 'ready' }),
       (error: unknown) => fail(error),
@@ -96,14 +108,32 @@ function messageOf(error: unknown): string {
 
 let stopping = false;
 
+/** Asked again, it ends sooner. */
 async function stop(timeoutMs: number): Promise<void> {
+  const drained = server?.drain(timeoutMs);
   if (stopping) return;
   stopping = true;
-  await server?.drain(timeoutMs);
+  await drained;
   sendMetrics();
   tell({ kind: 'drained' });
-  // Lets the last message leave before the channel closes.
-  setTimeout(() => process.exit(0), 20);
+  exitSoon(0);
+}
+
+/** Lets the last message leave before the channel closes. */
+function exitSoon(code: number): void {
+  setTimeout(() => process.exit(code), 20);
+}
+
+/** An error that nobody caught may have left anything half done: flows are cut and recorded, and control starts another relay. */
+async function crash(error: unknown): Promise<void> {
+  tell({
+    kind: 'problem',
+    code: 'GATEWAY_RELAY_CRASHED',
+    message: `this relay ends for a fault of its own: ${describeError(error)}`,
+  });
+  setTimeout(() => process.exit(1), crashMs);
+  await server?.drain(0, 'GATEWAY_RELAY_CRASHED').catch(() => {});
+  exitSoon(1);
 }
 
 const loopDelay = monitorEventLoopDelay({ resolution: 20 });
@@ -132,11 +162,12 @@ function sendMetrics(slot?: number): void {
 function gaugesOf(slot: number): Readonly<Record<string, number>> {
   const delayMs = loopDelay.count === 0 ? 0 : loopDelay.max / 1e6;
   loopDelay.reset();
+  const resident = residentBytes();
   // A millisecond with 20 000 flows: cheap once a second.
   const timers = process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length;
   return {
     [`daylight_relay_event_loop_delay_ms{relay="${slot}"}`]: Math.round(delayMs),
-    [`daylight_resident_bytes{process="relay ${slot}"}`]: process.memoryUsage.rss(),
+    ...(resident === undefined ? {} : { [`daylight_resident_bytes{process="relay ${slot}"}`]: resident }),
     [`daylight_flows_open{relay="${slot}"}`]: server?.openFlows ?? 0,
     [`daylight_timers{relay="${slot}"}`]: timers,
     [`daylight_leafs_cached{relay="${slot}"}`]: leafs?.size ?? 0,

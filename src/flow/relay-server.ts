@@ -1,11 +1,13 @@
 import { createServer, type Server, type Socket } from 'node:net';
+import type { FailureCode } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
 import type { ListenerPolicy } from '../core/policy.ts';
 import type { Recorder } from '../core/record.ts';
 import { count } from '../metrics/counters.ts';
 import { createResolver } from '../net/resolve.ts';
+import { type DrainLimit, drainFlows } from './drain-flows.ts';
 import { type DataPlane, type Flow, openFlow } from './flow.ts';
-import { handleFlow } from './handle-flow.ts';
+import { describeError, handleFlow } from './handle-flow.ts';
 import type { LeafStore } from './leaf-store.ts';
 import type { PolicySnapshot } from './policy-snapshot.ts';
 
@@ -15,6 +17,8 @@ export interface RelayServerOptions {
   readonly descriptors: Readonly<Record<string, number>>;
   readonly leafs: LeafStore;
   readonly recorder: ClosableRecorder;
+  /** Told of faults of our own that no record can hold. */
+  readonly onProblem?: (problem: string) => void;
 }
 
 /** A recorder with the life of its process. */
@@ -32,8 +36,11 @@ export interface RelayServer {
   /** New flows use the new snapshot; live flows keep theirs. */
   setPolicy(policy: PolicySnapshot): void;
   setTicketKeys(keys: Uint8Array): void;
-  /** Stops accepting, lets flows end, cuts what is left after the time limit, writes the last records. */
-  drain(timeoutMs: number): Promise<void>;
+  /**
+   * Stops accepting, lets flows end, cuts what is left after the time limit, writes the last records. Asked again, it
+   * can only end sooner.
+   */
+  drain(timeoutMs: number, code?: FailureCode): Promise<void>;
 }
 
 /** Starts accepting on every listener of the policy. */
@@ -42,6 +49,13 @@ export function serveRelay(options: RelayServerOptions): RelayServer {
   let policy = options.policy;
   const flows = new Set<Flow>();
   const plane: DataPlane = { leafs, recorder, resolve: createResolver(), isRecordable: () => recorder.isWritable() };
+  const drainLimit: DrainLimit = { deadlineMs: Number.POSITIVE_INFINITY, code: 'GATEWAY_SHUTTING_DOWN' };
+  let drained: Promise<void> | undefined;
+  const drainAll = async (): Promise<void> => {
+    for (const { server } of servers) server.close();
+    await drainFlows(flows, drainLimit);
+    await recorder.close();
+  };
   const accept = (listenerId: string, socket: Socket): void => {
     const listener = policy.document.listeners.find(({ id }) => id === listenerId);
     if (listener === undefined) return void socket.destroy();
@@ -51,7 +65,9 @@ export function serveRelay(options: RelayServerOptions): RelayServer {
     }
     const flow = openFlow(plane, policy, listener, socket);
     flows.add(flow);
-    void handleFlow(flow).finally(() => flows.delete(flow));
+    void handleFlow(flow)
+      .catch((error: unknown) => options.onProblem?.(`a flow could not be ended: ${describeError(error)}`))
+      .finally(() => flows.delete(flow));
   };
   const servers = policy.document.listeners.map((listener) => ({
     listener,
@@ -74,10 +90,11 @@ export function serveRelay(options: RelayServerOptions): RelayServer {
     setTicketKeys(keys) {
       leafs.ticketKeys = keys;
     },
-    async drain(timeoutMs) {
-      for (const { server } of servers) server.close();
-      await drainFlows(flows, timeoutMs);
-      await recorder.close();
+    drain(timeoutMs, code = 'GATEWAY_SHUTTING_DOWN') {
+      drainLimit.deadlineMs = Math.min(drainLimit.deadlineMs, performance.now() + timeoutMs);
+      drainLimit.code = code;
+      drained ??= drainAll();
+      return drained;
     },
   };
 }
@@ -102,18 +119,4 @@ function listen({ listener, server }: Listening, descriptors: Readonly<Record<st
       resolve();
     });
   });
-}
-
-async function drainFlows(flows: ReadonlySet<Flow>, timeoutMs: number): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (flows.size > 0 && performance.now() < deadline) {
-    for (const flow of flows) flow.drain?.();
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  for (const flow of flows) {
-    if (flow.cut !== undefined) flow.cut('GATEWAY_SHUTTING_DOWN');
-    else flow.client.destroy();
-  }
-  // A cut flow still writes its records, in this turn or the next.
-  for (let turns = 0; flows.size > 0 && turns < 20; turns += 1) await new Promise((resolve) => setTimeout(resolve, 50));
 }

@@ -17,7 +17,9 @@ export interface FailurePage {
 }
 
 /** A complete HTTP/1.1 response that tells a client what failed, what it means and what helps; the connection then closes. */
-export function failurePage(page: FailurePage): Buffer {
+export function failurePage(written: FailurePage): Buffer {
+  // What went wrong inside the gateway is for its operator alone.
+  const page = written.code === 'GATEWAY_INTERNAL' ? { ...written, detail: '' } : written;
   const status = page.status ?? failureOf(page.code).status;
   const isJson = prefersJson(page.accept);
   const body = Buffer.from(isJson ? jsonBody(page) : htmlBody(page, status));
