@@ -33,7 +33,11 @@ export function serveAdmin(options: AdminOptions): Promise<Server> {
       const code = error.code === 'EADDRINUSE' ? 'GATEWAY_PORT_IN_USE' : 'GATEWAY_LISTEN_DENIED';
       reject(new FlowFailure(code, `admin ${ip}:${port}`));
     });
-    server.listen(port, ip, () => resolve(server));
+    server.listen(port, ip, () => {
+      // From now on an error is one connection's that could not be accepted, and must not end control.
+      server.on('error', () => {});
+      resolve(server);
+    });
   });
 }
 

@@ -23,7 +23,8 @@ export class ListeningSockets {
     try {
       for (const listener of listeners) {
         const key = keyOf(listener, slots);
-        const present = [...this.#open.values()].find((entry) => entry.key === key);
+        // A listener that a failed reload had taken out is still open.
+        const present = [...this.#open.values(), ...this.#retired].find((entry) => entry.key === key);
         const entry = present ?? openAll(this.#checked(listener), slots);
         if (present === undefined) opened.push(entry);
         next.set(listener.id, entry);
@@ -32,10 +33,8 @@ export class ListeningSockets {
       for (const entry of opened) closeAll(entry);
       throw error;
     }
-    this.#retired = [
-      ...this.#retired,
-      ...[...this.#open.values()].filter((entry) => ![...next.values()].includes(entry)),
-    ];
+    const used = new Set(next.values());
+    this.#retired = [...this.#retired, ...this.#open.values()].filter((entry) => !used.has(entry));
     this.#open = next;
   }
 

@@ -42,6 +42,8 @@ export class Supervisor {
   readonly #waiting = new Map<RelayChild, (message: FromRelay) => void>();
   #ticketKeys: Buffer = randomBytes(48);
   #stopping = false;
+  /** Settles when no replacement of relays is under way. */
+  #replaced: Promise<void> = Promise.resolve();
   readonly #ticketTimer: NodeJS.Timeout;
 
   constructor(options: SupervisorOptions) {
@@ -67,13 +69,22 @@ export class Supervisor {
    * relays are replaced one by one over sockets that stay open.
    */
   async apply(policy: PolicyDocument, replace: boolean): Promise<void> {
-    if (replace) return this.#replaceAll(policy);
+    if (replace) {
+      const replaced = this.#replaceAll(policy);
+      this.#replaced = replaced.catch(() => {});
+      return replaced;
+    }
     const children = [...this.#running.values()].filter(({ draining }) => !draining).map(({ child }) => child);
     const answers = await Promise.all(children.map((child) => this.#prepare(child, policy)));
     const rejected = answers.find((answer) => answer.kind === 'policy-rejected');
     if (rejected?.kind === 'policy-rejected') throw new FlowFailure('GATEWAY_CONFIG_INVALID', rejected.detail);
     this.#policy = policy;
-    for (const child of children) child.send({ kind: 'use-policy', version: policy.version });
+    for (const { child, draining } of this.#running.values()) {
+      if (draining) continue;
+      // One that was started again while the others prepared has been given the policy before.
+      if (!children.includes(child)) child.send({ kind: 'prepare-policy', policy });
+      child.send({ kind: 'use-policy', version: policy.version });
+    }
   }
 
   /** Drains every relay within the time limit, then ends what is left. */
@@ -112,10 +123,11 @@ export class Supervisor {
         descriptors: sockets.of(slot),
         ticketKeys: this.#ticketKeys,
       };
-      const timer = setTimeout(
-        () => reject(new FlowFailure('GATEWAY_RELAY_CRASHED', 'not ready in time')),
-        readyTimeoutMs,
-      );
+      const timer = setTimeout(() => {
+        reject(new FlowFailure('GATEWAY_RELAY_CRASHED', 'not ready in time'));
+        // It must not become ready beside the one that is started next.
+        child.kill();
+      }, readyTimeoutMs);
       const child = startRelayChild(
         start,
         (from, message) => {
@@ -213,13 +225,18 @@ export class Supervisor {
     this.#restarts.push(now);
     while ((this.#restarts[0] ?? now) < now - 60_000) this.#restarts.shift();
     const delayMs = this.#restarts.length > limits.relayRestartsPerMinute ? 5_000 : 0;
-    setTimeout(() => {
-      if (this.#stopping || slot >= this.#relays) return;
+    setTimeout(async () => {
+      await this.#replaced;
+      if (this.#stopping || this.#isServed(slot)) return;
       this.#launch(slot).catch((error: unknown) => {
         this.#options.log.error('a relay cannot start', { relay: slot, reason: String(error) });
         if (!this.#stopping) setTimeout(() => this.#restart(slot), 5_000).unref();
       });
     }, delayMs);
+  }
+
+  #isServed(slot: number): boolean {
+    return [...this.#running.values()].some(({ child, draining }) => child.slot === slot && !draining);
   }
 
   #prepare(child: RelayChild, policy: PolicyDocument): Promise<FromRelay> {

@@ -34,6 +34,8 @@ export class LeafStore {
   readonly #ready = new Map<string, LeafContext & { readonly notAfter: number }>();
   readonly #pending = new Map<string, Promise<LeafContext>>();
   #ticketKeys: Buffer;
+  /** Authorities seen so far. */
+  #authorities = 1;
 
   constructor(requestLeaf: RequestLeaf, ticketKeys: Uint8Array) {
     this.#requestLeaf = requestLeaf;
@@ -49,6 +51,9 @@ export class LeafStore {
   /** Forgets every leaf: the authority has changed. */
   clear(): void {
     this.#ready.clear();
+    // What is on its way was asked of the old one: it serves those who wait for it, and nobody after them.
+    this.#pending.clear();
+    this.#authorities += 1;
   }
 
   get size(): number {
@@ -69,7 +74,9 @@ export class LeafStore {
     if (pending !== undefined) return pending;
     if (this.#pending.size >= limits.leafPending) throw new FlowFailure('GATEWAY_OVERLOADED', 'leafs being issued');
     count('daylight_leaf_cache_total{result="miss"}');
-    const minting = this.#mint(key, reason, keyType, policy).finally(() => this.#pending.delete(key));
+    const minting = this.#mint(key, reason, keyType, policy).finally(() => {
+      if (this.#pending.get(key) === minting) this.#pending.delete(key);
+    });
     this.#pending.set(key, minting);
     return minting;
   }
@@ -91,9 +98,10 @@ export class LeafStore {
     policy: TlsPolicy['client'],
   ): Promise<LeafContext> {
     const leafKey = this.#key(keyType);
+    const asked = this.#authorities;
     const leaf = await this.#requestLeaf({ publicKey: leafKey.publicKey, keyType, ...leafContent(reason) });
     const made = this.#context(key, leaf.chainPem, leafKey.pem, policy);
-    this.#remember(key, made, leaf.notAfter);
+    if (asked === this.#authorities) this.#remember(key, made, leaf.notAfter);
     return made;
   }
 

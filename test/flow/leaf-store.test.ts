@@ -98,6 +98,19 @@ describe('the leafs of a relay', () => {
     expect((await leafFor(store, 'shop.example')).certificate.subject).toBe('CN=shop.example');
   });
 
+  it('of an authority that was replaced while they were minted serve nobody after that', async () => {
+    const control = authority();
+    const store = new LeafStore(control.issue, randomBytes(48));
+    control.hold();
+    const early = leafFor(store, 'shop.example');
+    store.clear();
+    const late = leafFor(store, 'shop.example');
+    control.release();
+    expect(await early).not.toBe(await late);
+    expect((await leafFor(store, 'shop.example')).context).toBe((await late).context);
+    expect(control.asked).toEqual(['shop.example', 'shop.example']);
+  });
+
   it('are forgotten when the authority or the ticket keys change', async () => {
     const control = authority();
     const store = new LeafStore(control.issue, randomBytes(48));
