@@ -108,15 +108,16 @@ function listen({ listener, server }: Listening, descriptors: Readonly<Record<st
   return new Promise((resolve, reject) => {
     const fd = descriptors[listener.id];
     const { ip: host, port } = listener.listen;
-    // Node listens anew on a socket that listens already, and would cut its queue to 511.
-    const backlog = limits.listenBacklog;
-    const target = fd === undefined ? { host, port, backlog } : { fd, backlog };
-    server.once('error', reject);
-    server.listen(target, () => {
+    const onListening = (): void => {
       server.off('error', reject);
       // Out of descriptors, for one: accepting pauses, live flows go on.
       server.on('error', () => count('daylight_failures_total{code="GATEWAY_OVERLOADED"}'));
       resolve();
-    });
+    };
+    server.once('error', reject);
+    const backlog = limits.listenBacklog;
+    if (fd === undefined) server.listen({ host, port, backlog }, onListening);
+    // Node listens anew on a socket that listens already, and cuts its queue to 511 unless told so in this very form.
+    else server.listen({ fd }, backlog, onListening);
   });
 }

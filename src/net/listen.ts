@@ -81,7 +81,9 @@ export function acceptOn(server: Server, address: ListenAddress, fd: number | un
       reject(listenFailure(address, error.code ?? error.message));
     };
     server.once('listening', onListening).once('error', onError);
-    server.listen(fd === undefined ? { host: address.ip, port: address.port, backlog } : { fd, backlog });
+    if (fd === undefined) server.listen({ host: address.ip, port: address.port, backlog });
+    // With a descriptor Node heeds a backlog only as an argument of its own.
+    else server.listen({ fd }, backlog);
   });
 }
 

@@ -52,6 +52,7 @@ function exchange({ proxyPort, originPort, ca }: SteadyOptions): Promise<string>
     };
     const timer = setTimeout(() => finish(`no answer in time after ${JSON.stringify(answer)}`), patienceMs);
     transport.on('error', (error) => finish(`transport: ${error.message}`));
+    transport.on('close', () => finish(isWhole(answer) ? 'ok' : 'closed before the answer'));
     transport.write(`CONNECT localhost:${originPort} HTTP/1.1\r\nHost: localhost:${originPort}\r\n\r\n`);
     transport.once('data', (head) => {
       if (!head.toString().startsWith('HTTP/1.1 200')) return finish(`proxy: ${head.toString().split('\r\n', 1)[0]}`);
