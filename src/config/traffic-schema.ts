@@ -83,7 +83,11 @@ export const refuse = {
     description: 'One refusal; at least one of `hosts`, `addresses` and `ports`.',
     required: ['reason'],
     properties: {
-      hosts: { ...hostPatterns, description: 'Hosts of destinations.', examples: [['*.ads.example']] },
+      hosts: {
+        ...hostPatterns,
+        description: 'Hosts of destinations, and of the ClientHello and the requests that lead to others.',
+        examples: [['*.ads.example']],
+      },
       addresses: { ...addressBlocks, description: 'Addresses of destinations.', examples: [['169.254.169.254']] },
       ports: {
         type: 'array',

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { validServerName } from '../codec/client-hello.ts';
 import { fingerprintsOf } from '../codec/fingerprint.ts';
 import { recogniseBanner } from '../codec/first-bytes.ts';
 import type { Destination } from '../core/endpoint.ts';
@@ -92,7 +93,9 @@ function noted(flow: Flow, opening: Opening, origin: Socket | undefined): Tunnel
     flow.answerLayer = 'tls';
     flow.hello = opening.hello;
     flow.facts.fingerprints = fingerprintsOf(opening.hello);
-    flow.facts.serverName = opening.hello.serverName;
+    // As rules and policy read it; what is no host name is recorded as it came.
+    const { serverName } = opening.hello;
+    flow.facts.serverName = serverName && (validServerName(serverName) ?? serverName);
   } else if (opening.kind === 'malformed' || isOldTls(opening)) flow.answerLayer = 'tls';
   else if (opening.kind === 'http1' || opening.kind === 'http2') flow.answerLayer = 'http';
   return { opening, origin };

@@ -11,6 +11,7 @@ import { resetConnection } from '../net/reset.ts';
 import { wildcardOver } from '../pki/host-name.ts';
 import { decideOnDestination } from './decide-destination.ts';
 import type { Flow } from './flow.ts';
+import { hostRefusalFor } from './host-refusal.ts';
 import { inspectHttp } from './inspect-http.ts';
 import { Pump } from './pump.ts';
 import { createHttp1Relay } from './relay/http1.ts';
@@ -101,6 +102,7 @@ function httpRelay(flow: Flow, options: RelayOptions, wire: Wire): Relay {
       return facts.decision?.kind === 'bypass' ? uninspected : inspected.exchange(depth);
     },
   };
+  const hostRefusal = hostRefusalFor(flow);
   return createHttp1Relay({
     wire,
     inspector,
@@ -108,6 +110,7 @@ function httpRelay(flow: Flow, options: RelayOptions, wire: Wire): Relay {
     mode: options.dial === undefined ? 'origin-form' : 'proxy',
     scheme: options.scheme,
     upgrades: policy.document.http.upgrades,
+    ...(hostRefusal === undefined ? {} : { hostRefusal }),
     ...(options.hostAllowed === undefined ? {} : { hostAllowed: options.hostAllowed }),
     ...(options.isPermitted === undefined ? {} : { isPermitted: options.isPermitted }),
   });

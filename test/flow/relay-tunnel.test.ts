@@ -129,3 +129,15 @@ describe('a bypass that only the server name speaks for', () => {
     expect(outcome).toMatchObject({ isAuthentic: false, decision: { kind: 'intercept' } });
   });
 });
+
+it('refuses a host of plain HTTP whose connection named only an address', async () => {
+  await using origin = await startOrigin(undefined);
+  await using plane = await startDataPlane({
+    refuse: [{ hosts: ['*.ads.example'], addresses: [], ports: [], reason: 'not for work' }],
+  });
+  const client = await openTunnel(plane.port, `127.0.0.1:${origin.port}`);
+  client.write('GET / HTTP/1.1\r\nHost: x.ads.example\r\n\r\n');
+  expect((await receiveAll(client.resume())).toString('latin1')).toMatch(/^HTTP\/1\.1 403 [\s\S]*not for work/);
+  expect(origin.requests).toEqual([]);
+  client.destroy();
+});

@@ -13,6 +13,8 @@ export interface Admission {
   readonly upgrades: 'allow' | 'refuse';
   /** Hosts that the connection may name; all without it. */
   readonly hostAllowed?: (host: string) => boolean;
+  /** Why policy refuses a host, wherever the connection leads; it refuses none without it. */
+  readonly hostRefusal?: (host: string) => string | undefined;
   /** Whether a request brings the credentials that the proxy asks for; none are asked for without it. */
   readonly isPermitted?: (headers: readonly Header[]) => boolean;
 }
@@ -29,6 +31,8 @@ export function requestRefusal(request: ParsedRequest, admission: Admission): Re
   } else if (target.form === 'absolute' && target.scheme !== admission.scheme) {
     return { code: 'CLIENT_HTTP_AMBIGUOUS', detail: 'an absolute request target of another scheme' };
   }
+  const refusal = admission.hostRefusal?.(head.host);
+  if (refusal !== undefined) return { code: 'POLICY_REFUSED', detail: refusal };
   if (admission.upgrades === 'refuse' && request.upgrade !== undefined && !request.offersHttp2) {
     return { code: 'POLICY_UPGRADE_REFUSED', detail: '' };
   }

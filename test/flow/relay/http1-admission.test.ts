@@ -30,6 +30,18 @@ describe('a host', () => {
   });
 });
 
+describe('a host that policy refuses', () => {
+  test('is refused on a connection that was made for another', () => {
+    const hostRefusal = (host: string) => (host === 'b.example' ? 'not for work' : undefined);
+    const { wire, client, inspector } = record({ hostRefusal, hostAllowed: () => true });
+    client('GET / HTTP/1.1\r\nHost: B.Example.\r\n\r\n');
+    expect(lastStatus(wire.to('client'))).toBe(403);
+    expect(wire.to('origin')).toBe('');
+    expect(wire.ending).toBe('close POLICY_REFUSED');
+    expect(inspector.exchanges[0]?.outcome?.failure).toBe('POLICY_REFUSED');
+  });
+});
+
 describe('an upgrade', () => {
   test('is refused where policy says so', () => {
     const { wire, client } = record({ upgrades: 'refuse' });
