@@ -28,7 +28,7 @@ export interface HostileGround extends AsyncDisposable {
 /** Time limits under which a test of a stalled peer is done soon. */
 export const shortTimeouts = { opening: '1s', connect: '1s', handshake: '1s', idle: '2s', drain: '2s' };
 /** Names that the good origin's certificate covers. */
-export const coveredNames = ['localhost', '127.0.0.1', 'a.example', '*.wild.example'];
+const coveredNames = ['localhost', '127.0.0.1', 'a.example', '*.wild.example'];
 
 /** Prepares it; `config` is added to the configuration, with more listeners before the explicit one. */
 export async function openHostileGround(
