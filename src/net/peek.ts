@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { recogniseOpening } from '../codec/first-bytes.ts';
 import { type FailureCode, FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
-import type { Opening } from '../core/opening.ts';
+import type { Opening, Recognition } from '../core/opening.ts';
 
 export interface PeekOptions {
   /** Time for the complete opening from its first byte. */
@@ -36,6 +36,8 @@ class Peek {
   readonly #reject: (failure: FlowFailure) => void;
   #store: Buffer = Buffer.alloc(0);
   #length = 0;
+  /** Fewer bytes than these can tell nothing new. */
+  #neededBytes = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -65,11 +67,19 @@ class Peek {
     if (chunk === null) return;
     const isFirst = this.#length === 0;
     this.#append(chunk);
-    const recognition = recogniseOpening(this.#received());
+    const recognition = this.#recognise();
     if (recognition.kind !== 'partial') this.#settle(recognition);
     else if (this.#length > limits.openingBytes) this.#fail('CLIENT_OPENING_TOO_LARGE');
     else if (isFirst) this.#awaitRest();
   };
+
+  /** A ClientHello in thousands of records, each in segments of its own, is not walked through anew for each of them. */
+  #recognise(): Recognition {
+    if (this.#length < this.#neededBytes) return { kind: 'partial' };
+    const recognition = recogniseOpening(this.#received());
+    if (recognition.kind === 'partial') this.#neededBytes = recognition.neededBytes ?? 0;
+    return recognition;
+  }
 
   /** An opening in one segment is not copied at all, one in many segments not once for each. */
   #append(chunk: Buffer): void {
