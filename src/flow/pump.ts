@@ -224,8 +224,10 @@ export class Pump implements Wire, Ticking {
     leg.finished = true;
     // A leg that closed without an end was reset or destroyed: the relay learns it as an unclean end.
     this.#ended(side, false);
-    if (!this.#closing && this.#legs[otherSide(side)].finished) this.#settle();
-    else if (!this.#closing && side === 'client') this.cut('CLIENT_GONE');
+    const other = this.#legs[otherSide(side)];
+    const isCut = side === 'client' && !(other.finished && other.ended);
+    if (!this.#closing && isCut) this.cut('CLIENT_GONE');
+    else if (!this.#closing && other.finished) this.#settle();
     else this.#settleWhenFlushed();
   }
 

@@ -132,6 +132,16 @@ describe('the pump', () => {
     pump.cut('GATEWAY_SHUTTING_DOWN');
   });
 
+  it('tells a client that breaks off after it ended its half from one that has all it wanted', async () => {
+    const { client, origin, done } = start(opaque);
+    client.feed(null);
+    await turn();
+    origin.feed('a part');
+    await turn();
+    client.destroy();
+    expect(await done).toMatchObject({ code: 'CLIENT_GONE', bytesFromOrigin: 6 });
+  });
+
   it('queues for an origin that is being dialled, and asks the relay to answer when it cannot be', async () => {
     const client = new Peer();
     const second = new Peer();

@@ -127,7 +127,16 @@ export class Pipeline {
   /** The flow ended from outside: only the exchanges are left to report. */
   cut(code: FailureCode, detail: string): void {
     this.isOver = true;
-    for (const exchange of this.#live.splice(0)) exchange.finish(code, detail);
+    const broken: unknown[] = [];
+    for (const exchange of this.#live.splice(0)) {
+      try {
+        exchange.finish(code, detail);
+      } catch (error) {
+        // Records cannot be written, which is told for each: the others are due theirs all the same.
+        broken.push(error);
+      }
+    }
+    if (broken.length > 0) throw broken[0];
   }
 
   #answerLater(refusal: Refusal, exchange: LiveExchange | undefined): void {
