@@ -122,9 +122,8 @@ describe.runIf(hasProgram('curl'))('an origin', () => {
   ];
   it.concurrent.each(cut)('that %s is seen as cut by the client', async (_what, path, code) => {
     const from = ground.address();
-    const { code: exit, stdout } = await ask(origin.port, path, from);
-    expect([18, 56]).toContain(exit);
-    expect(stdout).toContain('0123');
+    // 18 is a partial file, 56 a reset, which may overtake what was sent before it.
+    expect([18, 56]).toContain((await ask(origin.port, path, from)).code);
     expect(await ground.failureFrom(from)).toBe(code);
     const [transaction] = await ground.transactionsFrom(from);
     expect(failureOf(transaction)).toBe(code);
