@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -141,13 +142,27 @@ export async function waitUntil(condition: () => boolean, complaint: () => strin
   }
 }
 
-/** A port that nothing listens on at this moment. */
-export function freePort(host = '127.0.0.1'): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject);
-    server.listen(0, host, () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
+/** Ports that the system never gives to outgoing connections (32768 and up), nor to port 0. */
+const firstPort = 10_000;
+const lastPort = 32_000;
+const taken = new Set<number>();
+
+/**
+ * A port that nothing listens on. Drawn at random from those that only a test asks for: one from port 0 may be the local
+ * port of somebody's connection by the time that the gateway, a second later, wants it.
+ */
+export async function freePort(host = '127.0.0.1'): Promise<number> {
+  for (;;) {
+    const port = randomInt(firstPort, lastPort);
+    if (taken.has(port) || !(await isFree(port, host))) continue;
+    taken.add(port);
+    return port;
+  }
+}
+
+function isFree(port: number, host: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer().once('error', () => resolve(false));
+    server.listen(port, host, () => server.close(() => resolve(true)));
   });
 }
