@@ -41,6 +41,8 @@ export function settle(folder: string): Place {
   ip('address', 'add', `${place.ip}/32`, 'dev', 'lo');
   // Sixteen connections at a time, thousands a second: closed ones wait on their ports for a minute.
   writeFileSync('/proc/sys/net/ipv4/ip_local_port_range', '2048 65000');
+  // The ports of the systems must not be somebody's local port when a system starts.
+  writeFileSync('/proc/sys/net/ipv4/ip_local_reserved_ports', '18000-18999');
   const hosts = join(folder, 'hosts');
   writeFileSync(hosts, `127.0.0.1 localhost ${hostName()}\n${place.ip} ${place.host}\n`);
   execFileSync('mount', ['--bind', hosts, '/etc/hosts']);
