@@ -14,10 +14,10 @@ const atOnce = 32;
 const lateAtOnce = 200;
 /**
  * Growth of resident memory that is no leak: garbage that V8 has not collected yet, and what malloc keeps of buffers that
- * were given back; 20 MB were measured. Over 7 000 connections it comes to 7 KB each, and a flow that is kept holds at
- * least two TLS sessions of some 30 KB.
+ * were given back. Over 24 000 connections it went up and down between 257 and 298 MB. A flow that is kept holds 26 KB
+ * without its sockets (measured), which after 7 000 connections is 180 MB.
  */
-const allowedGrowthBytes = 48 * 1_048_576;
+const allowedGrowthBytes = 80 * 1_048_576;
 
 let ground: HostileGround;
 let origin: RawOrigin;
