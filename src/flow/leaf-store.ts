@@ -8,6 +8,7 @@ import type { CertificateFacts, LeafKeyType, OriginIdentity, SubjectName } from 
 import { count } from '../metrics/counters.ts';
 import { certificateFactsOf } from '../pki/certificate-facts.ts';
 import { clientTlsOptions } from '../pki/tls-options.ts';
+import { coveringName } from './certificate-names.ts';
 import type { OwnCertificate } from './policy-snapshot.ts';
 
 /** What a client leg is opened with. */
@@ -145,10 +146,18 @@ function policyKey(policy: TlsPolicy['client']): string {
   return `${policy.minVersion} ${policy.keyExchange.join('+')}`;
 }
 
+/**
+ * What a leaf is made for: names below one wildcard of a certificate share a leaf, or each host that somebody thinks up
+ * below it would push another leaf out of the cache.
+ */
+function leafNameOf({ certificate, name }: OriginIdentity): string {
+  return coveringName(certificate, name) ?? name;
+}
+
 function cacheKey(reason: LeafReason, keyType: LeafKeyType, policy: TlsPolicy['client']): string {
   const subject =
     reason.kind === 'verified'
-      ? `verified ${reason.identity.certificate.fingerprint256} ${reason.identity.name}`
+      ? `verified ${reason.identity.certificate.fingerprint256} ${leafNameOf(reason.identity)}`
       : `untrusted ${reason.name}`;
   return `${subject} ${keyType} ${policyKey(policy)}`;
 }

@@ -8,7 +8,7 @@ import type { Side } from '../core/side.ts';
 import type { CertificateFacts, OriginIdentity } from '../core/tls.ts';
 import { allow } from '../core/verdict.ts';
 import { resetConnection } from '../net/reset.ts';
-import { wildcardOver } from '../pki/host-name.ts';
+import { coveringName } from './certificate-names.ts';
 import { decideOnDestination } from './decide-destination.ts';
 import type { Flow } from './flow.ts';
 import { hostRefusalFor } from './host-refusal.ts';
@@ -138,13 +138,15 @@ export function hostTestFor(
   shown: CertificateFacts,
 ): ((host: string) => boolean) | undefined {
   if (flow.policy.document.http.hostMismatch === 'allow') return undefined;
-  const names = new Set([...identity.certificate.names, ...shown.names].map(({ value }) => value));
   let lastAllowed = '';
   return (host) => {
     if (host === lastAllowed) return true;
     const name = canonicalHost(host);
     if (name === undefined) return false;
-    const covered = name === identity.name || names.has(name) || names.has(wildcardOver(name) ?? '');
+    const covered =
+      name === identity.name ||
+      coveringName(identity.certificate, name) !== undefined ||
+      coveringName(shown, name) !== undefined;
     if (covered) lastAllowed = host;
     return covered;
   };

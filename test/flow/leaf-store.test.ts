@@ -1,10 +1,12 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { IssuedLeaf, LeafRequest } from '../../src/core/ipc.ts';
 import { limits } from '../../src/core/limits.ts';
 import { type LeafContext, LeafStore } from '../../src/flow/leaf-store.ts';
 import { commonNameOnly, freshSerialNumber, signCertificate } from '../../src/pki/certificate-writer.ts';
 import { pemOf } from '../../src/pki/pem.ts';
+import { verifyOrigin } from '../../src/pki/verify-origin.ts';
+import { createTestAuthority } from '../support/test-authority.ts';
 
 const hourMs = 3_600_000;
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -120,5 +122,21 @@ describe('the leafs of a relay', () => {
     store.ticketKeys = randomBytes(48);
     await leafFor(store, 'shop.example');
     expect(control.asked.length).toBe(3);
+  });
+
+  it('are one for all names below a wildcard of the origin, and another for each other name', async () => {
+    const control = authority();
+    const store = new LeafStore(control.issue, randomBytes(48));
+    const authorityOfOrigins = await createTestAuthority();
+    const { cert } = await authorityOfOrigins.issue({ names: ['*.shop.example', 'shop.example', 'www.shop.example'] });
+    const peer = new X509Certificate(cert);
+    const verifiedLeaf = (name: string) => {
+      const verification = verifyOrigin({ name, peer, now: Date.now() });
+      if (verification.kind !== 'verified') throw new Error(verification.detail);
+      return store.contextFor(verification, 'ec', policy);
+    };
+    for (const name of ['a.shop.example', 'b.shop.example', 'www.shop.example', 'shop.example'])
+      await verifiedLeaf(name);
+    expect(control.asked).toEqual(['a.shop.example', 'www.shop.example', 'shop.example']);
   });
 });
