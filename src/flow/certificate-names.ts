@@ -4,7 +4,7 @@ import { wildcardOver } from '../pki/host-name.ts';
 const known = new WeakMap<CertificateFacts, ReadonlySet<string>>();
 
 /** Names of a certificate, made once for all the flows that meet it: some certificates hold hundreds. */
-export function namesOf(certificate: CertificateFacts): ReadonlySet<string> {
+function namesOf(certificate: CertificateFacts): ReadonlySet<string> {
   const present = known.get(certificate);
   if (present !== undefined) return present;
   const names = new Set(certificate.names.map(({ value }) => value));
