@@ -149,14 +149,18 @@ function factsOfUnreadable(certificate: X509Certificate, fingerprint256: string)
     issuer: '',
     serialNumber: certificate.serialNumber,
     fingerprint256,
-    notBefore: timeOf(certificate.validFromDate),
-    notAfter: timeOf(certificate.validToDate),
+    notBefore: timeOf(certificate.validFrom),
+    notAfter: timeOf(certificate.validTo),
     names: [],
     selfSigned: false,
   };
 }
 
-/** A time that OpenSSL cannot read either becomes the epoch: records and texts need a time that exists. */
-function timeOf(date: Date): number {
-  return Number.isNaN(date.getTime()) ? 0 : date.getTime();
+/**
+ * A time that OpenSSL cannot read either becomes the epoch: records and texts need a time that exists. Read from its text:
+ * `validFromDate` of such a time holds whatever was in memory.
+ */
+function timeOf(text: string): number {
+  const ms = Date.parse(text);
+  return Number.isNaN(ms) ? 0 : ms;
 }
