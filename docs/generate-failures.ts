@@ -14,6 +14,13 @@ Every failure has one code, the same in the log, the metric, the page that a cli
 whose fault it is. *Status* is the HTTP status where the failure is answered in HTTP, *alert* the TLS alert where it is
 answered to a ClientHello (RFC 8446 section 6).
 
+What becomes of a flow whose origin fails its check is policy (\`onOriginFailure\`, \`originFailures\`, per asset too):
+\`close\` it with the alert; \`warn\`, where the client meets a leaf that nobody trusts and behind it a page with code and
+facts (since when the certificate has expired, which names it holds); or \`bypass\`, where the flow is passed on unread and
+the client judges the real certificate, recorded with the code as \`gateway.bypassed_failure\`. A chain that leads to this
+gateway's own authority (\`ORIGIN_CERT_OWN_AUTHORITY\`) or to a known abused one (\`ORIGIN_CERT_DISTRUSTED\`) is never
+passed on: clients may trust it. With \`close\` and \`warn\` the origin gets no byte of the client.
+
 This page is made from \`src/core/failures.ts\` by \`npm run docs:failures\`; a test compares the two.
 `;
 

@@ -18,7 +18,19 @@ export function policyFromConfig(
   source: Source,
   inputs: InputFiles,
 ): PolicyDraft {
-  const { assets, defaults, bypass, refuse, tls, onOriginFailure, originExceptions, http, opaque, admin } = config;
+  const {
+    assets,
+    defaults,
+    bypass,
+    refuse,
+    tls,
+    onOriginFailure,
+    originFailures,
+    originExceptions,
+    http,
+    opaque,
+    admin,
+  } = config;
   return {
     listeners: config.listeners.map((listener) => listenerPolicy(listener, source, inputs)),
     assets,
@@ -26,6 +38,7 @@ export function policyFromConfig(
     bypass,
     refuse,
     tls: { ...tls, onOriginFailure },
+    originFailures,
     originExceptions,
     upstream: config.upstream === undefined ? undefined : upstreamOf(config.upstream, source, inputs),
     http,

@@ -1,4 +1,5 @@
 import { limits } from '../core/limits.ts';
+import { originFailureAction, originFailures } from './client-trust-schema.ts';
 import { listener } from './listener-schema.ts';
 import { durationText } from './quantity-format.ts';
 import { hostPatterns, listen, paths } from './schema-parts.ts';
@@ -247,13 +248,13 @@ export const schema = {
     records,
     tls,
     onOriginFailure: {
-      type: 'string',
-      enum: ['close', 'warn'],
+      ...originFailureAction,
       default: 'close',
       description:
-        'When an origin fails its check: `close` the connection with the fitting TLS alert, or `warn` with a page that names the failure, behind a leaf that no client trusts. Either way the origin receives no byte of the client.',
+        'When an origin fails its check: `close` the connection with the fitting TLS alert; `warn` with a page that names the failure, behind a leaf that no client trusts; or `bypass`: dial anew and pass the flow on unread, so that the client judges the real certificate itself. With `close` and `warn` the origin receives no byte of the client.',
       examples: ['warn'],
     },
+    originFailures,
     originExceptions,
     upstream,
     http,

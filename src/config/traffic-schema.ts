@@ -1,3 +1,4 @@
+import { originFailureAction } from './client-trust-schema.ts';
 import { addressBlocks, hostPattern, hostPatterns, identifiers } from './schema-parts.ts';
 import type { ArraySchema } from './schema-type.ts';
 
@@ -41,6 +42,11 @@ export const assets = {
         default: true,
         description: 'Whether its traffic is intercepted; false relays it unread, with a record.',
         examples: [false],
+      },
+      onOriginFailure: {
+        ...originFailureAction,
+        description: 'What becomes of its flows when their origin fails its check; absent: as `onOriginFailure` says.',
+        examples: ['warn'],
       },
     },
   },

@@ -221,6 +221,18 @@ export const failures = {
     502,
     'insufficient_security',
   ),
+  ORIGIN_CERT_OWN_AUTHORITY: origin(
+    'The chain of the origin leads to the authority of this gateway, which signs no origins.',
+    'Someone uses a leaf or the key of this authority elsewhere: look at the issuance log, and replace the authority if the key is lost.',
+    502,
+    'unknown_ca',
+  ),
+  ORIGIN_CERT_DISTRUSTED: origin(
+    'The chain of the origin leads to an authority that is known to be abused.',
+    'Give the origin another certificate; such an authority is refused even where it is among the trusted roots.',
+    502,
+    'unknown_ca',
+  ),
   ORIGIN_CERT_INVALID: origin(
     'The chain of the origin breaks a rule of RFC 5280.',
     'The record holds the rule.',

@@ -19,6 +19,7 @@ export interface PolicyDocument {
   readonly tls: TlsPolicy;
   readonly originTrust: OriginTrustPolicy;
   readonly originExceptions: readonly OriginException[];
+  readonly originFailures: readonly OriginFailurePolicy[];
   readonly upstream: UpstreamPolicy | undefined;
   readonly http: HttpPolicy;
   /** Flows that are neither TLS nor HTTP: relayed unread with a record, or refused. */
@@ -75,6 +76,8 @@ export interface AssetPolicy {
   readonly id: string;
   readonly kind: AssetKind;
   readonly detect: boolean;
+  /** What becomes of its flows whose origin fails the check, where it differs from the default. */
+  readonly onOriginFailure?: OriginFailureAction | undefined;
   /** CIDRs of clients (cvm, container) that are this asset. */
   readonly addresses: readonly string[];
   /** Host patterns of origins (gaap) that are this asset. */
@@ -100,7 +103,15 @@ export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
 export interface TlsPolicy {
   readonly client: { readonly minVersion: TlsVersion; readonly keyExchange: readonly KeyExchange[] };
   readonly origin: { readonly minVersion: TlsVersion };
-  readonly onOriginFailure: 'close' | 'warn';
+  readonly onOriginFailure: OriginFailureAction;
+}
+/** `bypass`: the client judges the real certificate itself. */
+export type OriginFailureAction = 'close' | 'warn' | 'bypass';
+/** What becomes of flows to some hosts when their origin fails the check; stronger than what the asset says. */
+export interface OriginFailurePolicy {
+  readonly hosts: readonly string[];
+  readonly action: OriginFailureAction;
+  readonly reason: string;
 }
 export interface OriginTrustPolicy {
   /** PEM of every trusted root: the system's (when asked for) and the files', read by control. */

@@ -46,6 +46,8 @@ export interface FlowFacts {
   alarms: number;
   failure: FailureCode | undefined;
   failureDetail: string;
+  /** The failed origin check that policy left to the client's own judgement. */
+  bypassedFailure?: { readonly code: FailureCode; readonly detail: string };
   /** Whether plaintext was restored from TLS by us: decides the label. */
   decrypted: boolean;
   /** Community ID of the client's leg as the client sees it, and of the origin's leg. */

@@ -1,11 +1,13 @@
 import type { Socket } from 'node:net';
 import { socks5ReplyFor } from '../codec/socks5.ts';
-import { type FailureCode, type FlowFailure, failureOf } from '../core/failures.ts';
+import { type FlowFailure, failureOf } from '../core/failures.ts';
 import type { ClientHello } from '../core/tls.ts';
 import { readUntil } from '../net/read-until.ts';
+import { certificatePageFacts } from './certificate-page-facts.ts';
 import { acceptClient, refuseWithAlert } from './client-leg.ts';
 import type { Flow } from './flow.ts';
 import { leafKeyTypeFor } from './leaf-key-choice.ts';
+import { warnsOf } from './origin-failure.ts';
 import { failurePage } from './relay/http1-page.ts';
 
 /**
@@ -29,17 +31,20 @@ export async function answerFailure(flow: Flow, failure: FlowFailure): Promise<v
       client.write(socks5ReplyFor(failure.code));
       return;
     case 'tls':
-      if (flow.hello !== undefined && warns(flow, failure.code)) await showUntrusted(flow, failure, flow.hello);
+      if (flow.hello !== undefined && warnsOf(flow, failure.code)) await showUntrusted(flow, failure, flow.hello);
       else refuseWithAlert(client, failureOf(failure.code).alert);
   }
 }
 
-function pageFor(flow: Flow, failure: FlowFailure): Buffer {
-  return failurePage({ code: failure.code, detail: failure.detail, flowId: flow.facts.flowId });
-}
-
-function warns(flow: Flow, code: FailureCode): boolean {
-  return flow.policy.document.tls.onOriginFailure === 'warn' && /^ORIGIN_(CERT|TLS)_/.test(code);
+function pageFor({ facts }: Flow, { code, detail }: FlowFailure): Buffer {
+  const certificate = /^ORIGIN_CERT_/.test(code) ? facts.originTls?.certificate : undefined;
+  const asked = facts.serverName ?? facts.destination?.host;
+  return failurePage({
+    code,
+    detail,
+    flowId: facts.flowId,
+    ...(certificate === undefined ? {} : { facts: certificatePageFacts(certificate, asked, Date.now()) }),
+  });
 }
 
 /** The client meets an authority that it does not trust; one that goes on all the same reads why, and no byte of the origin. */

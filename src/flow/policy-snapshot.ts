@@ -3,7 +3,14 @@ import { createSecureContext, type SecureContext } from 'node:tls';
 import { compileCidrs, compileHostPatterns } from '../codec/host.ts';
 import type { Address } from '../core/endpoint.ts';
 import type { FailureCode } from '../core/failures.ts';
-import type { AssetPolicy, ListenerPolicy, OriginException, PolicyDocument, ReverseListener } from '../core/policy.ts';
+import type {
+  AssetPolicy,
+  ListenerPolicy,
+  OriginException,
+  OriginFailureAction,
+  PolicyDocument,
+  ReverseListener,
+} from '../core/policy.ts';
 import { createOwnAddressCheck } from '../net/own-addresses.ts';
 import { clientTlsOptions, originTlsOptions } from '../pki/tls-options.ts';
 import { type CompiledRules, compileRules } from '../rules/compile.ts';
@@ -17,6 +24,8 @@ export interface PolicySnapshot {
   refuseReason(host: string, ip: string | undefined, port: number): string | undefined;
   /** Why an address may not be dialled: it is ours, or policy refuses it. */
   forbidden(address: Address): FailureCode | undefined;
+  /** What becomes of a flow whose origin fails its check: the host's entry decides, then the asset, then the default. */
+  onOriginFailure(host: string | undefined, asset: AssetPolicy | undefined): OriginFailureAction;
   exceptionFor(host: string): OriginException | undefined;
   originContext(exception: OriginException | undefined): SecureContext;
   /** Context of a reverse listener with its own certificate; undefined where leafs are used. */
@@ -44,6 +53,10 @@ export function compilePolicy(document: PolicyDocument): PolicySnapshot {
     ports: new Set(entry.ports),
   }));
   const exceptions = document.originExceptions.map((entry) => ({ entry, matches: compileHostPatterns(entry.hosts) }));
+  const failures = document.originFailures.map(({ hosts, action }) => ({
+    action,
+    matches: compileHostPatterns(hosts),
+  }));
   const contexts = originContexts(document);
   const certificates = ownCertificates(document);
   const trusted = new Map(document.listeners.map((listener) => [listener.id, compileCidrs(listener.trustedProxies)]));
@@ -60,6 +73,10 @@ export function compilePolicy(document: PolicyDocument): PolicySnapshot {
           (entry.anyDestination || entry.matches(host, ip)) && (entry.ports.size === 0 || entry.ports.has(port)),
       )?.reason,
     forbidden: forbiddenTest(document),
+    onOriginFailure: (host, asset) =>
+      (host === undefined ? undefined : failures.find(({ matches }) => matches(host))?.action) ??
+      asset?.onOriginFailure ??
+      document.tls.onOriginFailure,
     exceptionFor: (host) => exceptions.find(({ matches }) => matches(host))?.entry,
     originContext: contexts,
     ownCertificate: (listener) => certificates.get(listener.id),

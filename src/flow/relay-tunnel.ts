@@ -9,14 +9,15 @@ import type { Opening } from '../core/opening.ts';
 import type { ReverseListener } from '../core/policy.ts';
 import { peekOpening } from '../net/peek.ts';
 import { firstToSpeak } from '../net/read-until.ts';
-import { splice } from '../net/splice.ts';
 import { decide, type FlowDecision } from './decide.ts';
 import { dialByName } from './dial-by-name.ts';
 import type { Flow } from './flow.ts';
 import { interceptTls } from './intercept-tls.ts';
+import { afterOriginFailure } from './origin-failure.ts';
 import type { OwnCertificate } from './policy-snapshot.ts';
 import { relayPlaintext } from './relay-plaintext.ts';
 import { canonicalServerName } from './server-name.ts';
+import { spliceFlow } from './splice-flow.ts';
 
 /** Where a tunnel leads and how its origin is reached and judged. */
 export interface Tunnel {
@@ -45,7 +46,9 @@ export async function relayTunnel(flow: Flow, tunnel: Tunnel): Promise<void> {
   }
   switch (opening.kind) {
     case 'tls':
-      return interceptTls(flow, { ...tunnel, dial }, opening.hello);
+      return interceptTls(flow, { ...tunnel, dial }, opening.hello).catch((error: unknown) =>
+        afterOriginFailure(flow, tunnel, error),
+      );
     case 'http1':
       return relayPlaintext(flow, { ...tunnel, dial }, 'http/1.1');
     case 'http2':
@@ -119,14 +122,8 @@ function decideOn(flow: Flow, tunnel: Tunnel, opening: Opening): FlowDecision {
   return decision;
 }
 
-/** Copies both directions unread. Bytes are counted, nothing else is kept. */
-async function bypass(flow: Flow, origin: Socket, opening: Opening): Promise<void> {
-  const { facts, policy } = flow;
-  facts.protocol = opening.kind === 'silent' ? bannerOf(origin) : protocolOf(opening);
-  const outcome = await splice(flow.client, origin, { idleTimeoutMs: policy.document.timeouts.idleMs });
-  facts.bytesFromClient = outcome.bytesFromClient;
-  facts.bytesFromOrigin = outcome.bytesFromOrigin;
-  if (outcome.reason !== 'ended') facts.failure = outcome.reason;
+function bypass(flow: Flow, origin: Socket, opening: Opening): Promise<void> {
+  return spliceFlow(flow, origin, opening.kind === 'silent' ? bannerOf(origin) : protocolOf(opening));
 }
 
 function protocolOf(opening: Exclude<Opening, { kind: 'silent' }>): string {

@@ -7,6 +7,10 @@ export const metricHelp: Readonly<Record<string, { readonly type: 'counter' | 'g
   daylight_transactions_total: { type: 'counter', help: 'Transactions by protocol and verdict.' },
   daylight_alarms_total: { type: 'counter', help: 'Alarms by severity.' },
   daylight_failures_total: { type: 'counter', help: 'Flows and transactions that failed, by failure code.' },
+  daylight_bypassed_failures_total: {
+    type: 'counter',
+    help: 'Failed origin checks that policy left to the client itself, by failure code.',
+  },
   daylight_bytes_total: { type: 'counter', help: 'Application bytes by the side they came from.' },
   daylight_leafs_issued_total: { type: 'counter', help: 'Leafs issued by control.' },
   daylight_leaf_cache_total: { type: 'counter', help: 'Leaf cache lookups by result.' },

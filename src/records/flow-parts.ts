@@ -62,6 +62,13 @@ export function gatewayParts(flow: FlowFacts): JsonObject {
   };
 }
 
+/** A failed origin check that was left to the client: the flow itself went on. */
+export function bypassedPart({ bypassedFailure }: FlowFacts): JsonObject {
+  if (bypassedFailure === undefined) return {};
+  const { code, detail } = bypassedFailure;
+  return { bypassed_failure: code, bypassed_detail: cut(maskText(detail), limits.recordDetailBytes) };
+}
+
 function clientPart(flow: FlowFacts): JsonObject {
   const { client, asset } = flow;
   const endpoint = addressPart(client);

@@ -1,6 +1,6 @@
 import { limits } from '../core/limits.ts';
 import type { FlowFacts } from '../core/record.ts';
-import { connectionPart, endpointParts, gatewayParts, proxyParts } from './flow-parts.ts';
+import { bypassedPart, connectionPart, endpointParts, gatewayParts, proxyParts } from './flow-parts.ts';
 import { flowMetadata, recordMetadata, type Stamp, type Writer } from './metadata.ts';
 import { classes, typeUid } from './ocsf.ts';
 import { networkActivityOf, outcomeOf } from './outcome.ts';
@@ -45,7 +45,13 @@ function compose(writer: Writer, flow: FlowFacts, endMs: number, stamp: Stamp, w
     traffic: { bytes: bytesFromClient + bytesFromOrigin, bytes_out: bytesFromClient, bytes_in: bytesFromOrigin },
     policy: { name: 'policy', uid: flow.policyVersion, version: flow.policyVersion },
     unmapped: {
-      gateway: { ...gatewayParts(flow), transactions: flow.transactions, alarms: flow.alarms, failure },
+      gateway: {
+        ...gatewayParts(flow),
+        transactions: flow.transactions,
+        alarms: flow.alarms,
+        failure,
+        ...bypassedPart(flow),
+      },
     },
   });
 }

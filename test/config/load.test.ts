@@ -67,6 +67,7 @@ describe('loading', () => {
         origin: { minVersion: 'TLSv1.2' },
         onOriginFailure: 'close',
       },
+      originFailures: [],
       originExceptions: [],
       upstream: undefined,
       http: { hostMismatch: 'refuse', upgrades: 'allow' },
@@ -137,6 +138,7 @@ listeners:
     sendProxyProtocol: v2
 tls: { client: { minVersion: TLSv1.3, keyExchange: [ecdhe, dhe, rsa] }, origin: { minVersion: TLSv1.3 } }
 onOriginFailure: warn
+originFailures: [{ hosts: [Old.Example], action: bypass, reason: pinned }]
 originExceptions: [{ hosts: [old.example], allow: [tls1.0, untrusted], reason: old device }]
 refuse: [{ addresses: [169.254.169.254], ports: [80], reason: metadata }]
 upstream: { proxy: "http://gateway@proxy.example:3128", passwordFile: upstream-password, except: ["*.internal.example"] }
@@ -174,6 +176,7 @@ relays: 3
         origin: { minVersion: 'TLSv1.3' },
         onOriginFailure: 'warn',
       },
+      originFailures: [{ hosts: ['old.example'], action: 'bypass', reason: 'pinned' }],
       originExceptions: [{ hosts: ['old.example'], allow: ['tls1.0', 'untrusted'], reason: 'old device' }],
       refuse: [{ hosts: [], addresses: ['169.254.169.254/32'], ports: [80], reason: 'metadata' }],
       upstream: {

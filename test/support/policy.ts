@@ -25,6 +25,7 @@ export function policyDocument(changes: Partial<PolicyDocument> = {}): PolicyDoc
       onOriginFailure: 'close',
     },
     originTrust: { rootsPem: [] },
+    originFailures: [],
     originExceptions: [],
     upstream: undefined,
     http: { hostMismatch: 'refuse', upgrades: 'allow' },

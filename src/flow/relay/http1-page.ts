@@ -7,6 +7,8 @@ export interface FailurePage {
   readonly rule?: RuleRef | undefined;
   /** Facts beyond the code; must hold no secret. */
   readonly detail?: string;
+  /** Names and values that say what is wrong, such as since when a certificate has expired. */
+  readonly facts?: readonly (readonly [name: string, value: string])[];
   readonly flowId: string;
   /** Accept field of the request: decides between HTML and JSON. */
   readonly accept?: string | undefined;
@@ -69,9 +71,17 @@ function prefersJson(accept: string | undefined): boolean {
   return json >= 0 && (html < 0 || json < html);
 }
 
-function jsonBody({ code, rule, detail, flowId }: FailurePage): string {
+function jsonBody({ code, rule, detail, flowId, facts }: FailurePage): string {
   const { meaning, remedy } = failureOf(code);
-  return `${JSON.stringify({ code, meaning, remedy, detail, rule, flowId })}\n`;
+  return `${JSON.stringify({
+    code,
+    meaning,
+    remedy,
+    detail,
+    facts: facts && Object.fromEntries(facts),
+    rule,
+    flowId,
+  })}\n`;
 }
 
 function htmlBody(page: FailurePage, status: number): string {
@@ -79,7 +89,7 @@ function htmlBody(page: FailurePage, status: number): string {
   const facts: (readonly [string, string])[] = [['Code', page.code]];
   if (page.rule !== undefined) facts.push(['Rule', `${page.rule.id} rev ${page.rule.rev}: ${page.rule.title}`]);
   if (page.detail !== undefined && page.detail !== '') facts.push(['Detail', page.detail]);
-  facts.push(['Flow', page.flowId]);
+  facts.push(...(page.facts ?? []), ['Flow', page.flowId]);
   const rows = facts.map(([name, value]) => `<dt>${name}</dt><dd>${escapeHtml(value)}</dd>`).join('\n');
   return `<!doctype html>
 <html lang="en">

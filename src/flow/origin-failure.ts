@@ -1,0 +1,76 @@
+import { type FailureCode, FlowFailure } from '../core/failures.ts';
+import type { OriginFailureAction } from '../core/policy.ts';
+import { count } from '../metrics/counters.ts';
+import { dialByName } from './dial-by-name.ts';
+import type { Flow } from './flow.ts';
+import type { Tunnel } from './relay-tunnel.ts';
+import { spliceFlow } from './splice-flow.ts';
+
+/** What policy wants when the origin of a flow fails its check. */
+interface OriginFailurePlan {
+  readonly action: OriginFailureAction;
+  /** The server name that a bypass rests on where nothing but the ClientHello speaks for it. */
+  readonly restsOn?: string;
+}
+
+/** Failures that a client can judge itself, and that a page behind an untrusted leaf explains. */
+const checks = /^ORIGIN_(?:CERT|TLS)_/;
+/**
+ * The origin is of an authority that clients trust although its key is not its owner's alone: ours, which every client
+ * has installed, or one of those that once came with computers. A client that judges such a chain itself is deceived.
+ */
+const deceptive: ReadonlySet<FailureCode> = new Set<FailureCode>([
+  'ORIGIN_CERT_OWN_AUTHORITY',
+  'ORIGIN_CERT_DISTRUSTED',
+]);
+
+/**
+ * A flow whose origin failed its check, before any byte reached the client: where policy says so, the origin is dialled
+ * anew and the client's own handshake is passed on to it, so that the client judges the real certificate. Otherwise the
+ * failure goes on to where it is told.
+ */
+export async function afterOriginFailure(flow: Flow, tunnel: Tunnel, error: unknown): Promise<void> {
+  if (!(error instanceof FlowFailure) || !isJudgeable(error.code)) throw error;
+  const { action, restsOn } = originFailurePlan(flow);
+  if (action !== 'bypass') throw error;
+  flow.origin?.destroy();
+  const origin =
+    restsOn === undefined
+      ? await tunnel.dial(tunnel.destination)
+      : await dialByName(flow, { ...tunnel, dial: (to = tunnel.destination) => tunnel.dial(to) }, restsOn, undefined);
+  if (origin === undefined) throw error;
+  const { facts } = flow;
+  facts.decision = { kind: 'bypass', reason: `origin failure: ${error.code}` };
+  facts.bypassedFailure = { code: error.code, detail: error.detail };
+  count(`daylight_bypassed_failures_total{code="${error.code}"}`);
+  flow.answerLayer = 'none';
+  await spliceFlow(flow, origin, 'tls');
+}
+
+/** Whether a failed check is answered by the untrusted authority's leaf and a page. */
+export function warnsOf(flow: Flow, code: FailureCode): boolean {
+  return checks.test(code) && originFailurePlan(flow).action === 'warn';
+}
+
+function isJudgeable(code: FailureCode): boolean {
+  return (checks.test(code) || code === 'ORIGIN_HANDSHAKE_FAILED') && !deceptive.has(code);
+}
+
+/**
+ * A client may name any host, so that its server name alone can make policy stricter, never looser: the destination has
+ * to agree, and where that is an address only, a bypass leads to where the name does (as in decide).
+ */
+function originFailurePlan({ facts, policy, listener }: Flow): OriginFailurePlan {
+  const { destination, serverName } = facts;
+  const host = destination?.host;
+  const reached = policy.assetOf(facts.client.ip, host, listener);
+  const byDestination = policy.onOriginFailure(host, reached);
+  if (serverName === undefined || serverName === host) return { action: byDestination };
+  const named = reached ?? policy.assetOf(facts.client.ip, serverName, listener);
+  const byName = policy.onOriginFailure(serverName, named);
+  const isAddress = destination?.ip !== undefined && destination.ip === host;
+  if (isAddress) return byName === 'bypass' ? { action: byName, restsOn: serverName } : { action: byName };
+  return { action: strictness[byName] > strictness[byDestination] ? byName : byDestination };
+}
+
+const strictness: Readonly<Record<OriginFailureAction, number>> = { bypass: 0, warn: 1, close: 2 };
