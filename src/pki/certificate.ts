@@ -35,6 +35,8 @@ export interface Certificate {
   readonly version: number;
   /** Upper-case hex, without a sign octet. */
   readonly serialNumber: string;
+  /** Content of its INTEGER, sign octet included: what a CRL or an OCSP answer repeats. */
+  readonly serialOctets: Buffer;
   readonly signatureAlgorithm: Algorithm;
   readonly issuer: Buffer;
   readonly subject: Buffer;
@@ -56,7 +58,7 @@ export function parseCertificate(der: Uint8Array): Certificate {
   body.read(tags.bitString);
   body.end();
   const version = readVersion(signed);
-  const serialNumber = readSerialNumber(signed);
+  const serialOctets = readInteger(signed.read(tags.integer).content);
   const innerAlgorithm = signed.read(tags.sequence);
   // Section 4.1.1.2: both must be the same, or what was signed is not what is checked.
   if (!innerAlgorithm.whole.equals(outerAlgorithm.whole)) throw new DerError('two different signature algorithms');
@@ -73,7 +75,8 @@ export function parseCertificate(der: Uint8Array): Certificate {
   signed.end();
   return {
     version,
-    serialNumber,
+    serialNumber: serialText(serialOctets),
+    serialOctets,
     signatureAlgorithm: readAlgorithm(new DerReader(innerAlgorithm.content)),
     issuer,
     subject,
@@ -96,7 +99,7 @@ export function parsePublicKey(whole: Buffer): PublicKey {
 }
 
 /** Reads the content of an AlgorithmIdentifier. */
-function readAlgorithm(reader: DerReader): Algorithm {
+export function readAlgorithm(reader: DerReader): Algorithm {
   const oid = readOid(reader.read(tags.oid).content);
   const parameters = reader.atEnd ? Buffer.alloc(0) : reader.read().whole;
   reader.end();
@@ -112,18 +115,22 @@ function readVersion(signed: DerReader): number {
   return version + 1;
 }
 
-function readSerialNumber(signed: DerReader): string {
-  const octets = readInteger(signed.read(tags.integer).content);
+function serialText(octets: Buffer): string {
   return (octets.length > 1 && octets[0] === 0 ? octets.subarray(1) : octets).toString('hex').toUpperCase();
 }
 
 function readExtensions(signed: DerReader): ReadonlyMap<string, Extension> {
-  const extensions = new Map<string, Extension>();
   const wrapper = signed.optional(contextConstructed(3));
-  if (wrapper === undefined) return extensions;
+  if (wrapper === undefined) return new Map();
   const outer = new DerReader(wrapper.content);
   const list = outer.enter();
   outer.end();
+  return readExtensionList(list);
+}
+
+/** Reads the content of Extensions, of a certificate, a CRL or an OCSP answer. */
+export function readExtensionList(list: DerReader): ReadonlyMap<string, Extension> {
+  const extensions = new Map<string, Extension>();
   while (!list.atEnd) {
     const extension = list.enter();
     const oid = readOid(extension.read(tags.oid).content);
