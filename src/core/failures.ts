@@ -149,6 +149,12 @@ export const failures = {
     'The PROXY protocol header is missing, malformed or from a source that is not trusted.',
     'Set proxyProtocol and trustedProxies as the load balancer is set.',
   ),
+  CLIENT_UPGRADE_INJECTION: client(
+    'The client sent bytes behind its command to go over to TLS, before TLS began.',
+    'Look for an attacker between client and gateway: such bytes are dropped with the flow, never taken for protected ones.',
+    400,
+    'decode_error',
+  ),
   // The origin's fault.
   ORIGIN_NAME_UNRESOLVED: origin(
     'The name of the origin does not resolve.',
@@ -259,6 +265,10 @@ export const failures = {
   ORIGIN_HTTP_UNSOLICITED: origin('The origin sent a response that no request asked for.', 'Correct the origin.'),
   ORIGIN_TRUNCATED: origin('The origin ended a message before its end.', 'Check the origin and the path to it.'),
   ORIGIN_UPSTREAM_PROXY: origin('The upstream proxy refused or failed.', 'Check upstream.proxy and its credentials.'),
+  ORIGIN_UPGRADE_INJECTION: origin(
+    'The origin sent bytes behind its consent to go over to TLS, before TLS began.',
+    'Look for an attacker between gateway and origin: such bytes are dropped with the flow, never taken for protected ones.',
+  ),
   // What policy refuses.
   POLICY_RULE_BLOCK: policy('A rule blocked this.', 'The alarm holds the rule id.'),
   POLICY_RULE_RESET: policy('A rule reset this connection.', 'The alarm holds the rule id.'),

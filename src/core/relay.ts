@@ -2,8 +2,29 @@ import type { Destination } from './endpoint.ts';
 import type { FailureCode } from './failures.ts';
 import type { Side } from './side.ts';
 
-/** What a flow goes on as after an upgrade: both sides are copied from now on (101 Switching Protocols). */
-export type Upgrade = { readonly kind: 'opaque'; readonly protocol: string };
+/** What a flow goes on as after an upgrade. */
+export type Upgrade = OpaqueUpgrade | TlsUpgrade;
+
+/** Both sides are copied from now on (101 Switching Protocols). */
+interface OpaqueUpgrade {
+  readonly kind: 'opaque';
+  readonly protocol: string;
+}
+
+/**
+ * TLS on both legs in mid-stream (STARTTLS, AUTH TLS): asked for when the origin has agreed and the client has not been
+ * answered. The origin is verified first; only then is `accept` sent to the client, and its handshake awaited. The relay
+ * then goes on with `upgraded`, or with `upgradeFailed` while the client still reads plaintext.
+ */
+export interface TlsUpgrade {
+  readonly kind: 'tls';
+  /** The positive answer to the client, the last bytes it gets in plaintext. */
+  readonly accept: Buffer;
+  /** What the origin calls itself: the name to verify where the client has named none so far. */
+  readonly originName: string | undefined;
+  /** Application protocols that a client may offer here; offering only others it meant to speak to somebody else. */
+  readonly alpn: readonly string[];
+}
 
 /**
  * A protocol's relay: sans-I/O. The pump calls `receive` with the bytes of a side as they come, and `end` once when the
@@ -15,6 +36,10 @@ export interface Relay {
   end(from: Side, clean: boolean): void;
   /** An origin that `wire.retarget` asked for could not be opened. The relay answers the client and closes. */
   originFailed?(code: FailureCode, detail: string): void;
+  /** Both legs are TLS now: what was learned in plaintext counts no more (RFC 3207 section 4.2). */
+  upgraded?(): void;
+  /** The origin leg could not be upgraded. The relay answers the client, which still waits in plaintext, and closes. */
+  upgradeFailed?(code: FailureCode, detail: string): void;
   /** The flow ends from outside (idle limit, drain, crash of an inspector): the relay finishes its exchanges, sends nothing. */
   cut(code: FailureCode, detail: string): void;
   /** No byte came from either side within the idle limit, in the middle of a transaction: the relay answers and ends the flow. */

@@ -43,7 +43,13 @@ function relayableAlpn(hello: ClientHello): readonly string[] {
   return offered;
 }
 
-async function leafOf(flow: Flow, tunnel: Tunnel, hello: ClientHello, identity: OriginIdentity): Promise<LeafContext> {
+/** The leaf that a client is shown for a verified origin, or the endpoint's own certificate. */
+export async function leafOf(
+  flow: Flow,
+  tunnel: Tunnel,
+  hello: ClientHello,
+  identity: OriginIdentity,
+): Promise<LeafContext> {
   const { leafs } = flow.plane;
   const policy = flow.policy.document.tls.client;
   if (tunnel.ownCertificate !== undefined) return leafs.ownContext(tunnel.ownCertificate, policy);
@@ -52,7 +58,8 @@ async function leafOf(flow: Flow, tunnel: Tunnel, hello: ClientHello, identity: 
   return leafs.contextFor({ kind: 'verified', identity }, leafKeyTypeFor(hello), policy);
 }
 
-async function answerClient(
+/** Answers the client's handshake, and notes its leg in the flow. */
+export async function answerClient(
   flow: Flow,
   hello: ClientHello,
   leaf: LeafContext,

@@ -4,6 +4,15 @@ import { limits } from '../core/limits.ts';
 /** Who stops the reading of a leg: the relay (a full pipeline) and a full send buffer do so independently. */
 export type PauseReason = 'relay' | 'pressure';
 
+/** What the pump does at the events of a leg's stream. */
+export interface LegListeners {
+  readonly data: (bytes: Buffer) => void;
+  readonly end: () => void;
+  readonly error: (error: NodeJS.ErrnoException) => void;
+  readonly close: () => void;
+  readonly drain: () => void;
+}
+
 /** One leg as the pump drives it: its stream, which may still be on its way, and what waits to be sent. */
 export class PumpLeg {
   /** The peer has ended its half. */
@@ -17,6 +26,7 @@ export class PumpLeg {
   #first: Buffer | undefined;
   #more: Buffer[] | undefined;
   readonly #pauses = new Set<PauseReason>();
+  #listeners: LegListeners | undefined;
 
   constructor(stream: Duplex | undefined) {
     this.#stream = stream;
@@ -31,16 +41,43 @@ export class PumpLeg {
     this.#stream = stream;
   }
 
+  listen(listeners: LegListeners): void {
+    this.#listeners = listeners;
+    for (const [event, listener] of Object.entries(listeners)) this.#stream?.on(event, listener);
+    // Whoever looked at the opening left the stream paused.
+    this.applyPause();
+    const stream = this.#stream;
+    // What has ended by now tells it no more. Bytes that were put back come first.
+    if (stream?.destroyed || stream?.readableEnded) setImmediate(() => this.#missed(stream, listeners));
+  }
+
+  #missed(stream: Duplex, { close, end }: LegListeners): void {
+    if (this.#stream !== stream) return;
+    if (stream.destroyed) close();
+    else end();
+  }
+
+  /** Lets go of the stream as it is, for TLS to be put over it; the bytes that nobody has read stay in it. */
+  release(): Duplex | undefined {
+    const stream = this.#stream;
+    for (const [event, listener] of Object.entries(this.#listeners ?? {})) stream?.off(event, listener);
+    this.#listeners = undefined;
+    stream?.pause();
+    return stream;
+  }
+
   /** Takes the stream away without telling anyone: another origin follows. */
   detach(): void {
     const stream = this.#stream;
     this.#stream = undefined;
     this.#first = undefined;
     this.#more = undefined;
+    this.#listeners = undefined;
+    this.ended = false;
+    this.finished = false;
     if (stream === undefined) return;
     for (const event of ['data', 'end', 'close', 'error', 'drain']) stream.removeAllListeners(event);
-    stream.on('error', () => {});
-    stream.destroy();
+    discard(stream);
   }
 
   pause(reason: PauseReason, paused: boolean): void {
@@ -78,6 +115,12 @@ export class PumpLeg {
     this.#stream?.end();
   }
 
+  /** Nothing goes either way any more. */
+  shut(): void {
+    this.ended = true;
+    this.finished = true;
+  }
+
   /** Whether bytes wait for the peer to take those before them. */
   get isStalled(): boolean {
     return (this.#stream?.writableLength ?? 0) > 0;
@@ -88,4 +131,10 @@ export class PumpLeg {
     const stream = this.#stream;
     return stream === undefined || stream.destroyed || stream.writableFinished;
   }
+}
+
+/** Gets rid of a stream that nobody reads any more. */
+export function discard(stream: Duplex): void {
+  stream.on('error', () => {});
+  stream.destroy();
 }

@@ -14,10 +14,20 @@ export interface PumpOptions {
   readonly idleTimeoutMs: number;
   /** Dials another origin for `retarget`; rejects with FlowFailure. */
   readonly dial?: (destination: Destination) => Promise<Duplex>;
+  /** Puts TLS over both legs in mid-stream; without it no relay may ask for that. */
+  readonly secure?: SecureLegs | undefined;
   /** Ends a leg at once with a TCP reset. */
   readonly reset?: (side: Side, stream: Duplex) => void;
   /** What an error of a leg means, e.g. a demanded client certificate (TLS 1.3 tells it after the handshake). */
   readonly failureOf?: (side: Side, error: NodeJS.ErrnoException) => { code: FailureCode; detail: string } | undefined;
+}
+
+/** Puts TLS over legs whose streams were released. What fails has ended the leg that it failed on. */
+export interface SecureLegs {
+  /** Verifies the origin, by `name` where nothing better is known; rejects with FlowFailure. */
+  origin(name: string | undefined): Promise<Duplex>;
+  /** Answers the client's handshake, after `origin` has resolved; rejects with FlowFailure. */
+  client(alpn: readonly string[]): Promise<Duplex>;
 }
 
 /** How a flow ended at its pump. */

@@ -1,12 +1,13 @@
 import type { Duplex } from 'node:stream';
 import type { Destination } from '../core/endpoint.ts';
-import { type FailureCode, FlowFailure } from '../core/failures.ts';
+import type { FailureCode } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
 import type { Relay, Upgrade, Wire } from '../core/relay.ts';
 import { otherSide, type Side } from '../core/side.ts';
 import { destroyAfterFlush } from './linger.ts';
-import { PumpLeg } from './pump-leg.ts';
+import { discard, PumpLeg } from './pump-leg.ts';
 import type { PumpOptions, PumpOutcome } from './pump-options.ts';
+import { failureOf, type LegsUpgrade, upgradeLegs } from './pump-upgrade.ts';
 import { coarseNowMs, type Ticking, ticker } from './ticker.ts';
 
 /** Drives one relay over two streams: owns back-pressure, half-close, time limits and the end of the flow. */
@@ -23,6 +24,8 @@ export class Pump implements Wire, Ticking {
   #detail = '';
   #activityMs = 0;
   #draining = false;
+  /** TLS is being put over the legs: nothing is read or sent meanwhile. */
+  #isUpgrading = false;
 
   constructor(options: PumpOptions) {
     this.#options = options;
@@ -60,7 +63,7 @@ export class Pump implements Wire, Ticking {
   }
 
   tick(nowMs: number): void {
-    if (this.#settled || this.#closing) return;
+    if (this.#settled || this.#closing || this.#isUpgrading) return;
     if (this.#draining && this.#relay.idle?.()) return this.close();
     const { idleTimeoutMs } = this.#options;
     const halfClosed = this.#legs.client.ended || this.#legs.origin.ended;
@@ -111,26 +114,51 @@ export class Pump implements Wire, Ticking {
     if (this.#settled) return;
     this.#note(code, detail);
     this.#closing = true;
+    // A transport must not be reset under a handshake; its time is bounded, and its end comes back here.
+    if (!this.#isUpgrading) this.#endBoth();
+  }
+
+  #endBoth(): void {
     this.#flush('client');
     for (const side of ['client', 'origin'] as const) {
       const leg = this.#legs[side];
-      leg.finished = true;
-      leg.ended = true;
-      if (leg.stream !== undefined && !leg.stream.destroyed) this.#reset(side, leg.stream);
+      leg.shut();
+      if (leg.stream?.destroyed === false) this.#options.reset?.(side, leg.stream);
+      leg.stream?.destroy();
     }
     this.#settle();
   }
 
-  upgrade(_next: Upgrade): void {
-    this.#relay = this.#options.opaqueRelay(this);
+  upgrade(next: Upgrade): void {
+    const { secure } = this.#options;
+    if (next.kind === 'opaque') this.#relay = this.#options.opaqueRelay(this);
+    else if (secure === undefined) this.abort('GATEWAY_INTERNAL', 'no TLS for these legs');
+    else {
+      this.#flush('client');
+      this.#isUpgrading = true;
+      upgradeLegs(this.#legs, secure, next).then((outcome) => this.#upgraded(outcome));
+    }
+  }
+
+  #upgraded({ client, origin, failure }: LegsUpgrade): void {
+    this.#isUpgrading = false;
+    this.#activityMs = coarseNowMs();
+    if (client !== undefined) this.#attach('client', client);
+    if (origin !== undefined) this.#attach('origin', origin);
+    if (this.#closing) return this.#endBoth();
+    if (failure === undefined) return this.#guard(() => this.#relay.upgraded?.());
+    const { code, detail } = failure;
+    // A client whose origin failed still reads plaintext; one that failed at TLS itself can be told nothing any more.
+    if (origin === undefined) this.#legs.origin.shut();
+    if (origin === undefined) return this.#guard(() => this.#relay.upgradeFailed?.(code, detail));
+    this.#guard(() => this.#relay.cut(code, detail));
+    this.close(code, detail);
   }
 
   retarget(destination: Destination): void {
     const { dial } = this.#options;
     if (dial === undefined) return this.abort('GATEWAY_INTERNAL', 'retarget without dial');
     this.#legs.origin.detach();
-    this.#legs.origin.ended = false;
-    this.#legs.origin.finished = false;
     this.#legs.client.pause('pressure', true);
     dial(destination).then(
       (stream) => this.#originOpened(stream),
@@ -143,41 +171,29 @@ export class Pump implements Wire, Ticking {
   }
 
   #originOpened(stream: Duplex): void {
-    if (this.#closing) {
-      stream.on('error', () => {});
-      stream.destroy();
-      return;
-    }
-    this.#legs.origin.open(stream);
+    if (this.#closing) return discard(stream);
     this.#attach('origin', stream);
     this.#flush('origin');
     this.#legs.client.pause('pressure', false);
   }
 
   #originFailed(error: unknown): void {
-    const failure = error instanceof FlowFailure ? error : new FlowFailure('GATEWAY_INTERNAL', String(error));
     if (this.#closing) return;
+    const failure = failureOf(error);
     this.#legs.client.pause('pressure', false);
     if (this.#relay.originFailed === undefined) return this.abort(failure.code, failure.detail);
     this.#guard(() => this.#relay.originFailed?.(failure.code, failure.detail));
   }
 
   #attach(side: Side, stream: Duplex): void {
-    stream.on('data', (bytes: Buffer) => this.#received(side, bytes));
-    stream.on('end', () => this.#ended(side, true));
-    stream.on('error', (error: NodeJS.ErrnoException) => this.#failed(side, error));
-    stream.on('close', () => this.#closed(side));
-    stream.on('drain', () => this.#drained(side));
-    // Whoever looked at the opening left the stream paused.
-    this.#legs[side].applyPause();
-    // What has ended by now tells it no more. Bytes that were put back come first.
-    if (stream.destroyed || stream.readableEnded) setImmediate(() => this.#missed(side, stream));
-  }
-
-  #missed(side: Side, stream: Duplex): void {
-    if (this.#settled || this.#legs[side].stream !== stream) return;
-    if (stream.destroyed) this.#closed(side);
-    else this.#ended(side, true);
+    this.#legs[side].open(stream);
+    this.#legs[side].listen({
+      data: (bytes: Buffer) => this.#received(side, bytes),
+      end: () => this.#ended(side, true),
+      error: (error: NodeJS.ErrnoException) => this.#failed(side, error),
+      close: () => this.#closed(side),
+      drain: () => this.#drained(side),
+    });
   }
 
   #drained(side: Side): void {
@@ -257,11 +273,6 @@ export class Pump implements Wire, Ticking {
     });
   }
 
-  #reset(side: Side, stream: Duplex): void {
-    if (this.#options.reset === undefined) stream.destroy();
-    else this.#options.reset(side, stream);
-  }
-
   #note(code: FailureCode | undefined, detail: string): void {
     if (code === undefined || this.#code !== undefined) return;
     this.#code = code;
@@ -283,7 +294,7 @@ export class Pump implements Wire, Ticking {
   /** An error inside a relay or rule ends this flow, closed, and no other. */
   #broke(error: unknown): void {
     this.#receiving = false;
-    const failure = error instanceof FlowFailure ? error : new FlowFailure('GATEWAY_INTERNAL', String(error));
+    const failure = failureOf(error);
     this.cut(failure.code, failure.detail);
   }
 }

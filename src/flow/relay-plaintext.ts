@@ -2,13 +2,19 @@ import { FlowFailure } from '../core/failures.ts';
 import type { Flow } from './flow.ts';
 import type { Tunnel } from './relay-tunnel.ts';
 import { runRelay } from './run-relay.ts';
+import { secureLegs } from './secure-legs.ts';
 import { openVerifiedOrigin } from './verified-origin.ts';
 
 /** A flow that is not TLS on the client's side: the same relay over plain sockets, recorded as such. */
 export async function relayPlaintext(flow: Flow, tunnel: Tunnel, protocol: string): Promise<void> {
   const transport = await tunnel.dial();
   if (tunnel.originTls !== 'always') {
-    return runRelay(flow, { origin: transport, protocol, scheme: 'http' });
+    return runRelay(flow, {
+      origin: transport,
+      protocol,
+      scheme: 'http',
+      secure: secureLegs(flow, tunnel),
+    });
   }
   const alpn = protocol === 'http/1.1' ? ['http/1.1'] : [];
   const leg = await openVerifiedOrigin(flow, tunnel, transport, { serverName: undefined, alpn });

@@ -14,6 +14,7 @@ import type { Flow } from './flow.ts';
 import { hostRefusalFor } from './host-refusal.ts';
 import { inspectHttp } from './inspect-http.ts';
 import { Pump } from './pump.ts';
+import type { SecureLegs } from './pump-options.ts';
 import { createHttp1Relay } from './relay/http1.ts';
 import { isSameDestination } from './relay/http1-admission.ts';
 import { createOpaqueRelay } from './relay/opaque.ts';
@@ -31,6 +32,8 @@ export interface RelayOptions {
   readonly dial?: (destination: Destination) => Promise<Duplex>;
   /** Judges the credentials of each of them, where the proxy asks for some. */
   readonly isPermitted?: ((headers: readonly Header[]) => boolean) | undefined;
+  /** Plain legs that may be put under TLS in mid-stream (STARTTLS). */
+  readonly secure?: SecureLegs;
   readonly failureOf?: (side: Side, error: NodeJS.ErrnoException) => { code: FailureCode; detail: string } | undefined;
 }
 
@@ -46,6 +49,7 @@ export async function runRelay(flow: Flow, options: RelayOptions): Promise<void>
     idleTimeoutMs: policy.document.timeouts.idleMs,
     reset: (side, stream) => resetLeg(flow, side, stream),
     ...(options.dial === undefined ? {} : { dial: options.dial }),
+    secure: options.secure,
     ...(options.failureOf === undefined ? {} : { failureOf: options.failureOf }),
   });
   flow.cut = (code) => pump.cut(code);

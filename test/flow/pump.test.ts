@@ -1,36 +1,10 @@
-import { Duplex } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { limits } from '../../src/core/limits.ts';
 import type { Relay, Wire } from '../../src/core/relay.ts';
 import { Pump } from '../../src/flow/pump.ts';
 import { createOpaqueRelay } from '../../src/flow/relay/opaque.ts';
-
-/** A stream in memory: `feed` is what its peer sends, `sent` what was written to it. `stall` stops the writing side. */
-class Peer extends Duplex {
-  readonly sent: Buffer[] = [];
-  stalled: (() => void) | undefined;
-  stall = false;
-  constructor() {
-    super({ allowHalfOpen: true });
-  }
-  override _read(): void {}
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    this.sent.push(chunk);
-    if (this.stall) this.stalled = done;
-    else done();
-  }
-  override _final(done: () => void): void {
-    done();
-  }
-  feed(text: string | Buffer | null): void {
-    this.push(text === null ? null : Buffer.from(text));
-  }
-  get text(): string {
-    return Buffer.concat(this.sent).toString();
-  }
-}
-
-const turn = () => new Promise((resolve) => setImmediate(resolve));
+import { Peer, turn } from '../support/peer-stream.ts';
 
 function start(relay: (wire: Wire) => Relay, idleTimeoutMs = 10_000) {
   const client = new Peer();

@@ -4,7 +4,8 @@
 # missing program are skipped with a message then.
 set -euo pipefail
 
-packages=(curl openssl nginx-light python3 wget git nftables iproute2 gnutls-bin libatomic1)
+packages=(curl openssl nginx-light python3 wget git nftables iproute2 gnutls-bin libatomic1
+  postfix swaks msmtp)
 
 missing=()
 for package in "${packages[@]}"; do
@@ -30,6 +31,10 @@ if [ ! -e "$policy" ]; then
 fi
 
 export DEBIAN_FRONTEND=noninteractive
+# Postfix asks what it shall be for: nothing, the tests bring configurations of their own.
+if command -v debconf-set-selections >/dev/null; then
+  echo 'postfix postfix/main_mailer_type select No configuration' | debconf-set-selections
+fi
 log=$(mktemp)
 apt() { apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" >"$log" 2>&1; }
 install() { apt install -y --no-install-recommends "${missing[@]}"; }

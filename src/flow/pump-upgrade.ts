@@ -1,0 +1,67 @@
+import type { Duplex } from 'node:stream';
+import { type FailureCode, FlowFailure } from '../core/failures.ts';
+import type { TlsUpgrade } from '../core/relay.ts';
+import type { Side } from '../core/side.ts';
+import type { PumpLeg } from './pump-leg.ts';
+import type { SecureLegs } from './pump-options.ts';
+
+/** What the legs are after an upgrade. A leg without a stream has ended at the failure. */
+export interface LegsUpgrade {
+  readonly client: Duplex | undefined;
+  readonly origin: Duplex | undefined;
+  readonly failure: FlowFailure | undefined;
+}
+
+/**
+ * Puts TLS over both legs, the origin's first: nothing positive is said to a client whose origin was not verified. Bytes
+ * that either side has sent behind its last line of plaintext end it: kept, they would be read as if TLS had protected
+ * them (command and response injection, CVE-2011-0411). Never rejects.
+ */
+export async function upgradeLegs(
+  legs: Readonly<Record<Side, PumpLeg>>,
+  secure: SecureLegs,
+  next: TlsUpgrade,
+): Promise<LegsUpgrade> {
+  const client = legs.client.release();
+  const origin = legs.origin.release();
+  if (client === undefined || origin === undefined) return failed(client, undefined, 'GATEWAY_INTERNAL', 'no leg');
+  if (origin.readableLength > 0) {
+    origin.destroy();
+    return failed(client, undefined, 'ORIGIN_UPGRADE_INJECTION', injected(origin));
+  }
+  if (client.readableLength > 0) {
+    origin.destroy();
+    return failed(client, undefined, 'CLIENT_UPGRADE_INJECTION', injected(client));
+  }
+  let securedOrigin: Duplex;
+  try {
+    securedOrigin = await secure.origin(next.originName);
+  } catch (error) {
+    return { client, origin: undefined, failure: failureOf(error) };
+  }
+  if (client.readableLength > 0) return failed(client, securedOrigin, 'CLIENT_UPGRADE_INJECTION', injected(client));
+  client.write(next.accept);
+  try {
+    return { client: await secure.client(next.alpn), origin: securedOrigin, failure: undefined };
+  } catch (error) {
+    return { client: undefined, origin: securedOrigin, failure: failureOf(error) };
+  }
+}
+
+function failed(
+  client: Duplex | undefined,
+  origin: Duplex | undefined,
+  code: FailureCode,
+  detail: string,
+): LegsUpgrade {
+  return { client, origin, failure: new FlowFailure(code, detail) };
+}
+
+function injected({ readableLength }: Duplex): string {
+  return `${readableLength} bytes behind the last line of plaintext`;
+}
+
+/** Whatever was thrown, as a failure of the flow. */
+export function failureOf(error: unknown): FlowFailure {
+  return error instanceof FlowFailure ? error : new FlowFailure('GATEWAY_INTERNAL', String(error));
+}

@@ -1,0 +1,106 @@
+import type { Duplex } from 'node:stream';
+import { validServerName } from '../codec/client-hello.ts';
+import { fingerprintsOf } from '../codec/fingerprint.ts';
+import { canonicalHost } from '../codec/host.ts';
+import { FlowFailure, failureOf } from '../core/failures.ts';
+import type { ClientHello } from '../core/tls.ts';
+import { peekOpening } from '../net/peek.ts';
+import { coveringName } from './certificate-names.ts';
+import { refuseWithAlert } from './client-leg.ts';
+import type { Flow } from './flow.ts';
+import { answerClient, leafOf } from './intercept-tls.ts';
+import type { OriginLeg } from './origin-leg.ts';
+import type { SecureLegs } from './pump-options.ts';
+import type { Tunnel } from './relay-tunnel.ts';
+import { canonicalServerName } from './server-name.ts';
+import { openVerifiedOrigin } from './verified-origin.ts';
+
+/** TLS in mid-stream over the plain legs of a flow: the same check of the origin and the same leafs as at their start. */
+export function secureLegs(flow: Flow, tunnel: Tunnel): SecureLegs {
+  let leg: OriginLeg | undefined;
+  return {
+    async origin(name) {
+      const transport = flow.originTransport;
+      if (transport === undefined) throw new FlowFailure('ORIGIN_GONE', 'before the TLS handshake');
+      const serverName = nameBeforeHello(tunnel, name);
+      leg = await openVerifiedOrigin(flow, tunnel, transport, { serverName, alpn: [] });
+      flow.origin = leg.socket;
+      leg.socket.on('error', ignore);
+      return leg.socket;
+    },
+    async client(alpn) {
+      if (leg === undefined) throw new FlowFailure('GATEWAY_INTERNAL', 'the origin was not verified');
+      return openClient(flow, tunnel, leg, alpn);
+    },
+  };
+}
+
+/**
+ * The origin is verified before the client says hello, so by what capture knows: the name of a tunnel or of a listener.
+ * Where capture knows an address alone, the origin is held to the name that it gives itself. That name proves nothing by
+ * itself; it is the client's own check of the leaf, which bears the names of the verified certificate and no others, that
+ * decides, and a name that the client does send must be covered too.
+ */
+function nameBeforeHello({ verifyAs, destination }: Tunnel, name: string | undefined): string | undefined {
+  const isNamed = verifyAs !== undefined || destination.host !== destination.ip;
+  return isNamed || name === undefined ? undefined : canonicalHost(name);
+}
+
+async function openClient(flow: Flow, tunnel: Tunnel, origin: OriginLeg, alpn: readonly string[]): Promise<Duplex> {
+  const hello = await helloOf(flow);
+  try {
+    checkHello(flow, tunnel, origin, hello, alpn);
+    const leaf = await leafOf(flow, tunnel, hello, origin.identity);
+    await answerClient(flow, hello, leaf, undefined);
+    return flow.client;
+  } catch (error) {
+    const code = error instanceof FlowFailure ? error.code : 'GATEWAY_INTERNAL';
+    if (!flow.client.destroyed && flow.client === flow.clientTransport) {
+      refuseWithAlert(flow.client, failureOf(code).alert);
+    }
+    throw error;
+  }
+}
+
+async function helloOf(flow: Flow): Promise<ClientHello> {
+  const { handshakeMs } = flow.policy.document.timeouts;
+  const { opening } = await peekOpening(flow.client, { deadlineMs: handshakeMs, silenceMs: handshakeMs });
+  switch (opening.kind) {
+    case 'tls':
+      return opening.hello;
+    case 'malformed':
+      throw new FlowFailure(opening.code, opening.detail);
+    case 'silent':
+      throw new FlowFailure('CLIENT_HANDSHAKE_TIMEOUT', 'no ClientHello after the upgrade');
+    case 'http1':
+    case 'http2':
+    case 'opaque':
+      throw new FlowFailure('CLIENT_UPGRADE_INJECTION', 'plaintext where the ClientHello belongs');
+  }
+}
+
+/** What a ClientHello at the start of a flow decides before the origin is dialled, asked of it here afterwards. */
+function checkHello(
+  flow: Flow,
+  tunnel: Tunnel,
+  { identity }: OriginLeg,
+  hello: ClientHello,
+  alpn: readonly string[],
+): void {
+  const { facts, policy } = flow;
+  flow.hello = hello;
+  facts.fingerprints = fingerprintsOf(hello);
+  facts.serverName = hello.serverName && (validServerName(hello.serverName) ?? hello.serverName);
+  const name = canonicalServerName(hello, tunnel.destination);
+  if (hello.alpn.length > 0 && !hello.alpn.some((protocol) => alpn.includes(protocol))) {
+    throw new FlowFailure('CLIENT_ALPN_UNSUPPORTED', hello.alpn.join(' ').slice(0, 100));
+  }
+  if (name === undefined || tunnel.ownCertificate !== undefined) return;
+  const refused = policy.refuseReason(name, tunnel.destination.ip, tunnel.destination.port);
+  if (refused !== undefined) throw new FlowFailure('POLICY_REFUSED', refused);
+  if (name !== identity.name && coveringName(identity.certificate, name) === undefined) {
+    throw new FlowFailure('ORIGIN_CERT_NAME_MISMATCH', `the client asks for ${name}`);
+  }
+}
+
+function ignore(): void {}
