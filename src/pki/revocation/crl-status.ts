@@ -4,7 +4,7 @@ import { keyUsageBits, keyUsageOf } from '../extensions.ts';
 import { type Crl, parseCrl } from './crl.ts';
 import { type CrlIndex, indexSteps } from './crl-entries.ts';
 import { scopeFault } from './crl-scope.ts';
-import { type RevocationStatus, revocationReason, unknownStatus } from './revocation-status.ts';
+import { clockSkewMs, type RevocationStatus, revocationReason, unknownStatus } from './revocation-status.ts';
 import { isSignedBy, isSignedByEventually } from './signed-object.ts';
 
 export interface CrlQuestion {
@@ -17,9 +17,6 @@ export interface CrlQuestion {
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
-
-/** Clocks differ: how far in the future a statement may have been made. */
-const clockSkewMs = 300_000;
 
 /** Reads a CRL; undefined when it is not strict DER. */
 export function readCrl(der: Buffer): Crl | undefined {

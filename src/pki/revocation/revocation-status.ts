@@ -18,6 +18,9 @@ export type RevocationStatus =
       readonly detail: string;
     };
 
+/** Clocks differ: how far in the future a statement may have been made. */
+export const clockSkewMs = 300_000;
+
 /** CRLReason (RFC 5280 section 5.3.1) by its number; 7 is not used. */
 const reasons: readonly string[] = [
   'unspecified',

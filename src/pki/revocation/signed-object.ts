@@ -1,6 +1,6 @@
 import { createPublicKey, constants as cryptoConstants, type VerifyKeyObjectInput, verify } from 'node:crypto';
 import { type Algorithm, type PublicKey, readAlgorithm } from '../certificate.ts';
-import { DerReader, readSmallInteger } from '../der-reader.ts';
+import { DerReader, readOctetBits, readSmallInteger } from '../der-reader.ts';
 import { contextConstructed, tags } from '../der-tags.ts';
 import { oids } from '../oids.ts';
 import { signatureWeakness } from '../strength.ts';
@@ -10,6 +10,13 @@ export interface SignedObject {
   readonly signed: Buffer;
   readonly algorithm: Algorithm;
   readonly signature: Buffer;
+}
+
+/** Reads the three parts that every signed object begins with; the algorithm of the signature is the one that counts. */
+export function readSigned(reader: DerReader): SignedObject {
+  const signed = reader.read(tags.sequence).whole;
+  const algorithm = readAlgorithm(reader.enter());
+  return { signed, algorithm, signature: readOctetBits(reader.read(tags.bitString).content) };
 }
 
 interface Scheme {
