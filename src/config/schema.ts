@@ -1,5 +1,6 @@
 import { limits } from '../core/limits.ts';
 import { originFailureAction, originFailures } from './client-trust-schema.ts';
+import { http } from './http-schema.ts';
 import { listener } from './listener-schema.ts';
 import { durationText } from './quantity-format.ts';
 import { hostPatterns, listen, paths } from './schema-parts.ts';
@@ -96,29 +97,6 @@ const upstream = {
       examples: ['/run/secrets/upstream-password'],
     },
     except: { ...hostPatterns, description: 'Hosts that are dialled directly.', examples: [['*.internal.example']] },
-  },
-} as const satisfies ObjectSchema;
-
-const http = {
-  type: 'object',
-  default: {},
-  description: 'HTTP inside intercepted flows.',
-  required: [],
-  properties: {
-    hostMismatch: {
-      type: 'string',
-      enum: ['refuse', 'allow'],
-      default: 'refuse',
-      description: 'A request whose Host the verified certificate of the origin does not cover (domain fronting).',
-      examples: ['allow'],
-    },
-    upgrades: {
-      type: 'string',
-      enum: ['allow', 'refuse'],
-      default: 'allow',
-      description: 'Upgrades to other protocols (WebSocket). What follows an upgrade is relayed unread.',
-      examples: ['refuse'],
-    },
   },
 } as const satisfies ObjectSchema;
 

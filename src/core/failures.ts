@@ -272,6 +272,10 @@ export const failures = {
   // What policy refuses.
   POLICY_RULE_BLOCK: policy('A rule blocked this.', 'The alarm holds the rule id.'),
   POLICY_RULE_RESET: policy('A rule reset this connection.', 'The alarm holds the rule id.'),
+  POLICY_BODY_UNDECODABLE: policy(
+    'The content coding of a body cannot be undone, and policy refuses what cannot be inspected.',
+    'The record says why; correct the peer, or set http.bodies.undecodable: allow.',
+  ),
   POLICY_REFUSED: policy('Policy refuses this destination.', 'See the configuration.'),
   POLICY_LOOP: policy('The destination is the gateway itself.', 'Correct the client or the routing.', 508),
   POLICY_ADMIN_ADDRESS: policy(

@@ -101,6 +101,16 @@ export const limits = {
   recordProblemIntervalMs: 30_000,
   /** Bytes kept before the current chunk so that a match across chunk borders is found, and the window of a regular expression around a literal. */
   ruleWindowBytes: 512,
+  /** Content codings of one body that are undone; real ones have one, seldom two. */
+  contentCodings: 5,
+  /** Times its size that a body may grow when its codings are undone. HTML reaches 30; deflate can reach 1030, the others more. */
+  decodedBodyRatio: 200,
+  /** Decoded bytes from which the ratio counts: a short run of blanks is no bomb. */
+  decodedRatioFromBytes: 4_194_304,
+  /** Time spent on undoing the codings of one body. The 64 MiB above take a tenth of it. */
+  decodedBodyMs: 2_000,
+  /** Native memory of all decoders of a relay: 5 000 of gzip, or 30 with the largest windows of zstd. */
+  decoderMemoryBytes: 268_435_456,
   /** Alarms of one rule in one transaction; a body full of card numbers is one finding. */
   alarmsPerRuleAndTransaction: 1,
   /** Restarts of one relay within a minute before control waits. */

@@ -146,6 +146,13 @@ export interface HttpPolicy {
   readonly hostMismatch: 'refuse' | 'allow';
   /** 101 Switching Protocols and CONNECT inside an inspected flow. */
   readonly upgrades: 'allow' | 'refuse';
+  readonly bodies: BodiesPolicy;
+}
+export interface BodiesPolicy {
+  /** A body whose codings cannot be undone within the limits, where a rule would look at it. */
+  readonly undecodable: 'allow' | 'block';
+  /** Bytes made of one body by undoing its codings, beyond which it counts as undecodable. */
+  readonly decodeBytes: number;
 }
 export interface RecordsPolicy {
   readonly directory: string;

@@ -66,7 +66,10 @@ export interface HttpTransactionFacts {
   readonly outcome: ExchangeOutcome;
   readonly requestExcerpt: Buffer | undefined;
   readonly responseExcerpt: Buffer | undefined;
-  /** Why a body was not inspected in full, e.g. `content-encoding gzip`; empty when it was. */
+  /** Bytes made of a body by undoing its codings, when its excerpt shows those. */
+  readonly requestDecodedBytes?: number | undefined;
+  readonly responseDecodedBytes?: number | undefined;
+  /** Why a body was not inspected in full, e.g. `response content-encoding foo`; empty when it was. */
   readonly notInspected: readonly string[];
   readonly verdict: 'allow' | 'block' | 'reset';
   readonly rule: RuleRef | undefined;

@@ -1,3 +1,5 @@
+import type { FailureCode } from './failures.ts';
+
 /** A rule named in a verdict, record or page. */
 export interface RuleRef {
   readonly id: string;
@@ -9,7 +11,9 @@ export interface RuleRef {
 export type Verdict =
   | { readonly kind: 'allow' }
   | { readonly kind: 'block'; readonly rule: RuleRef }
-  | { readonly kind: 'reset'; readonly rule: RuleRef };
+  | { readonly kind: 'reset'; readonly rule: RuleRef }
+  /** Policy or a limit refuses what no rule could judge. */
+  | { readonly kind: 'refuse'; readonly code: FailureCode; readonly detail: string };
 
 export const allow: Verdict = { kind: 'allow' };
 

@@ -1,17 +1,19 @@
 import type { Exchange, ExchangeOutcome, Header, Inspector, RequestHead, ResponseHead } from '../core/http.ts';
+import type { BodiesPolicy } from '../core/policy.ts';
 import type { FlowFacts, HttpTransactionFacts, Recorder } from '../core/record.ts';
-import type { Side } from '../core/side.ts';
 import { allow, type Match, type RuleRef, type Verdict } from '../core/verdict.ts';
 import { count } from '../metrics/counters.ts';
 import { newUlid } from '../records/ulid.ts';
 import type { CompiledRules, TransactionScan } from '../rules/compile.ts';
 import { verdictOf } from '../rules/verdict-of.ts';
+import { InspectedBody } from './inspect-body.ts';
 
 export interface HttpInspection {
   readonly flow: FlowFacts;
   readonly rules: CompiledRules;
   readonly recorder: Recorder;
   readonly bodyExcerptBytes: number;
+  readonly bodies: BodiesPolicy;
 }
 
 /** Inspects the HTTP exchanges of one flow: runs the rules, writes alarms before their verdict acts, and the traffic records. */
@@ -25,7 +27,8 @@ class InspectedExchange implements Exchange {
   readonly #txId = newUlid();
   readonly #startMs = Date.now();
   readonly #scan: TransactionScan;
-  readonly #excerpts: Record<Side, Excerpt>;
+  readonly #requestBody: InspectedBody;
+  readonly #responseBody: InspectedBody;
   #request: RequestHead | undefined;
   #response: ResponseHead | undefined;
   #verdict: Verdict = allow;
@@ -36,10 +39,9 @@ class InspectedExchange implements Exchange {
   #upgradedTo: string | undefined;
 
   constructor(inspection: HttpInspection, depth: number) {
-    const { flow, rules, bodyExcerptBytes } = inspection;
+    const { flow, rules, bodyExcerptBytes, bodies } = inspection;
     this.#inspection = inspection;
     this.#depth = depth;
-    this.#excerpts = { client: new Excerpt(bodyExcerptBytes), origin: new Excerpt(bodyExcerptBytes) };
     this.#scan = rules.begin({
       assetId: flow.asset?.id,
       assetKind: flow.asset?.kind,
@@ -48,34 +50,35 @@ class InspectedExchange implements Exchange {
       originPort: flow.destination?.port,
       sni: flow.serverName,
     });
+    const options = { excerptBytes: bodyExcerptBytes, decodedBytes: bodies.decodeBytes };
+    this.#requestBody = new InspectedBody('client', this.#scan, options);
+    this.#responseBody = new InspectedBody('origin', this.#scan, options);
   }
 
   requestHead(head: RequestHead): Verdict {
     this.#request = head;
-    return this.#judge(this.#scan.requestHead(head));
+    return this.#judge(this.#scan.requestHead(this.#requestBody.begin(head)));
   }
 
   requestBody(chunk: Buffer): Verdict {
-    this.#excerpts.client.add(chunk);
-    return this.#scan.needsRequestBody ? this.#judge(this.#scan.requestBody(chunk)) : allow;
+    return this.#judgeBody(this.#requestBody, this.#requestBody.push(chunk));
   }
 
   requestEnd(_trailers: readonly Header[]): Verdict {
-    return this.#judge(this.#scan.requestEnd());
+    return this.#judgeBody(this.#requestBody, this.#requestBody.end());
   }
 
   responseHead(head: ResponseHead): Verdict {
     this.#response = head;
-    return this.#judge(this.#scan.responseHead(head));
+    return this.#judge(this.#scan.responseHead(this.#responseBody.begin(head)));
   }
 
   responseBody(chunk: Buffer): Verdict {
-    this.#excerpts.origin.add(chunk);
-    return this.#scan.needsResponseBody ? this.#judge(this.#scan.responseBody(chunk)) : allow;
+    return this.#judgeBody(this.#responseBody, this.#responseBody.push(chunk));
   }
 
   responseEnd(_trailers: readonly Header[]): Verdict {
-    return this.#judge(this.#scan.responseEnd());
+    return this.#judgeBody(this.#responseBody, this.#responseBody.end());
   }
 
   interim(_head: ResponseHead): void {}
@@ -86,6 +89,8 @@ class InspectedExchange implements Exchange {
 
   finish(outcome: ExchangeOutcome): void {
     const { flow, recorder } = this.#inspection;
+    this.#requestBody.close();
+    this.#responseBody.close();
     flow.transactions += 1;
     count(transactionSeries[this.#verdict.kind]);
     if (outcome.failure !== undefined) count(`daylight_failures_total{code="${outcome.failure}"}`);
@@ -109,15 +114,26 @@ class InspectedExchange implements Exchange {
       request,
       response: this.#response,
       outcome,
-      requestExcerpt: this.#excerpts.client.bytes(),
-      responseExcerpt: this.#excerpts.origin.bytes(),
-      notInspected: codedBodies(request, this.#response),
-      verdict: this.#verdict.kind,
+      requestExcerpt: this.#requestBody.excerpt,
+      responseExcerpt: this.#responseBody.excerpt,
+      requestDecodedBytes: this.#requestBody.decodedBytes,
+      responseDecodedBytes: this.#responseBody.decodedBytes,
+      notInspected: notInspected(this.#requestBody.problem, this.#responseBody.problem),
+      verdict: this.#verdict.kind === 'refuse' ? 'block' : this.#verdict.kind,
       rule: this.#rule,
       matches: this.#ruleIds?.length ?? 0,
       ...(this.#ruleIds === undefined ? {} : { ruleIds: this.#ruleIds, alarms: this.#alarms }),
       upgradedTo: this.#upgradedTo,
     };
+  }
+
+  /** What could not be decoded passes with a note in the record, or is refused, as policy says. */
+  #judgeBody(body: InspectedBody, matches: readonly Match[]): Verdict {
+    const verdict = this.#judge(matches);
+    if (body.problem === undefined || !body.isUnjudged || verdict.kind !== 'allow') return verdict;
+    if (this.#inspection.bodies.undecodable === 'allow') return verdict;
+    this.#verdict = { kind: 'refuse', code: 'POLICY_BODY_UNDECODABLE', detail: body.problem };
+    return this.#verdict;
   }
 
   #judge(matches: readonly Match[]): Verdict {
@@ -137,7 +153,7 @@ class InspectedExchange implements Exchange {
     const verdict = verdictOf(matches);
     if (verdict.kind !== 'allow') {
       this.#verdict = verdict;
-      this.#rule = verdict.rule;
+      if (verdict.kind !== 'refuse') this.#rule = verdict.rule;
     }
     return verdict;
   }
@@ -147,43 +163,12 @@ const transactionSeries = {
   allow: 'daylight_transactions_total{protocol="http/1.1",verdict="allow"}',
   block: 'daylight_transactions_total{protocol="http/1.1",verdict="block"}',
   reset: 'daylight_transactions_total{protocol="http/1.1",verdict="reset"}',
+  refuse: 'daylight_transactions_total{protocol="http/1.1",verdict="block"}',
 } as const;
 
-/** The first bytes of a body, copied: the chunks are views on receive buffers that do not outlive the call. */
-class Excerpt {
-  readonly #limit: number;
-  #bytes: Buffer | undefined;
+const whole: readonly string[] = [];
 
-  constructor(limit: number) {
-    this.#limit = limit;
-  }
-
-  add(chunk: Buffer): void {
-    const kept = this.#bytes?.length ?? 0;
-    if (kept >= this.#limit) return;
-    const part = chunk.subarray(0, this.#limit - kept);
-    this.#bytes = this.#bytes === undefined ? Buffer.from(part) : Buffer.concat([this.#bytes, part]);
-  }
-
-  bytes(): Buffer | undefined {
-    return this.#bytes;
-  }
-}
-
-/** Content codings are not undone yet: rules saw coded bytes, which the record must not hide. */
-function codedBodies(request: RequestHead, response: ResponseHead | undefined): readonly string[] {
-  const request_ = codingOf(request.headers);
-  const response_ = response === undefined ? undefined : codingOf(response.headers);
-  if (request_ === undefined && response_ === undefined) return [];
-  return [
-    ...(request_ === undefined ? [] : [`request content-encoding ${request_}`]),
-    ...(response_ === undefined ? [] : [`response content-encoding ${response_}`]),
-  ];
-}
-
-function codingOf(headers: readonly Header[]): string | undefined {
-  for (const [name, value] of headers) {
-    if (name.length === 16 && name.toLowerCase() === 'content-encoding' && value !== 'identity') return value;
-  }
-  return undefined;
+function notInspected(request: string | undefined, response: string | undefined): readonly string[] {
+  if (request === undefined && response === undefined) return whole;
+  return [...(request === undefined ? [] : [request]), ...(response === undefined ? [] : [response])];
 }

@@ -96,6 +96,7 @@ function httpRelay(flow: Flow, options: RelayOptions, wire: Wire): Relay {
     rules: policy.rules,
     recorder: plane.recorder,
     bodyExcerptBytes: policy.document.records.bodyExcerptBytes,
+    bodies: policy.document.http.bodies,
   });
   const inspector: Inspector = {
     exchange: (depth, destination) => {

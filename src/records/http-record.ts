@@ -135,9 +135,17 @@ function bodiesText(
   withHeads: boolean,
 ): string {
   if (!withHeads) return '';
-  const { requestExcerpt, responseExcerpt, outcome } = transaction;
-  const sent = excerptText({ excerpt: requestExcerpt, bytes: outcome.requestBodyBytes, coding: request.coding });
-  const received = excerptText({ excerpt: responseExcerpt, bytes: outcome.responseBodyBytes, coding: response.coding });
+  const { requestExcerpt, responseExcerpt, requestDecodedBytes, responseDecodedBytes, outcome } = transaction;
+  const sent = excerptText({
+    excerpt: requestExcerpt,
+    bytes: requestDecodedBytes ?? outcome.requestBodyBytes,
+    coding: requestDecodedBytes === undefined ? request.coding : undefined,
+  });
+  const received = excerptText({
+    excerpt: responseExcerpt,
+    bytes: responseDecodedBytes ?? outcome.responseBodyBytes,
+    coding: responseDecodedBytes === undefined ? response.coding : undefined,
+  });
   return (
     `${sent === undefined ? '' : `,"request_body":${sent}`}` +
     `${received === undefined ? '' : `,"response_body":${received}`}`

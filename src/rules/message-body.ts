@@ -43,6 +43,11 @@ export class MessageBody {
     return framing.bytes === 0 ? this.end() : this.#edges.announce(framing.bytes);
   }
 
+  /** What is pushed is not the body as it was announced: its length is not known any more. */
+  recoded(): void {
+    this.#missingBytes = Number.POSITIVE_INFINITY;
+  }
+
   push(chunk: Buffer): readonly BodyEvent[] {
     if (!this.#needed) return nothing;
     this.#size += chunk.length;

@@ -83,6 +83,11 @@ export class TransactionScan {
     return this.#apply(this.#response.end());
   }
 
+  /** What is given of a body turns out to be longer or shorter than its head announced. */
+  recoded(message: 'request' | 'response'): void {
+    (message === 'request' ? this.#request : this.#response).recoded();
+  }
+
   #head(body: MessageBody, framing: BodyFraming): readonly Match[] {
     const events = body.announce(framing);
     for (const event of events) this.#note(event);

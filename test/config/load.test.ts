@@ -70,7 +70,11 @@ describe('loading', () => {
       originFailures: [],
       originExceptions: [],
       upstream: undefined,
-      http: { hostMismatch: 'refuse', upgrades: 'allow' },
+      http: {
+        hostMismatch: 'refuse',
+        upgrades: 'allow',
+        bodies: { undecodable: 'allow', decodeBytes: 67_108_864 },
+      },
       opaque: 'allow',
       rules: [],
       records: {

@@ -28,7 +28,11 @@ export function policyDocument(changes: Partial<PolicyDocument> = {}): PolicyDoc
     originFailures: [],
     originExceptions: [],
     upstream: undefined,
-    http: { hostMismatch: 'refuse', upgrades: 'allow' },
+    http: {
+      hostMismatch: 'refuse',
+      upgrades: 'allow',
+      bodies: { undecodable: 'allow', decodeBytes: 67_108_864 },
+    },
     opaque: 'allow',
     rules: [],
     records: {

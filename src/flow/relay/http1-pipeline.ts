@@ -179,6 +179,7 @@ function awaitsContinue({ request, requestBodyBytes, interimResponses }: LiveExc
 
 /** The refusal that a verdict asks for. */
 export function refusalOf(verdict: Exclude<Verdict, { kind: 'allow' }>): Refusal {
+  if (verdict.kind === 'refuse') return { code: verdict.code, detail: verdict.detail };
   const { rule } = verdict;
   return {
     code: verdict.kind === 'block' ? 'POLICY_RULE_BLOCK' : 'POLICY_RULE_RESET',

@@ -1,0 +1,110 @@
+import type { Header } from '../core/http.ts';
+
+/** Bytes of the longest byte order mark. */
+const longestMark = 3;
+/** Bytes looked at to see that text is not what it was declared to be. */
+const probeBytes = 256;
+const noBytes = Buffer.alloc(0);
+
+/** What the head says of a body's text: its encoding when that is not UTF-8, and whether its bytes may be text at all. */
+export interface TextDeclaration {
+  /** A label that TextDecoder knows. */
+  readonly encoding: string | undefined;
+  readonly mayBeText: boolean;
+}
+
+const plain: TextDeclaration = { encoding: undefined, mayBeText: true };
+const binary: TextDeclaration = { encoding: undefined, mayBeText: false };
+
+/** Reads Content-Type (RFC 9110 section 8.3) for the encoding of the text. */
+export function textDeclaration(headers: readonly Header[]): TextDeclaration {
+  const value = headers.find(([name]) => name.length === 12 && name.toLowerCase() === 'content-type')?.[1];
+  if (value === undefined) return plain;
+  const type = value.toLowerCase();
+  if (/^\s*(?:audio|video|image(?!\/svg)|font)\//.test(type)) return binary;
+  if (
+    !/^\s*(?:text\/|application\/(?:json|xml|javascript|x-javascript|x-www-form-urlencoded|[^;]*\+(?:json|xml)))/.test(
+      type,
+    )
+  ) {
+    return plain;
+  }
+  const label = /;\s*charset\s*=\s*["']?([a-z0-9_.:+-]{1,40})/.exec(type)?.[1];
+  return label === undefined ? plain : { encoding: otherThanUtf8(label), mayBeText: true };
+}
+
+/** Whether the first bytes are, or may become, a byte order mark. */
+export function mayBeMarked(first: number): boolean {
+  return first === 0xff || first === 0xfe || first === 0xef;
+}
+
+/**
+ * Turns the bytes of a body into UTF-8, which rules are written in, as they pass. A byte order mark goes before what was
+ * declared, as in browsers; UTF-8 and whatever cannot be told stays as it is.
+ */
+export class TextReader {
+  readonly #declared: string | undefined;
+  #head: Buffer | undefined = noBytes;
+  #decoder: TextDecoder | undefined;
+  /** Why rules may have read the text otherwise than a client does. */
+  problem: string | undefined;
+
+  constructor(declared: string | undefined) {
+    this.#declared = declared;
+  }
+
+  push(bytes: Buffer): Buffer {
+    if (this.#head === undefined) return this.#read(bytes, true);
+    const head = this.#head.length === 0 ? bytes : Buffer.concat([this.#head, bytes]);
+    if (head.length < longestMark) {
+      this.#head = Buffer.from(head);
+      return noBytes;
+    }
+    return this.#begin(head, true);
+  }
+
+  end(): Buffer {
+    return this.#head === undefined ? this.#read(noBytes, false) : this.#begin(this.#head, false);
+  }
+
+  #begin(head: Buffer, isStream: boolean): Buffer {
+    this.#head = undefined;
+    const marked = markOf(head);
+    const encoding = marked === undefined ? this.#trusted(head) : marked.encoding;
+    if (encoding !== undefined) this.#decoder = new TextDecoder(encoding);
+    return this.#read(marked === undefined ? head : head.subarray(marked.bytes), isStream);
+  }
+
+  /** Programs that do not look at the label would read plain ASCII where UTF-16 was declared: so do the rules. */
+  #trusted(head: Buffer): string | undefined {
+    const declared = this.#declared;
+    if (declared === undefined || !declared.startsWith('utf-16')) return declared;
+    if (!head.subarray(0, probeBytes).every((byte) => byte >= 0x09 && byte < 0x7f)) return declared;
+    this.problem = `not ${declared}, although declared so`;
+    return undefined;
+  }
+
+  #read(bytes: Buffer, stream: boolean): Buffer {
+    if (this.#decoder === undefined) return bytes;
+    return Buffer.from(this.#decoder.decode(bytes, { stream }));
+  }
+}
+
+function markOf(head: Buffer): { readonly encoding: string | undefined; readonly bytes: number } | undefined {
+  const [first, second, third] = head;
+  if (first === 0xff && second === 0xfe) return { encoding: 'utf-16le', bytes: 2 };
+  if (first === 0xfe && second === 0xff) return { encoding: 'utf-16be', bytes: 2 };
+  if (first === 0xef && second === 0xbb && third === 0xbf) return { encoding: undefined, bytes: 3 };
+  return undefined;
+}
+
+/** The encoding that a label means, unless that is UTF-8 or ASCII, which rules read as they are. */
+function otherThanUtf8(label: string): string | undefined {
+  if (label === 'utf-8' || label === 'utf8' || label === 'us-ascii' || label === 'ascii') return undefined;
+  try {
+    const { encoding } = new TextDecoder(label);
+    return encoding === 'utf-8' ? undefined : encoding;
+  } catch {
+    return undefined;
+  }
+}

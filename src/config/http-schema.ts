@@ -1,0 +1,50 @@
+import type { ObjectSchema } from './schema-type.ts';
+
+const bodies = {
+  type: 'object',
+  default: {},
+  description: 'How bodies are read. Codings are undone for inspection only: the bytes are forwarded as they came.',
+  required: [],
+  properties: {
+    undecodable: {
+      type: 'string',
+      enum: ['allow', 'block'],
+      default: 'allow',
+      description:
+        'A body that a rule looks at and whose content coding is unknown, broken or beyond the limits: let it pass, with `not_inspected` in its record, or block it.',
+      examples: ['block'],
+    },
+    decodeBytes: {
+      type: ['integer', 'string'],
+      format: 'size',
+      default: '64MiB',
+      description: 'What undoing the codings of one body may make; a body beyond it counts as undecodable.',
+      examples: ['256MiB'],
+    },
+  },
+} as const satisfies ObjectSchema;
+
+/** HTTP inside intercepted flows. */
+export const http = {
+  type: 'object',
+  default: {},
+  description: 'HTTP inside intercepted flows.',
+  required: [],
+  properties: {
+    hostMismatch: {
+      type: 'string',
+      enum: ['refuse', 'allow'],
+      default: 'refuse',
+      description: 'A request whose Host the verified certificate of the origin does not cover (domain fronting).',
+      examples: ['allow'],
+    },
+    upgrades: {
+      type: 'string',
+      enum: ['allow', 'refuse'],
+      default: 'allow',
+      description: 'Upgrades to other protocols (WebSocket). What follows an upgrade is relayed unread.',
+      examples: ['refuse'],
+    },
+    bodies,
+  },
+} as const satisfies ObjectSchema;

@@ -1,0 +1,24 @@
+/** The first bytes of a body, copied: the chunks are views on receive buffers that do not outlive the call. */
+export class BodyExcerpt {
+  readonly #limit: number;
+  #bytes: Buffer | undefined;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get isFull(): boolean {
+    return (this.#bytes?.length ?? 0) >= this.#limit;
+  }
+
+  add(chunk: Buffer): void {
+    const kept = this.#bytes?.length ?? 0;
+    if (kept >= this.#limit) return;
+    const part = chunk.subarray(0, this.#limit - kept);
+    this.#bytes = this.#bytes === undefined ? Buffer.from(part) : Buffer.concat([this.#bytes, part]);
+  }
+
+  bytes(): Buffer | undefined {
+    return this.#bytes;
+  }
+}
