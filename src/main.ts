@@ -35,6 +35,10 @@ const commands: Readonly<Record<string, Command>> = {
     summary: 'show traffic and alarms',
     load: async () => (await import('./control/logs-command.ts')).runLogs,
   },
+  selftest: {
+    summary: 'send a client to good and bad origins through a gateway, and grade it',
+    load: async () => (await import('./control/selftest-command.ts')).runSelftestCommand,
+  },
   net: {
     summary: 'set up, remove or show the network rules of transparent mode',
     load: async () => (await import('./control/net-command.ts')).runNet,
@@ -62,7 +66,7 @@ export async function main(args: readonly string[], io: CommandIo): Promise<numb
 }
 
 function help(): string {
-  const list = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(8)}${summary}`);
+  const list = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`);
   return `Usage: daylight [COMMAND] [OPTIONS]
 
 Commands (start, when none is given):
