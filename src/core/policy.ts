@@ -144,8 +144,8 @@ export interface ListenAddressOrHost {
 export interface HttpPolicy {
   /** A Host that the verified origin certificate does not cover. */
   readonly hostMismatch: 'refuse' | 'allow';
-  /** 101 Switching Protocols and CONNECT inside an inspected flow. */
-  readonly upgrades: 'allow' | 'refuse';
+  /** 101 Switching Protocols inside an inspected flow. `websocket`: only what is inspected, which is WebSocket. */
+  readonly upgrades: 'allow' | 'websocket' | 'refuse';
   readonly bodies: BodiesPolicy;
 }
 export interface BodiesPolicy {
