@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { limits } from '../../../src/core/limits.ts';
 import type { Relay } from '../../../src/core/relay.ts';
 import type { Side } from '../../../src/core/side.ts';
-import { allow, type Verdict } from '../../../src/core/verdict.ts';
+import { allow } from '../../../src/core/verdict.ts';
 import type { MessageInspector, WebSocketAgreement } from '../../../src/core/websocket.ts';
 import { createWebSocketRelay } from '../../../src/flow/relay/websocket.ts';
 import { type FrameWishes, frame, framesIn, fromClient } from '../../support/websocket-frames.ts';
