@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import { bypassesHelp } from '../src/control/bypasses-command.ts';
 import { caHelp } from '../src/control/ca-command.ts';
 import { checkHelp } from '../src/control/check-command.ts';
 import { execHelp } from '../src/control/exec-command.ts';
@@ -49,6 +50,7 @@ const commands = [
   ['start', startHelp],
   ['check', checkHelp],
   ['ca', caHelp],
+  ['bypasses', bypassesHelp],
   ['exec', execHelp],
   ['logs', logsHelp],
   ['net', netHelp],

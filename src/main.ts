@@ -27,6 +27,10 @@ const commands: Readonly<Record<string, Command>> = {
     summary: 'show, export, import or rotate the CA',
     load: async () => (await import('./control/ca-command.ts')).runCa,
   },
+  bypasses: {
+    summary: 'show, approve or remove what clients have taught',
+    load: async () => (await import('./control/bypasses-command.ts')).runBypasses,
+  },
   exec: {
     summary: 'run a command so that its HTTPS is inspected',
     load: async () => (await import('./control/exec-command.ts')).runExec,

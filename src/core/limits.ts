@@ -131,6 +131,16 @@ export const limits = {
   decoderMemoryBytes: 268_435_456,
   /** Alarms of one rule in one transaction; a body full of card numbers is one finding. */
   alarmsPerRuleAndTransaction: 1,
+  /** Learned bypasses and the evidence for such, in all: a fleet of hundreds of clients with a dozen pinned hosts each. */
+  learnedBypasses: 4_096,
+  /** Of one client group: no group takes the place of others. */
+  learnedPerGroup: 64,
+  /** Rejections of one scope that are kept as evidence; the rest is counted. */
+  learnedEvidence: 5,
+  /** Rejections that one relay tells control in a second: more teach nothing more. */
+  rejectionsToldPerSecond: 50,
+  /** Request on the control socket: an id and a duration. */
+  controlRequestBytes: 4_096,
   /** Restarts of one relay within a minute before control waits. */
   relayRestartsPerMinute: 10,
   /** Time that live flows get to end after SIGTERM. */
