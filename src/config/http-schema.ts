@@ -40,11 +40,10 @@ export const http = {
     },
     upgrades: {
       type: 'string',
-      enum: ['allow', 'websocket', 'refuse'],
+      enum: ['allow', 'refuse'],
       default: 'allow',
-      description:
-        'Upgrades to other protocols. `allow`: WebSocket is inspected, any other is relayed unread, with a record; `websocket`: any other is refused; `refuse`: all are.',
-      examples: ['websocket'],
+      description: 'Upgrades to other protocols (WebSocket). What follows an upgrade is relayed unread.',
+      examples: ['refuse'],
     },
     bodies,
   },

@@ -26,7 +26,6 @@ export function policyFromConfig(
     tls,
     onOriginFailure,
     originFailures,
-    learnedBypass,
     originExceptions,
     http,
     opaque,
@@ -40,7 +39,6 @@ export function policyFromConfig(
     refuse,
     tls: { ...tls, onOriginFailure },
     originFailures,
-    learnedBypass: learnedBypassPolicy(learnedBypass),
     originExceptions,
     upstream: config.upstream === undefined ? undefined : upstreamOf(config.upstream, source, inputs),
     http,
@@ -103,11 +101,6 @@ function listenerPolicy(listener: ListenerConfig, source: Source, inputs: InputF
       };
     }
   }
-}
-
-function learnedBypassPolicy(learned: Config['learnedBypass']): PolicyDocument['learnedBypass'] {
-  const { action, rejections, within, for: period, group, never } = learned;
-  return { action, rejections, withinMs: within, forMs: period, group, never };
 }
 
 function recordsPolicy(records: Config['records'], inputs: InputFiles): PolicyDocument['records'] {

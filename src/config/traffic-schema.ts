@@ -133,9 +133,17 @@ export const originExceptions = {
         examples: [['tls1.0', 'rsa-key-exchange']],
         items: {
           type: 'string',
-          enum: ['tls1.0', 'tls1.1', 'rsa-key-exchange', 'dhe-key-exchange', 'untrusted', 'missing-eku'],
+          enum: [
+            'tls1.0',
+            'tls1.1',
+            'rsa-key-exchange',
+            'dhe-key-exchange',
+            'untrusted',
+            'missing-eku',
+            'suffix-wildcard',
+          ],
           description:
-            'A protocol version, a key exchange, `missing-eku`: a certificate that does not name its purpose, or `untrusted`: one that fails the check.',
+            'A protocol version, a key exchange, `missing-eku`: a certificate that does not name its purpose, `suffix-wildcard`: a wildcard over a public suffix such as `*.github.io`, or `untrusted`: a certificate that no trusted root vouches for.',
         },
       },
       reason: { ...reason, description: 'Why, and until when.', examples: ['until the device is replaced'] },

@@ -47,24 +47,6 @@ export const limits = {
   httpPipelineDepth: 64,
   /** 1xx responses to one request, against a flood. */
   httpInterimResponses: 16,
-  /** Data frames up to this length are judged whole before a byte of them is forwarded; those beyond pass in pieces as they are judged. */
-  webSocketHeldFrameBytes: 16_384,
-  /** Compressed content of one WebSocket message, which is inflated as a whole. */
-  webSocketCompressedBytes: 1_048_576,
-  /** The same of all messages that are held at once, per relay: 64 of the largest. */
-  webSocketCompressedTotalBytes: 67_108_864,
-  /** Inflated content of one message: about a tenth of a second of inspection. */
-  webSocketInflatedBytes: 16_777_216,
-  /** How much larger than its compressed form a message may be, beyond `webSocketInflateFreeBytes`: repetitive JSON reaches 50. */
-  webSocketInflateRatio: 100,
-  /** Inflated size below which the ratio does not matter. */
-  webSocketInflateFreeBytes: 1_048_576,
-  /** Messages of one record that are told one by one; further ones are counted. */
-  recordMessages: 32,
-  /** Bytes of excerpts in one record of messages. */
-  recordMessageExcerptBytes: 8_192,
-  /** How long messages of one WebSocket gather for one record. */
-  recordMessagesMs: 10_000,
   /** No byte in either direction. SSE and long polling send keep-alives more often (270 s is the longest known poll). */
   idleTimeoutMs: 330_000,
   /** After one side ended its half, how long the other may go on without a byte. */
@@ -81,8 +63,26 @@ export const limits = {
   leafNamesBytes: 49_152,
   /** DER of origin certificates whose facts are remembered, per relay; facts take about three times as much. */
   certificateCacheBytes: 4_194_304,
-  /** Certificates of an origin's chain that are looked at; public chains have 2 to 4. */
-  chainCertificates: 10,
+  /** Certificates that an origin may send; public chains have 2 to 4; the bound leaves room for every cross-sign of a large PKI. */
+  chainCertificates: 64,
+  /** CAs between leaf and root, those that issued themselves not counted; public chains have 1 to 3. */
+  chainIntermediates: 8,
+  /** Issuers that are tried while a path is looked for: the longest honest search, over many cross-signs, needs some tens. */
+  pathSteps: 512,
+  /** Signatures checked in one search; each takes 0.03 to 0.5 ms, and what was checked once is remembered. */
+  pathSignatures: 64,
+  /** Pairs of certificates whose signature was checked, per relay. */
+  signatureCacheEntries: 16_384,
+  /** Names of a certificate times subtrees of a CA: a CA with 100 subtrees over a certificate with 1 000 names fits twice. */
+  constraintComparisons: 250_000,
+  /** Names in an origin's certificate: those of public CAs hold up to 2 000. */
+  subjectNames: 5_000,
+  /** An RSA key of an origin's chain: larger ones cost more to use than they protect. */
+  rsaBits: 16_384,
+  /** Verdicts that are remembered, per relay and policy. */
+  verdictCacheEntries: 4_096,
+  /** How long a verdict is believed: within it, an origin's new sessions cost no signature check. */
+  verdictMs: 300_000,
   /** Size at which the issuance log is set aside and a new file begun. */
   issuanceLogBytes: 67_108_864,
   /** Longest file that is read as PEM or PKCS#12: 2 000 roots fit. */
@@ -131,16 +131,6 @@ export const limits = {
   decoderMemoryBytes: 268_435_456,
   /** Alarms of one rule in one transaction; a body full of card numbers is one finding. */
   alarmsPerRuleAndTransaction: 1,
-  /** Learned bypasses and the evidence for such, in all: a fleet of hundreds of clients with a dozen pinned hosts each. */
-  learnedBypasses: 4_096,
-  /** Of one client group: no group takes the place of others. */
-  learnedPerGroup: 64,
-  /** Rejections of one scope that are kept as evidence; the rest is counted. */
-  learnedEvidence: 5,
-  /** Rejections that one relay tells control in a second: more teach nothing more. */
-  rejectionsToldPerSecond: 50,
-  /** Request on the control socket: an id and a duration. */
-  controlRequestBytes: 4_096,
   /** Restarts of one relay within a minute before control waits. */
   relayRestartsPerMinute: 10,
   /** Time that live flows get to end after SIGTERM. */

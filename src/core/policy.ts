@@ -20,7 +20,6 @@ export interface PolicyDocument {
   readonly originTrust: OriginTrustPolicy;
   readonly originExceptions: readonly OriginException[];
   readonly originFailures: readonly OriginFailurePolicy[];
-  readonly learnedBypass: LearnedBypassPolicy;
   readonly upstream: UpstreamPolicy | undefined;
   readonly http: HttpPolicy;
   /** Flows that are neither TLS nor HTTP: relayed unread with a record, or refused. */
@@ -114,19 +113,6 @@ export interface OriginFailurePolicy {
   readonly action: OriginFailureAction;
   readonly reason: string;
 }
-/** What becomes of hosts whose leaf a client rejects again and again. */
-export interface LearnedBypassPolicy {
-  /** `bypass` at once; `ask` an operator first; `refuse`: evidence is kept, and nothing passes. */
-  readonly action: 'bypass' | 'ask' | 'refuse';
-  /** So many rejections within `withinMs` are evidence. */
-  readonly rejections: number;
-  readonly withinMs: number;
-  readonly forMs: number;
-  /** Who shares what was learned: one client address, or all of an asset. */
-  readonly group: 'client' | 'asset';
-  /** Hosts that are never learned. */
-  readonly never: readonly string[];
-}
 export interface OriginTrustPolicy {
   /** PEM of every trusted root: the system's (when asked for) and the files', read by control. */
   readonly rootsPem: readonly string[];
@@ -134,7 +120,7 @@ export interface OriginTrustPolicy {
 /** A named, recorded weakening for old origins. */
 export interface OriginException {
   readonly hosts: readonly string[];
-  /** `missing-eku`: a certificate without extended key usage passes as a server's. */
+  /** `missing-eku`: a certificate without extended key usage passes as a server's; `suffix-wildcard`: one over a public suffix. */
   readonly allow: readonly (
     | 'tls1.0'
     | 'tls1.1'
@@ -142,6 +128,7 @@ export interface OriginException {
     | 'dhe-key-exchange'
     | 'untrusted'
     | 'missing-eku'
+    | 'suffix-wildcard'
   )[];
   readonly reason: string;
 }
@@ -158,8 +145,8 @@ export interface ListenAddressOrHost {
 export interface HttpPolicy {
   /** A Host that the verified origin certificate does not cover. */
   readonly hostMismatch: 'refuse' | 'allow';
-  /** 101 Switching Protocols inside an inspected flow. `websocket`: only what is inspected, which is WebSocket. */
-  readonly upgrades: 'allow' | 'websocket' | 'refuse';
+  /** 101 Switching Protocols and CONNECT inside an inspected flow. */
+  readonly upgrades: 'allow' | 'refuse';
   readonly bodies: BodiesPolicy;
 }
 export interface BodiesPolicy {

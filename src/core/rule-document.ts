@@ -38,10 +38,7 @@ export type RuleField =
   | 'client.ip'
   | 'origin.ip'
   | 'origin.port'
-  | 'tls.sni'
-  | 'websocket.message'
-  | 'websocket.from'
-  | 'websocket.type';
+  | 'tls.sni';
 
 export interface FieldTest {
   readonly field: RuleField;

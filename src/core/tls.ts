@@ -58,7 +58,7 @@ export interface TlsLeg {
 declare const verified: unique symbol;
 
 /**
- * Who the origin is, proved. Only pki/verify-origin.ts makes one, and nothing opens the client leg with a trusted
+ * Who the origin is, proved. Only pki/validate.ts makes one, and nothing opens the client leg with a trusted
  * leaf without one: the brand makes a skipped check a type error.
  */
 export interface OriginIdentity {
@@ -66,7 +66,7 @@ export interface OriginIdentity {
   /** The name or address that was verified. */
   readonly name: string;
   readonly certificate: CertificateFacts;
-  /** Fingerprints of the chain, leaf first. */
+  /** Fingerprints of the path that was found, leaf first. */
   readonly chainFingerprints: readonly string[];
 }
 

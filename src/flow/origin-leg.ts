@@ -5,12 +5,16 @@ import { FlowFailure } from '../core/failures.ts';
 import type { OriginException } from '../core/policy.ts';
 import type { CertificateFacts, OriginIdentity, TlsLeg } from '../core/tls.ts';
 import { certificateFactsOf } from '../pki/certificate-facts.ts';
-import { failureOfTlsError } from '../pki/tls-failure.ts';
-import { verifyOrigin } from '../pki/verify-origin.ts';
+import type { OriginTrust } from '../pki/origin-trust.ts';
+import { failureOfTlsError, type TlsFailure } from '../pki/tls-failure.ts';
+import { type FetchIssuers, judgeOrigin } from './judge-origin.ts';
 
 export interface OriginLegOptions {
   readonly transport: Socket;
   readonly context: SecureContext;
+  readonly trust: OriginTrust;
+  /** Undefined where policy fetches nothing. */
+  readonly fetchIssuers: FetchIssuers | undefined;
   /** Canonical host name or IP address that the certificate must cover. */
   readonly name: string;
   /** Server name to send; none for IP addresses (RFC 6066 section 3). */
@@ -32,8 +36,8 @@ export class OriginCheckFailure extends FlowFailure {
 }
 
 /**
- * Opens TLS to the origin and proves who it is, before any byte of the client is sent. OpenSSL verifies the chain,
- * pki/verify-origin.ts decides the identity on top. Rejects with OriginCheckFailure.
+ * Opens TLS to the origin and proves who it is, before any byte of the client is sent. OpenSSL verifies the chain and the
+ * outcome is noted; judge-origin.ts decides. Rejects with OriginCheckFailure.
  */
 export function openOriginLeg(options: OriginLegOptions): Promise<OriginLeg> {
   const startMs = performance.now();
@@ -42,27 +46,10 @@ export function openOriginLeg(options: OriginLegOptions): Promise<OriginLeg> {
     return Promise.reject(new OriginCheckFailure('ORIGIN_GONE', 'before the TLS handshake'));
   }
   return new Promise((resolve, reject) => {
-    let identity: OriginIdentity | undefined;
-    let failure: OriginCheckFailure | undefined;
     let leg: TlsLeg | undefined;
-    // Asked for once: each asking makes new objects of the whole chain.
-    let peer: X509Certificate | undefined;
-    const socket = connect({
-      ...connectionOptions(options),
-      checkServerIdentity: () => {
-        const outcome = judge(options, peer);
-        if (outcome instanceof OriginCheckFailure) failure = outcome;
-        else identity = outcome;
-        return failure;
-      },
-    });
+    const socket = connect(connectionOptions(options));
     // Node builds the whole legacy certificate object for checkServerIdentity (0.16 ms); ours does not use it.
     socket.getPeerCertificate = (() => ({})) as unknown as TLSSocket['getPeerCertificate'];
-    // Ahead of Node's own listener, which destroys the socket, and with it the certificate, when the check fails.
-    socket.prependOnceListener('secure', () => {
-      peer = socket.getPeerX509Certificate();
-      leg = legOf(socket, peer, startMs, options.serverName);
-    });
     const settle = (): void => {
       clearTimeout(timer);
       socket.off('secureConnect', onSecure).off('error', onError).off('close', onClose);
@@ -76,20 +63,23 @@ export function openOriginLeg(options: OriginLegOptions): Promise<OriginLeg> {
       reject(cause);
     };
     const onSecure = (): void => {
-      // Where an exception accepts an untrusted chain, Node skips its identity callback: the identity is judged here.
-      if (identity === undefined && acceptsUntrusted(options)) {
-        const outcome = judge(options, peer);
-        if (outcome instanceof OriginCheckFailure) return fail(outcome);
-        identity = outcome;
-      }
-      if (identity === undefined || leg === undefined) {
-        return fail(new OriginCheckFailure('ORIGIN_CERT_INVALID', 'identity was not checked'));
-      }
-      settle();
-      resolve({ socket, identity, tls: leg });
+      judged().catch((error: unknown) => fail(new OriginCheckFailure('GATEWAY_INTERNAL', String(error))));
     };
-    const onError = (error: NodeJS.ErrnoException): void => fail(failure ?? failureOf(error, leg?.certificate));
-    const onClose = (): void => fail(failure ?? new OriginCheckFailure('ORIGIN_HANDSHAKE_FAILED', 'connection closed'));
+    const judged = async (): Promise<void> => {
+      // Asked for once: each asking makes new objects of the whole chain.
+      const peer = socket.getPeerX509Certificate();
+      const tls = legOf(socket, peer, startMs, options.serverName);
+      leg = tls;
+      const outcome = await identityOf(options, socket, peer);
+      // While an issuer was fetched, the origin may have gone or its time have run out.
+      if (socket.destroyed) return;
+      if (outcome instanceof OriginCheckFailure) return fail(outcome);
+      settle();
+      resolve({ socket, identity: outcome, tls });
+    };
+    const onError = (error: NodeJS.ErrnoException): void =>
+      fail(describedFailure(failureOfTlsError(error), leg?.certificate));
+    const onClose = (): void => fail(new OriginCheckFailure('ORIGIN_HANDSHAKE_FAILED', 'connection closed'));
     const timer = setTimeout(() => fail(new OriginCheckFailure('ORIGIN_HANDSHAKE_TIMEOUT')), options.timeoutMs);
     socket.on('secureConnect', onSecure).on('error', onError).on('close', onClose);
     // An end that was read before TLS took over never reaches it; reading nothing makes the stream tell of it.
@@ -97,38 +87,51 @@ export function openOriginLeg(options: OriginLegOptions): Promise<OriginLeg> {
   });
 }
 
-/** Everything explicit: nothing of the environment or of Node's defaults decides. */
+/**
+ * Everything explicit: nothing of the environment or of Node's defaults decides. Node would end the session at OpenSSL's
+ * first error; here the outcome is asked for before the session is handed to anybody.
+ */
 function connectionOptions(options: OriginLegOptions): ConnectionOptions {
   return {
     socket: options.transport,
     secureContext: options.context,
-    rejectUnauthorized: !acceptsUntrusted(options),
+    rejectUnauthorized: false,
+    checkServerIdentity: () => undefined,
     ...(options.serverName === undefined ? {} : { servername: options.serverName }),
     ...(options.alpn.length === 0 ? {} : { ALPNProtocols: [...options.alpn] }),
   };
 }
 
-function acceptsUntrusted(options: OriginLegOptions): boolean {
-  return options.exception?.allow.includes('untrusted') ?? false;
-}
-
-function judge(options: OriginLegOptions, peer: X509Certificate | undefined): OriginIdentity | OriginCheckFailure {
+async function identityOf(
+  options: OriginLegOptions,
+  socket: TLSSocket,
+  peer: X509Certificate | undefined,
+): Promise<OriginIdentity | OriginCheckFailure> {
   if (peer === undefined) return new OriginCheckFailure('ORIGIN_CERT_INVALID', 'no certificate');
-  const verification = verifyOrigin({
-    name: options.name,
+  const judgement = await judgeOrigin({
     peer,
-    now: Date.now(),
+    name: options.name,
+    trust: options.trust,
     exceptions: options.exception?.allow ?? [],
+    opensslError: verificationError(socket),
+    fetchIssuers: options.fetchIssuers,
   });
-  if (verification.kind === 'verified') return verification.identity;
-  return new OriginCheckFailure(verification.code, verification.detail);
+  return judgement.kind === 'verified' ? judgement.identity : describedFailure(judgement, certificateFactsOf(peer));
 }
 
-function failureOf(error: NodeJS.ErrnoException, certificate: CertificateFacts | undefined): OriginCheckFailure {
-  const { code, detail } = failureOfTlsError(error);
+/** Undefined is what Node notes when OpenSSL found nothing; a session that it did not judge counts as one with an error. */
+function verificationError(socket: TLSSocket): string | undefined {
+  if (socket.authorized) return undefined;
+  // Declared as an Error, but Node keeps the code.
+  const error: unknown = socket.authorizationError;
+  return typeof error === 'string' ? error : 'NOT_VERIFIED';
+}
+
+/** A failure that is about the chain says which certificate it was. */
+function describedFailure({ code, detail }: TlsFailure, certificate: CertificateFacts | undefined): OriginCheckFailure {
   const isUnreadable = certificate?.subject === '' && certificate.issuer === '';
-  if (certificate === undefined || isUnreadable || !code.startsWith('ORIGIN_CERT_'))
-    return new OriginCheckFailure(code, detail);
+  const isOfChain = code.startsWith('ORIGIN_CERT_') && code !== 'ORIGIN_CERT_NAME_MISMATCH';
+  if (certificate === undefined || isUnreadable || !isOfChain) return new OriginCheckFailure(code, detail);
   const { subject, issuer, notBefore, notAfter } = certificate;
   const validity = `valid from ${day(notBefore)} to ${day(notAfter)}`;
   return new OriginCheckFailure(code, `${detail} (leaf ${subject}, issued by ${issuer}, ${validity})`);

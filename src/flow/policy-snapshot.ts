@@ -12,6 +12,7 @@ import type {
   ReverseListener,
 } from '../core/policy.ts';
 import { createOwnAddressCheck } from '../net/own-addresses.ts';
+import { OriginTrust } from '../pki/origin-trust.ts';
 import { clientTlsOptions, originTlsOptions } from '../pki/tls-options.ts';
 import { type CompiledRules, compileRules } from '../rules/compile.ts';
 
@@ -26,10 +27,9 @@ export interface PolicySnapshot {
   forbidden(address: Address): FailureCode | undefined;
   /** What becomes of a flow whose origin fails its check: the host's entry decides, then the asset, then the default. */
   onOriginFailure(host: string | undefined, asset: AssetPolicy | undefined): OriginFailureAction;
-  /** Whether nothing may be learned about a host. */
-  neverLearned(host: string): boolean;
   exceptionFor(host: string): OriginException | undefined;
   originContext(exception: OriginException | undefined): SecureContext;
+  readonly originTrust: OriginTrust;
   /** Context of a reverse listener with its own certificate; undefined where leafs are used. */
   ownCertificate(listener: ListenerPolicy): OwnCertificate | undefined;
   bypassesUpstream(host: string): boolean;
@@ -79,9 +79,9 @@ export function compilePolicy(document: PolicyDocument): PolicySnapshot {
       (host === undefined ? undefined : failures.find(({ matches }) => matches(host))?.action) ??
       asset?.onOriginFailure ??
       document.tls.onOriginFailure,
-    neverLearned: compileHostPatterns(document.learnedBypass.never),
     exceptionFor: (host) => exceptions.find(({ matches }) => matches(host))?.entry,
     originContext: contexts,
+    originTrust: new OriginTrust(document.originTrust.rootsPem),
     ownCertificate: (listener) => certificates.get(listener.id),
     bypassesUpstream: direct,
     trustsProxyHeader: (listener, ip) => trusted.get(listener.id)?.(ip) ?? false,

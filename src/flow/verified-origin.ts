@@ -28,6 +28,8 @@ export async function openVerifiedOrigin(
     const leg = await openOriginLeg({
       transport,
       context: flow.policy.originContext(exception),
+      trust: flow.policy.originTrust,
+      fetchIssuers: undefined,
       name,
       serverName: isAddress(name) ? undefined : name,
       alpn,

@@ -9,13 +9,16 @@ type Extensions = ReadonlyMap<string, Extension>;
 /** Bits of keyUsage (RFC 5280 section 4.2.1.3). */
 export const keyUsageBits = { digitalSignature: 0, keyEncipherment: 2, keyCertSign: 5, crlSign: 6 } as const;
 
-/** A name out of subjectAltName or a constraint, its octets unread. Only the kinds that identify hosts. */
+/** Kinds of GeneralName (RFC 5280 section 4.2.1.6) that rules can be told about; `other` is every further one. */
+export type NameKind = 'dns' | 'ip' | 'email' | 'uri' | 'directory' | 'other';
+
+/** A name out of subjectAltName or a constraint, its octets unread. */
 export interface RawName {
-  readonly kind: 'dns' | 'ip';
+  readonly kind: NameKind;
   readonly octets: Buffer;
 }
 
-/** What nameConstraints say about hosts. */
+/** What nameConstraints allow and forbid. */
 export interface NameConstraints {
   readonly permitted: readonly RawName[];
   readonly excluded: readonly RawName[];
@@ -55,27 +58,41 @@ export function extendedKeyUsageOf(extensions: Extensions): ReadonlySet<string> 
 }
 
 /**
- * Host names and addresses of subjectAltName, from the DER itself: a text form of it can be forged by what a name
+ * Names of subjectAltName, from the DER itself: a text form of it can be forged by what a name
  * contains (CVE-2021-44532).
  */
 export function subjectAltNamesOf(extensions: Extensions): readonly RawName[] {
   const reader = openSequence(extensions, oids.subjectAltName);
   const names: RawName[] = [];
-  while (reader !== undefined && !reader.atEnd) {
-    const name = rawName(reader);
-    if (name !== undefined) names.push(name);
-  }
+  while (reader !== undefined && !reader.atEnd) names.push(rawName(reader));
   return names;
 }
 
-/** Constraints on hosts; undefined when the extension is absent. */
+/** Constraints on names below a CA; undefined when the extension is absent. */
 export function nameConstraintsOf(extensions: Extensions): NameConstraints | undefined {
   const reader = openSequence(extensions, oids.nameConstraints);
   if (reader === undefined) return undefined;
   const permitted = readSubtrees(reader, 0);
   const excluded = readSubtrees(reader, 1);
   reader.end();
-  return { permitted, excluded };
+  // Section 4.2.1.10: neither an empty extension nor an empty list may be issued; whoever did meant something else.
+  if (permitted === undefined && excluded === undefined) throw new DerError('name constraints without a subtree');
+  return { permitted: permitted ?? [], excluded: excluded ?? [] };
+}
+
+/** HTTP addresses of authorityInfoAccess at which the issuer's certificate can be had (section 4.2.2.1). */
+export function issuerAddressesOf(extensions: Extensions): readonly string[] {
+  const reader = openSequence(extensions, oids.authorityInfoAccess);
+  if (reader?.atEnd) throw new DerError('authority information without an entry');
+  const addresses: string[] = [];
+  while (reader !== undefined && !reader.atEnd) {
+    const access = reader.enter();
+    const method = readOid(access.read(tags.oid).content);
+    const { kind, octets } = rawName(access);
+    access.end();
+    if (method === oids.caIssuers && kind === 'uri') addresses.push(octets.toString('latin1'));
+  }
+  return addresses.filter((address) => address.startsWith('http://'));
 }
 
 /** subjectKeyIdentifier. */
@@ -103,23 +120,31 @@ function openSequence(extensions: Extensions, oid: string): DerReader | undefine
   return reader;
 }
 
-function rawName(reader: DerReader): RawName | undefined {
+/** Kinds by the number of their tag. */
+const kinds: readonly NameKind[] = ['other', 'email', 'dns', 'other', 'directory', 'other', 'uri', 'ip', 'other'];
+
+function rawName(reader: DerReader): RawName {
   const { tag, content } = reader.read();
+  const number = tag & 0x1f;
+  const kind = kinds[number];
   // GeneralName is a CHOICE of context tags 0 to 8 (RFC 5280 section 4.2.1.6).
-  if ((tag & 0xc0) !== 0x80 || (tag & 0x1f) > 8) throw new DerError('not a GeneralName');
-  if (tag === contextPrimitive(2)) return { kind: 'dns', octets: content };
-  if (tag === contextPrimitive(7)) return { kind: 'ip', octets: content };
-  return undefined;
+  if ((tag & 0xc0) !== 0x80 || kind === undefined) throw new DerError('not a GeneralName');
+  const constructed = (tag & 0x20) !== 0;
+  if (kind !== 'other' && constructed !== (kind === 'directory')) throw new DerError('not a GeneralName');
+  return { kind, octets: content };
 }
 
-function readSubtrees(reader: DerReader, number: number): readonly RawName[] {
+function readSubtrees(reader: DerReader, number: number): readonly RawName[] | undefined {
   const value = reader.optional(contextConstructed(number));
+  if (value === undefined) return undefined;
   const names: RawName[] = [];
-  const subtrees = value === undefined ? undefined : new DerReader(value.content);
-  while (subtrees !== undefined && !subtrees.atEnd) {
-    // minimum and maximum follow the name; RFC 5280 section 4.2.1.10 fixes them to their defaults.
-    const name = rawName(subtrees.enter());
-    if (name !== undefined) names.push(name);
+  const subtrees = new DerReader(value.content);
+  if (subtrees.atEnd) throw new DerError('name constraints without a subtree');
+  while (!subtrees.atEnd) {
+    const subtree = subtrees.enter();
+    names.push(rawName(subtree));
+    // minimum and maximum would follow; section 4.2.1.10 fixes them to their defaults, which DER leaves out.
+    subtree.end();
   }
   return names;
 }

@@ -126,7 +126,7 @@ function issuance({ chainPem }: IssuedLeaf, request: LeafRequest): object {
     issuerKey: authorityKeyIdentifierOf(leaf.extensions)?.toString('hex'),
     name: request.name,
     names: subjectAltNamesOf(leaf.extensions).map(({ kind, octets }) =>
-      kind === 'dns' ? octets.toString('latin1') : ipText(octets),
+      kind === 'ip' ? ipText(octets) : octets.toString('latin1'),
     ),
     notBefore: new Date(leaf.notBefore).toISOString(),
     notAfter: new Date(leaf.notAfter).toISOString(),

@@ -1,31 +1,22 @@
 import type { X509Certificate } from 'node:crypto';
-import type { FailureCode } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
 import type { CertificateFacts, SubjectName } from '../core/tls.ts';
 import { BoundedCache } from './bounded-cache.ts';
 import { type Certificate, parseCertificate } from './certificate.ts';
+import { type CertificateFault, invalid } from './certificate-fault.ts';
+import { type ChainMember, chainMemberOf } from './chain-member.ts';
 import { distinguishedNameText } from './distinguished-name.ts';
 import {
-  authorityKeyIdentifierOf,
   basicConstraintsOf,
   extendedKeyUsageOf,
   keyUsageBits,
   keyUsageOf,
-  type NameConstraints,
-  nameConstraintsOf,
+  type RawName,
   subjectAltNamesOf,
-  subjectKeyIdentifierOf,
 } from './extensions.ts';
 import { presentedHostName } from './host-name.ts';
 import { ipText } from './ip-address.ts';
 import { oids } from './oids.ts';
-import { keyWeakness, signatureWeakness } from './strength.ts';
-
-/** Why a certificate is refused. */
-export interface CertificateFault {
-  readonly code: FailureCode;
-  readonly detail: string;
-}
 
 /** All that does not depend on time, name or policy: judged once for each certificate that is seen. */
 export interface OriginCertificate {
@@ -38,7 +29,8 @@ export interface OriginCertificate {
   readonly leafFault: CertificateFault | undefined;
   /** Lacks extended key usage, which policy may forgive. */
   readonly lacksExtendedKeyUsage: boolean;
-  readonly nameConstraints: NameConstraints | undefined;
+  /** What it is in a chain; undefined when it cannot be read. */
+  readonly member: ChainMember | undefined;
 }
 
 const cache = new BoundedCache<OriginCertificate>(limits.certificateCacheBytes);
@@ -74,20 +66,16 @@ function judge(der: Buffer, fingerprint256: string, certificate: X509Certificate
       fault: { code: 'ORIGIN_CERT_INVALID', detail },
       leafFault: undefined,
       lacksExtendedKeyUsage: false,
-      nameConstraints: undefined,
+      member: undefined,
     };
   }
 }
 
 function judgeParsed(certificate: Certificate, fingerprint256: string): OriginCertificate {
-  const { extensions } = certificate;
-  const names = subjectNames(certificate);
-  const purposes = extendedKeyUsageOf(extensions);
-  const issuerKey = authorityKeyIdentifierOf(extensions);
-  const ownKey = subjectKeyIdentifierOf(extensions);
-  const selfSigned =
-    certificate.issuer.equals(certificate.subject) &&
-    (issuerKey === undefined || ownKey === undefined || issuerKey.equals(ownKey));
+  const alternative = subjectAltNamesOf(certificate.extensions);
+  const purposes = extendedKeyUsageOf(certificate.extensions);
+  const names = subjectNames(alternative);
+  const member = chainMemberOf(certificate, alternative, purposes);
   return {
     facts: {
       subject: distinguishedNameText(certificate.subject),
@@ -97,29 +85,22 @@ function judgeParsed(certificate: Certificate, fingerprint256: string): OriginCe
       notBefore: certificate.notBefore,
       notAfter: certificate.notAfter,
       names: names.slice(0, limits.certificateNames),
-      selfSigned,
+      selfSigned: member.selfIssued && (member.issuerKeyId === undefined || member.issuerKeyId === member.keyId),
     },
     presented: new Set(names.map(({ value }) => value)),
-    fault: generalFault(certificate, selfSigned),
+    fault: member.fault ?? (alternative.length > limits.subjectNames ? invalid('too many names') : undefined),
     leafFault: leafFault(certificate, purposes),
     lacksExtendedKeyUsage: purposes === undefined,
-    nameConstraints: nameConstraintsOf(extensions),
+    member,
   };
 }
 
-function subjectNames({ extensions }: Certificate): readonly SubjectName[] {
-  return subjectAltNamesOf(extensions).flatMap(({ kind, octets }): SubjectName[] => {
+function subjectNames(alternative: readonly RawName[]): readonly SubjectName[] {
+  return alternative.flatMap(({ kind, octets }): SubjectName[] => {
+    if (kind !== 'dns' && kind !== 'ip') return [];
     const value = kind === 'dns' ? presentedHostName(octets) : ipText(octets);
     return value === undefined ? [] : [{ kind, value }];
   });
-}
-
-function generalFault(certificate: Certificate, selfSigned: boolean): CertificateFault | undefined {
-  if (certificate.version !== 3) return invalid(`X.509 version ${certificate.version}`);
-  // The signature of a root on itself proves nothing, so its strength does not matter.
-  const weakness =
-    keyWeakness(certificate.publicKey) ?? (selfSigned ? undefined : signatureWeakness(certificate.signatureAlgorithm));
-  return weakness === undefined ? undefined : { code: 'ORIGIN_CERT_WEAK', detail: weakness };
 }
 
 function leafFault(
@@ -132,10 +113,6 @@ function leafFault(
   if (keyUsageOf(extensions)?.has(keyUsageBits.keyCertSign)) return purpose('the leaf may sign certificates');
   if (purposes !== undefined && !purposes.has(oids.serverAuth)) return purpose('extended key usage without serverAuth');
   return undefined;
-}
-
-function invalid(detail: string): CertificateFault {
-  return { code: 'ORIGIN_CERT_INVALID', detail };
 }
 
 function purpose(detail: string): CertificateFault {

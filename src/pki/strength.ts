@@ -1,3 +1,4 @@
+import { limits } from '../core/limits.ts';
 import type { Algorithm, PublicKey } from './certificate.ts';
 import { DerReader, readInteger, readOid } from './der-reader.ts';
 import { contextConstructed, tags } from './der-tags.ts';
@@ -44,7 +45,9 @@ function rsaWeakness(bits: Buffer): string | undefined {
   const exponent = readInteger(reader.read(tags.integer).content);
   reader.end();
   const length = bitLength(modulus);
-  if (length < rsaBits) return `RSA ${length} bits`;
+  if (length < rsaBits || length > limits.rsaBits) return `RSA ${length} bits`;
+  // CA/B baseline requirements section 6.1.5: odd lengths come from home-made or broken key generators.
+  if (length % 8 !== 0) return `RSA ${length} bits, not whole octets`;
   // An even exponent is no exponent, and with 1 anyone can sign.
   const last = exponent.at(-1) ?? 0;
   return last % 2 === 0 || bitLength(exponent) < 2 ? 'RSA exponent' : undefined;

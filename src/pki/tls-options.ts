@@ -82,13 +82,15 @@ export function originTlsOptions(policy: {
       ...exchanges.flatMap((exchange) => suites[exchange]),
       ...exchanges.flatMap((exchange) => (exchange !== 'ecdhe' || oldVersions ? oldSuites[exchange] : [])),
       // TLS 1.0 and 1.1 sign with MD5 and SHA-1, which level 1 already forbids (OpenSSL 3.0). Keys and signatures of
-      // the certificates are judged by verifyOrigin at any level.
+      // the certificates are judged by validate at any level.
       oldVersions ? '@SECLEVEL=0' : securityLevel,
     ].join(':'),
     sigalgs: oldVersions ? `${signatureAlgorithms}:RSA+SHA1:ECDSA+SHA1` : signatureAlgorithms,
     ecdhCurve: originGroups,
     secureOptions: never,
     ca: [],
+    // A CA that an operator trusts need not be self-signed; our own search takes it so too.
+    allowPartialTrustChain: true,
   };
 }
 

@@ -5,7 +5,8 @@ import { limits } from '../../src/core/limits.ts';
 import { type LeafContext, LeafStore } from '../../src/flow/leaf-store.ts';
 import { commonNameOnly, freshSerialNumber, signCertificate } from '../../src/pki/certificate-writer.ts';
 import { pemOf } from '../../src/pki/pem.ts';
-import { verifyOrigin } from '../../src/pki/verify-origin.ts';
+import { trustAnchorsOf } from '../../src/pki/trust-anchors.ts';
+import { validate } from '../../src/pki/validate.ts';
 import { createTestAuthority } from '../support/test-authority.ts';
 
 const hourMs = 3_600_000;
@@ -130,8 +131,9 @@ describe('the leafs of a relay', () => {
     const authorityOfOrigins = await createTestAuthority();
     const { cert } = await authorityOfOrigins.issue({ names: ['*.shop.example', 'shop.example', 'www.shop.example'] });
     const peer = new X509Certificate(cert);
+    const roots = trustAnchorsOf([authorityOfOrigins.rootPem]);
     const verifiedLeaf = (name: string) => {
-      const verification = verifyOrigin({ name, peer, now: Date.now() });
+      const verification = validate({ chain: [peer], roots, name, now: Date.now(), policy: { exceptions: [] } });
       if (verification.kind !== 'verified') throw new Error(verification.detail);
       return store.contextFor(verification, 'ec', policy);
     };

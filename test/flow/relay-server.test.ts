@@ -28,7 +28,6 @@ async function serve({ flowEnd }: Serving = {}) {
     recorder: {
       flowEnd: flowEnd ?? ((flow) => flows.push(flow)),
       httpTransaction: () => {},
-      messages: () => {},
       alarm: () => {},
       isWritable: () => true,
       close: async () => {},

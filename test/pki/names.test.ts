@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isCanonicalHostName, likelyPublicSuffix, presentedHostName, wildcardOver } from '../../src/pki/host-name.ts';
+import { isCanonicalHostName, presentedHostName, wildcardOver } from '../../src/pki/host-name.ts';
 import { ipOctets, ipText } from '../../src/pki/ip-address.ts';
+import { isPlatformSuffix, isRegistrySuffix } from '../../src/pki/public-suffix.ts';
 
 const label = fc.stringMatching(/^[a-z0-9_][a-z0-9_-]{0,20}$/);
 const name = fc
@@ -82,11 +83,12 @@ describe('host names', () => {
     expect(presentedHostName(Buffer.from(pattern))).toBeUndefined();
   });
 
-  test('the built-in rule knows country domains and takes ordinary ones for ordinary', () => {
-    expect(['com', 'uk', 'co.uk', 'com.br', 'ac.jp', 'gov.in'].map(likelyPublicSuffix)).not.toContain(false);
-    expect(
-      ['example.com', 'example.uk', 'a.co.uk', 'co.com', 'web.de', 'me.com'].map(likelyPublicSuffix),
-    ).not.toContain(true);
+  test('registries are told from what is registered, and from platforms', () => {
+    expect(['com', 'uk', 'co.uk', 'com.br', 'ac.jp', 'gov.in', 'localhost'].map(isRegistrySuffix)).not.toContain(false);
+    const ordinary = ['example.com', 'example.uk', 'a.co.uk', 'web.de', 'me.com', 'corp.internal'];
+    expect(ordinary.map(isRegistrySuffix)).not.toContain(true);
+    expect([...ordinary, 'com', 'co.uk', 'blob.core.windows.net'].map(isPlatformSuffix)).not.toContain(true);
+    expect(['github.io', 's3.amazonaws.com', 'netlify.app'].map(isPlatformSuffix)).not.toContain(false);
   });
 
   test('a wildcard stands for exactly the first label', () => {

@@ -87,7 +87,7 @@ describe('certificates of real origins', () => {
       'ORIGIN_CERT_INVALID',
     ],
     ['a missing intermediate', () => ({ leaf: below({}).leaf }), 'ORIGIN_CERT_UNTRUSTED'],
-    ['a leaf as issuer', () => below({ ca: false }), 'ORIGIN_CERT_PURPOSE'],
+    ['a leaf as issuer', () => below({ ca: false }), 'ORIGIN_CERT_INVALID'],
     ['an issuer that may not sign', () => below({ keyUsage: [0] }), 'ORIGIN_CERT_INVALID'],
     ['for clients', () => ({ leaf: labLeaf(root, { names, purposes: [clientAuth] }) }), 'ORIGIN_CERT_PURPOSE'],
     [

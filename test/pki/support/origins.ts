@@ -1,14 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, isIP, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { connect as connectTls, createServer as createTlsServer, type TlsOptions } from 'node:tls';
+import { createSecureContext, createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { onTestFinished } from 'vitest';
 import { FlowFailure } from '../../../src/core/failures.ts';
 import type { OriginException } from '../../../src/core/policy.ts';
+import { openOriginLeg } from '../../../src/flow/origin-leg.ts';
+import { OriginTrust } from '../../../src/pki/origin-trust.ts';
 import { failureOfTlsError, type TlsFailure } from '../../../src/pki/tls-failure.ts';
 import { originTlsOptions } from '../../../src/pki/tls-options.ts';
-import { verifyOrigin } from '../../../src/pki/verify-origin.ts';
 import { type LabCertificate, labDirectory } from './lab.ts';
 
 /** What an origin shows: its certificate, and what it sends with it. */
@@ -90,34 +92,36 @@ export interface Dial {
 }
 
 /** Opens the origin leg as a flow does. Undefined when the origin was verified and the session stood. */
-export function dial(
+export async function dial(
   port: number,
   { roots, name = 'www.example.com', exceptions = [] }: Dial,
 ): Promise<TlsFailure | undefined> {
-  return new Promise((resolve) => {
-    const socket = connectTls({
-      host: '127.0.0.1',
-      port,
-      servername: name,
-      ...originTlsOptions({ minVersion: 'TLSv1.2', exceptions }),
-      ca: roots.map(({ pem }) => pem),
-      rejectUnauthorized: true,
-      checkServerIdentity: () => {
-        const peer = socket.getPeerX509Certificate();
-        if (peer === undefined) throw new Error('no certificate');
-        const verification = verifyOrigin({ name, peer, now: Date.now(), exceptions });
-        return verification.kind === 'verified' ? undefined : new FlowFailure(verification.code, verification.detail);
-      },
+  const ca = roots.map(({ pem }) => pem);
+  const transport = connect(port, '127.0.0.1');
+  transport.on('error', () => {});
+  try {
+    await once(transport, 'connect');
+    const { socket } = await openOriginLeg({
+      transport,
+      context: createSecureContext({ ...originTlsOptions({ minVersion: 'TLSv1.2', exceptions }), ca }),
+      trust: new OriginTrust(ca),
+      fetchIssuers: undefined,
+      name,
+      serverName: isIP(name) === 0 ? name : undefined,
+      alpn: [],
+      exception: { hosts: [], allow: exceptions, reason: '' },
+      timeoutMs: 10_000,
     });
-    socket.setTimeout(10_000, () => socket.destroy(new Error('the origin is silent')));
-    socket.on('error', (error) => resolve(failureOfTlsError(error)));
-    socket.on('data', () => {});
-    socket.on('secureConnect', () => {
+    return await new Promise((resolve) => {
+      socket.on('error', (error) => resolve(failureOfTlsError(error)));
+      socket.on('data', () => {});
       // TLS 1.3 stands for the client before the origin has judged it: only the end tells.
       socket.on('end', () => resolve(undefined));
       socket.write('GET / HTTP/1.0\r\n\r\n');
     });
-  });
+  } catch (error) {
+    return error instanceof FlowFailure ? error : failureOfTlsError(error as NodeJS.ErrnoException);
+  }
 }
 
 /** A port that nothing listens on. */

@@ -1,0 +1,58 @@
+import type { X509Certificate } from 'node:crypto';
+import type { OriginException } from '../core/policy.ts';
+import type { OriginIdentity } from '../core/tls.ts';
+import { count } from '../metrics/counters.ts';
+import type { OriginTrust } from '../pki/origin-trust.ts';
+import { isPathError } from '../pki/path-errors.ts';
+import { failureOfTlsError, type TlsFailure } from '../pki/tls-failure.ts';
+
+/** Certificates of issuers that an origin did not send; none when they cannot be had. */
+export type FetchIssuers = (addresses: readonly string[]) => Promise<readonly X509Certificate[]>;
+
+export interface OriginEvidence {
+  readonly peer: X509Certificate;
+  /** Canonical host name or IP address that the certificate must cover. */
+  readonly name: string;
+  readonly trust: OriginTrust;
+  readonly exceptions: OriginException['allow'];
+  /** Code of OpenSSL's own verification of the chain; undefined when it found nothing. */
+  readonly opensslError: string | undefined;
+  /** Undefined where policy fetches nothing. */
+  readonly fetchIssuers: FetchIssuers | undefined;
+}
+
+export type Judgement =
+  | { readonly kind: 'verified'; readonly identity: OriginIdentity }
+  | ({ readonly kind: 'failed' } & TlsFailure);
+
+/** Times that missing issuers are fetched for one origin: each round brings the next one up. */
+const rounds = 3;
+
+/**
+ * Decides who the origin of a session is. Our own validation must always find a path. OpenSSL must agree, unless its error
+ * is one of the path that it chose and there was more than one to choose from.
+ */
+export async function judgeOrigin(evidence: OriginEvidence): Promise<Judgement> {
+  const { exceptions, opensslError } = evidence;
+  const verdict = await validateWithFetching(evidence);
+  if (verdict.kind === 'failed') return { kind: 'failed', code: verdict.code, detail: verdict.detail };
+  if (opensslError !== undefined && !exceptions.includes('untrusted')) {
+    if (!verdict.branched || !isPathError(opensslError)) {
+      return { kind: 'failed', ...failureOfTlsError(Object.assign(new Error(), { code: opensslError })) };
+    }
+    count('daylight_origin_paths_found_total');
+  }
+  return { kind: 'verified', identity: verdict.identity };
+}
+
+async function validateWithFetching({ peer, name, trust, exceptions, fetchIssuers }: OriginEvidence) {
+  const fetched: X509Certificate[] = [];
+  for (let round = 0; ; round++) {
+    const verdict = trust.validate({ peer, name, now: Date.now(), exceptions, fetched });
+    if (verdict.kind === 'verified' || fetchIssuers === undefined || round >= rounds) return verdict;
+    if (verdict.missingFrom.length === 0) return verdict;
+    const further = await fetchIssuers(verdict.missingFrom);
+    if (further.length === 0) return verdict;
+    fetched.push(...further);
+  }
+}
