@@ -1,10 +1,12 @@
 import { writeFileSync } from 'node:fs';
+import { bypassesHelp } from '../src/control/bypasses-command.ts';
 import { caHelp } from '../src/control/ca-command.ts';
 import { checkHelp } from '../src/control/check-command.ts';
 import { execHelp } from '../src/control/exec-command.ts';
 import { exitCodes } from '../src/control/exit-codes.ts';
 import { logsHelp } from '../src/control/logs-command.ts';
 import { netHelp } from '../src/control/net-command.ts';
+import { selftestHelp } from '../src/control/selftest-command.ts';
 import { startHelp } from '../src/control/start-command.ts';
 
 const introduction = `# Command line
@@ -39,7 +41,7 @@ const meanings: Readonly<Record<keyof typeof exitCodes, string>> = {
   config: 'the configuration, a rule file or a file of roots is not valid',
   listen: 'an address is in use, may not be opened, or lacks a privilege that its mode needs',
   authority: "the authority's key or certificate cannot be used",
-  gateway: '`exec` only: no gateway could be started',
+  gateway: '`exec` and `selftest`: no gateway could be started, or none runs',
   notExecutable: '`exec` only: the command may not be run',
   notFound: '`exec` only: there is no such command',
 };
@@ -48,9 +50,11 @@ const commands = [
   ['start', startHelp],
   ['check', checkHelp],
   ['ca', caHelp],
+  ['bypasses', bypassesHelp],
   ['exec', execHelp],
   ['logs', logsHelp],
   ['net', netHelp],
+  ['selftest', selftestHelp],
 ] as const;
 
 const execTable = `Variables that \`exec\` sets, all of them to the gateway's address or to files that end with the command:

@@ -27,6 +27,10 @@ const commands: Readonly<Record<string, Command>> = {
     summary: 'show, export, import or rotate the CA',
     load: async () => (await import('./control/ca-command.ts')).runCa,
   },
+  bypasses: {
+    summary: 'show, approve or remove what clients have taught',
+    load: async () => (await import('./control/bypasses-command.ts')).runBypasses,
+  },
   exec: {
     summary: 'run a command so that its HTTPS is inspected',
     load: async () => (await import('./control/exec-command.ts')).runExec,
@@ -34,6 +38,10 @@ const commands: Readonly<Record<string, Command>> = {
   logs: {
     summary: 'show traffic and alarms',
     load: async () => (await import('./control/logs-command.ts')).runLogs,
+  },
+  selftest: {
+    summary: 'send a client to good and bad origins through a gateway, and grade it',
+    load: async () => (await import('./control/selftest-command.ts')).runSelftestCommand,
   },
   net: {
     summary: 'set up, remove or show the network rules of transparent mode',
@@ -62,7 +70,7 @@ export async function main(args: readonly string[], io: CommandIo): Promise<numb
 }
 
 function help(): string {
-  const list = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(8)}${summary}`);
+  const list = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`);
   return `Usage: daylight [COMMAND] [OPTIONS]
 
 Commands (start, when none is given):

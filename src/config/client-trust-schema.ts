@@ -1,5 +1,5 @@
-import { hostPattern } from './schema-parts.ts';
-import type { ArraySchema, ScalarSchema } from './schema-type.ts';
+import { hostPattern, hostPatterns } from './schema-parts.ts';
+import type { ArraySchema, ObjectSchema, ScalarSchema } from './schema-type.ts';
 
 /** What becomes of a flow whose origin fails its check. */
 export const originFailureAction = {
@@ -31,4 +31,68 @@ export const originFailures = {
       reason: { type: 'string', format: 'reason', description: 'Why.', examples: ['clients pin its certificate'] },
     },
   },
+} as const satisfies ArraySchema;
+
+/** Hosts whose leaf clients do not accept. */
+export const learnedBypass = {
+  type: 'object',
+  default: {},
+  description:
+    'Hosts whose leaf a client rejects again and again (pinned certificates), remembered for this client alone: see [learned bypass](learned-bypass.md) and `daylight bypasses`.',
+  required: [],
+  properties: {
+    action: {
+      type: 'string',
+      enum: ['bypass', 'ask', 'refuse'],
+      default: 'ask',
+      description:
+        'What follows from the evidence: `bypass` until it expires; `ask`: nothing, until an operator approves it with `daylight bypasses approve`; `refuse`: nothing at all, the evidence is only listed.',
+      examples: ['bypass'],
+    },
+    rejections: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 100,
+      default: 3,
+      description: 'So many rejections are evidence.',
+      examples: [5],
+    },
+    within: {
+      type: 'string',
+      format: 'duration',
+      default: '10m',
+      description: 'The time in which they have to come.',
+      examples: ['1h'],
+    },
+    for: {
+      type: 'string',
+      format: 'duration',
+      default: '12h',
+      description: 'How long a bypass lasts; then inspection is tried again.',
+      examples: ['7d'],
+    },
+    group: {
+      type: 'string',
+      enum: ['client', 'asset'],
+      default: 'client',
+      description:
+        'Who shares what is learned: the address of the client (of IPv6 its /64), or all addresses of its asset. With `asset` one client decides for all others of the asset.',
+      examples: ['asset'],
+    },
+    never: {
+      ...hostPatterns,
+      description: 'Hosts for which nothing is learned or approved.',
+      examples: [['*.mail.example']],
+    },
+  },
+} as const satisfies ObjectSchema;
+
+/** Files with further exemptions. */
+export const bypassFiles = {
+  type: 'array',
+  default: [],
+  description:
+    'Files with further exemptions: each holds a list `bypass` as this file may. `config/exemptions/*.yaml` has one for finance and health, which is off as shipped.',
+  examples: [['config/exemptions/*.yaml']],
+  items: { type: 'string', format: 'glob', description: 'Path or pattern of such files.' },
 } as const satisfies ArraySchema;

@@ -7,7 +7,18 @@ import { hint } from './wording.ts';
 export function crossCheck(config: Config, source: Source): void {
   checkAddresses(config, source);
   for (const listener of config.listeners) checkListener(listener, config, source);
-  for (const entry of config.bypass) {
+  checkBypass(config, config.bypass, source);
+  for (const entry of config.refuse) {
+    if (entry.hosts.length + entry.addresses.length + entry.ports.length === 0 && source.isSound(entry)) {
+      source.report(entry, [], 'refuses nothing: give hosts, addresses or ports');
+    }
+  }
+  checkAssets(config, source);
+}
+
+/** Entries of the configuration, or of a file that it names. */
+export function checkBypass(config: Config, entries: Config['bypass'], source: Source): void {
+  for (const entry of entries) {
     const { hosts, addresses, assets } = entry;
     if (hosts.length + addresses.length + assets.length === 0 && source.isSound(entry)) {
       source.report(entry, [], 'exempts nothing: give hosts, addresses or assets');
@@ -16,12 +27,6 @@ export function crossCheck(config: Config, source: Source): void {
       checkAssetId(config, source, entry, ['assets', index], id);
     });
   }
-  for (const entry of config.refuse) {
-    if (entry.hosts.length + entry.addresses.length + entry.ports.length === 0 && source.isSound(entry)) {
-      source.report(entry, [], 'refuses nothing: give hosts, addresses or ports');
-    }
-  }
-  checkAssets(config, source);
 }
 
 function checkListener(listener: ListenerConfig, config: Config, source: Source): void {

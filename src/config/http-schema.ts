@@ -40,10 +40,11 @@ export const http = {
     },
     upgrades: {
       type: 'string',
-      enum: ['allow', 'refuse'],
+      enum: ['allow', 'websocket', 'refuse'],
       default: 'allow',
-      description: 'Upgrades to other protocols (WebSocket). What follows an upgrade is relayed unread.',
-      examples: ['refuse'],
+      description:
+        'Upgrades to other protocols. `allow`: WebSocket is inspected, any other is relayed unread, with a record; `websocket`: any other is refused; `refuse`: all are.',
+      examples: ['websocket'],
     },
     bodies,
   },

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { readBypassFiles } from './bypass-files.ts';
 import { readOwnCertificates, readTrustFiles } from './certificate-files.ts';
 import { crossCheck } from './cross-check.ts';
 import { InputFiles } from './input-files.ts';
@@ -47,8 +48,10 @@ export function loadConfig(file: string, directory: string = process.cwd()): Loa
   const trusted = readTrustFiles(config, source, inputs);
   const own = readOwnCertificates(config, source, inputs);
   const { rules, files, problems } = readRules(config, source, inputs);
-  const draft = policyFromConfig(config, rules, source, inputs);
-  if (source.problems.length + problems.length > 0) return failed([...inOrder(source.problems), ...problems], inputs);
+  const exempt = readBypassFiles(config, source, inputs);
+  const draft = policyFromConfig({ ...config, bypass: exempt.bypass }, rules, source, inputs);
+  const elsewhere = [...exempt.problems, ...problems];
+  if (source.problems.length + elsewhere.length > 0) return failed([...inOrder(source.problems), ...elsewhere], inputs);
   const { originTrust, authority, relays } = config;
   // Control reads it; a rotation of the CA is a change like any other.
   inputs.watch(join(authority.directory, 'ca.pem'));

@@ -26,6 +26,7 @@ export function policyFromConfig(
     tls,
     onOriginFailure,
     originFailures,
+    learnedBypass,
     originExceptions,
     http,
     opaque,
@@ -39,6 +40,7 @@ export function policyFromConfig(
     refuse,
     tls: { ...tls, onOriginFailure },
     originFailures,
+    learnedBypass: learnedBypassPolicy(learnedBypass),
     originExceptions,
     upstream: config.upstream === undefined ? undefined : upstreamOf(config.upstream, source, inputs),
     http,
@@ -101,6 +103,11 @@ function listenerPolicy(listener: ListenerConfig, source: Source, inputs: InputF
       };
     }
   }
+}
+
+function learnedBypassPolicy(learned: Config['learnedBypass']): PolicyDocument['learnedBypass'] {
+  const { action, rejections, within, for: period, group, never } = learned;
+  return { action, rejections, withinMs: within, forMs: period, group, never };
 }
 
 function recordsPolicy(records: Config['records'], inputs: InputFiles): PolicyDocument['records'] {

@@ -15,7 +15,7 @@ export interface LoadedRules {
 /** Reads every rule file that the configuration names. */
 export function readRules(config: Config, source: Source, inputs: InputFiles): LoadedRules {
   const files = new Set(
-    config.rules.files.flatMap((pattern, index) => filesOf(config, pattern, index, source, inputs)),
+    config.rules.files.flatMap((pattern, index) => filesFor(pattern, config.rules, ['files', index], source, inputs)),
   );
   const problems: Problem[] = [];
   const rules: RuleDocument[] = [];
@@ -32,11 +32,18 @@ export function readRules(config: Config, source: Source, inputs: InputFiles): L
   return { rules, files: [...files], problems: [...problems, ...repeatedIds(rules)] };
 }
 
-function filesOf(config: Config, pattern: string, index: number, source: Source, inputs: InputFiles) {
+/** The files that a pattern stands for; none is a warning, a single file that is missing a problem. */
+export function filesFor(
+  pattern: string,
+  about: object,
+  below: readonly (string | number)[],
+  source: Source,
+  inputs: InputFiles,
+): readonly string[] {
   const found = inputs.expand(pattern);
   if (found.length > 0) return found;
-  if (isPattern(pattern)) source.warn(config.rules, ['files', index], `no file fits ${pattern}`);
-  else source.report(config.rules, ['files', index], `${pattern} does not exist`);
+  if (isPattern(pattern)) source.warn(about, below, `no file fits ${pattern}`);
+  else source.report(about, below, `${pattern} does not exist`);
   return [];
 }
 

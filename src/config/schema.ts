@@ -1,5 +1,5 @@
 import { limits } from '../core/limits.ts';
-import { originFailureAction, originFailures } from './client-trust-schema.ts';
+import { bypassFiles, learnedBypass, originFailureAction, originFailures } from './client-trust-schema.ts';
 import { http } from './http-schema.ts';
 import { listener } from './listener-schema.ts';
 import { durationText } from './quantity-format.ts';
@@ -207,6 +207,7 @@ export const schema = {
       },
     },
     bypass,
+    bypassFiles,
     refuse,
     rules: {
       type: 'object',
@@ -233,6 +234,7 @@ export const schema = {
       examples: ['warn'],
     },
     originFailures,
+    learnedBypass,
     originExceptions,
     upstream,
     http,

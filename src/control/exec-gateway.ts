@@ -1,15 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type Socket } from 'node:net';
+import { existsSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
 import { join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
-import { parseDocument } from 'yaml';
 import type { LoadedConfig } from '../config/load.ts';
-import { FlowFailure } from '../core/failures.ts';
 import type { ListenAddress } from '../core/policy.ts';
-import { exitCodes } from './exit-codes.ts';
-import { ownedVariable } from './prepare-process.ts';
+import { startOwnGateway } from './own-gateway.ts';
+import { writtenConfig } from './written-config.ts';
 
 /** A gateway that a command's traffic can go through. */
 export interface ExecGateway {
@@ -63,12 +58,6 @@ function reachable({ ip, port }: ListenAddress): ListenAddress {
   return { ip: ip === '0.0.0.0' ? '127.0.0.1' : ip === '::' ? '::1' : ip, port };
 }
 
-/** Time for a start that makes a CA first, on a slow machine. */
-const startTimeoutMs = 60_000;
-/** Time to flush records after the drain; then it is killed. */
-const stopTimeoutMs = 10_000;
-const main = resolve(import.meta.dirname, '../main.ts');
-
 /** What an own gateway is started with. */
 export interface OwnGatewayOptions {
   /** Its temporary files go here. */
@@ -81,86 +70,20 @@ export interface OwnGatewayOptions {
   readonly abort: AbortSignal;
 }
 
-/**
- * Starts a gateway for one command: the configuration at hand with one explicit listener on a free port. Throws
- * FlowFailure with what the gateway said when it does not become ready.
- */
+/** Starts a gateway for one command: the configuration at hand with one explicit listener on a free port. */
 export async function startGateway(options: OwnGatewayOptions): Promise<ExecGateway> {
-  for (let attempt = 1; ; attempt++) {
-    const proxy = { ip: '127.0.0.1', port: await freePort() };
-    const file = join(options.directory, 'daylight.yaml');
-    writeFileSync(file, ownConfig(options, proxy), { mode: 0o600 });
-    const child = spawn(process.execPath, [...process.execArgv, main, 'start', '--config', file], {
-      // A group of its own: a terminal's interrupt is for the command, whose last requests are still to be served.
-      detached: true,
-      stdio: ['pipe', 'ignore', 'pipe'],
-      env: { ...options.env, [ownedVariable]: '1' },
-    });
-    const outcome = await untilReady(child, options.abort);
-    if (outcome.kind === 'ready') {
-      const authorityDirectory = options.authorityDirectory ?? join(options.directory, 'certs');
-      return { proxy, authorityDirectory, stop: () => stop(child) };
-    }
-    await stop(child);
-    // The port was free a moment ago; another program was faster.
-    if (outcome.exitCode !== exitCodes.listen || attempt === 3) throw new FlowFailure('GATEWAY_INTERNAL', outcome.said);
+  const { directory, env, abort } = options;
+  const config = ownConfig(options);
+  const { proxy, stop } = await startOwnGateway({ directory, config, env, abort });
+  return { proxy, authorityDirectory: options.authorityDirectory ?? join(directory, 'certs'), stop };
+}
+
+/** The configuration as it is written, without what belongs to a gateway of its own; without one, a CA that ends with the command. */
+function ownConfig({ configFile, directory }: OwnGatewayOptions): Readonly<Record<string, unknown>> {
+  if (configFile === undefined) {
+    const starterRules = resolve(import.meta.dirname, '../../config/rules/*.yaml');
+    return { authority: { directory: join(directory, 'certs') }, rules: { files: [starterRules] } };
   }
-}
-
-/** The configuration as it is written, with another listener; without one, a CA that ends with the command. */
-function ownConfig({ configFile, directory }: OwnGatewayOptions, { ip, port }: ListenAddress): string {
-  const starterRules = resolve(import.meta.dirname, '../../config/rules/*.yaml');
-  const document = parseDocument(
-    configFile === undefined
-      ? JSON.stringify({ authority: { directory: join(directory, 'certs') }, rules: { files: [starterRules] } })
-      : readFileSync(configFile, 'utf8'),
-  );
-  const content: unknown = document.toJS() ?? {};
-  const { admin: _, ...kept } = content as Record<string, unknown>;
-  const timeouts = { ...(kept.timeouts as object | undefined), drain: '1s' };
-  const listeners = [{ mode: 'explicit', listen: `${ip}:${port}` }];
-  return JSON.stringify({ ...kept, listeners, timeouts, relays: 1 });
-}
-
-type Readiness =
-  | { readonly kind: 'ready' }
-  | { readonly kind: 'failed'; readonly exitCode: number | null; readonly said: string };
-
-function untilReady(child: ChildProcess, abort: AbortSignal): Promise<Readiness> {
-  const said: string[] = [];
-  const end = AbortSignal.any([abort, AbortSignal.timeout(startTimeoutMs)]);
-  return new Promise((done) => {
-    const failed = (exitCode: number | null, reason: string): void => {
-      done({ kind: 'failed', exitCode, said: [reason, ...said].filter(Boolean).join('\n') });
-    };
-    const lines = createInterface({ input: child.stderr ?? process.stdin });
-    lines.on('line', (line) => {
-      if (line.trim() === 'ready') done({ kind: 'ready' });
-      // After that nobody reads it, but it must be drained.
-      else if (said.length < 50) said.push(line.slice(0, 500));
-    });
-    child.on('error', (error) => failed(null, error.message));
-    child.on('close', (exitCode) => failed(exitCode, ''));
-    const given = (): void => failed(null, abort.aborted ? 'interrupted' : 'it was not ready in time');
-    if (end.aborted) given();
-    else end.addEventListener('abort', given);
-  });
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
-  const exited = once(child, 'exit');
-  child.kill('SIGTERM');
-  const timer = setTimeout(() => process.kill(-(child.pid ?? 0), 'SIGKILL'), stopTimeoutMs);
-  await exited;
-  clearTimeout(timer);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
+  const { admin: _, ...kept } = writtenConfig(configFile);
+  return kept;
 }

@@ -2,6 +2,7 @@ import type { Server } from 'node:http';
 import { serveAdmin } from '../admin/server.ts';
 import { FlowFailure } from '../core/failures.ts';
 import type { Exposition } from '../metrics/exposition.ts';
+import { Learning } from './learning.ts';
 import { ListeningSockets } from './listening-sockets.ts';
 import type { OperationalLog } from './operational-log.ts';
 import { ConfigRejected, type LoadedPolicy, loadPolicy } from './policy-source.ts';
@@ -24,6 +25,7 @@ export class Gateway {
   readonly #sockets = new ListeningSockets();
   readonly #signer: Signer;
   readonly #supervisor: Supervisor;
+  readonly #learning: Learning;
   #loaded: LoadedPolicy;
   /** Files of the last configuration when it was rejected: correcting one of them is worth another look. */
   #rejectedFiles: readonly string[] = [];
@@ -36,6 +38,13 @@ export class Gateway {
     this.#options = options;
     this.#loaded = loaded;
     this.#signer = createSigner(loaded.authority);
+    this.#learning = new Learning({
+      directory: loaded.config.authorityDirectory,
+      policy: () => this.#loaded.document.learnedBypass,
+      log,
+      metrics,
+      share: () => this.#supervisor.shareLearned(),
+    });
     this.#supervisor = new Supervisor({
       policy: loaded.document,
       relays: loaded.config.relays,
@@ -43,6 +52,7 @@ export class Gateway {
       signer: this.#signer,
       log,
       metrics,
+      learned: () => this.#learning.bypasses,
     });
   }
 
@@ -56,11 +66,13 @@ export class Gateway {
     try {
       this.#sockets.open(document.listeners, config.relays);
       this.#admin = await this.#serveAdmin();
+      await this.#learning.start();
       await this.#supervisor.start();
       this.#authorityTimer = setInterval(() => void this.reload('hourly check'), authorityCheckMs).unref();
     } catch (error) {
       await this.#supervisor.stop(0);
       this.#close();
+      await this.#learning.stop();
       throw error;
     }
   }
@@ -75,6 +87,7 @@ export class Gateway {
   async stop(): Promise<void> {
     this.#close();
     await this.#supervisor.stop(this.#loaded.document.timeouts.drainMs);
+    await this.#learning.stop();
     await this.#signer.close();
   }
 

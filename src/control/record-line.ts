@@ -44,6 +44,7 @@ const controls = /[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 function outcomeText({ kind, verdict, severity, ruleIds, failure, detail, evidence, label }: RecordView): string {
   switch (kind) {
     case 'transaction':
+    case 'messages':
       return [verdict === 'allow' ? '' : verdict, ruleIds.join(','), failure].filter(Boolean).join(' ');
     case 'flow':
       return [verdict, failure, failure === '' ? label : detail].filter(Boolean).join(' ');
@@ -63,7 +64,7 @@ function painted(text: string, colour: Colour): string {
 
 function statusColour({ kind, status, failure }: RecordView): Colour {
   if (kind === 'alarm' || kind === 'loss') return 'red';
-  if (kind === 'flow') return failure === '' ? 'dim' : 'yellow';
+  if (kind === 'flow' || kind === 'messages') return failure === '' ? 'dim' : 'yellow';
   if (status.startsWith('5')) return 'red';
   return status.startsWith('4') || status === '-' ? 'yellow' : 'green';
 }

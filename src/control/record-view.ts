@@ -1,6 +1,6 @@
 /** A record as the `logs` command shows and filters it, whatever its class. */
 export interface RecordView {
-  readonly kind: 'transaction' | 'flow' | 'alarm' | 'loss';
+  readonly kind: 'transaction' | 'messages' | 'flow' | 'alarm' | 'loss';
   readonly timeMs: number;
   readonly assetId: string;
   readonly clientIp: string;
@@ -31,7 +31,8 @@ const connectionEnds: Readonly<Record<string, string>> = { 2: 'closed', 3: 'rese
 export function recordView(text: string): RecordView | undefined {
   const record = parse(text);
   if (record === undefined) return undefined;
-  const kind = kinds[String(at(record, 'class_uid'))];
+  // What passed within a flow is of the same class as its end.
+  const kind = numberAt(record, 'type_uid') === 400106 ? 'messages' : kinds[String(at(record, 'class_uid'))];
   const timeMs = numberAt(record, 'time');
   if (kind === undefined || timeMs === undefined) return undefined;
   const subject = kind === 'alarm' ? (listAt(record, 'evidences')[0] ?? {}) : record;
@@ -63,13 +64,14 @@ const kinds: Readonly<Record<string, RecordView['kind']>> = {
 };
 const verdictPaths = {
   transaction: 'unmapped.gateway.verdict',
+  messages: 'unmapped.gateway.verdict',
   flow: 'unmapped.gateway.decision',
   alarm: 'unmapped.gateway.action',
   loss: '',
 } as const;
 
 function requestOf(record: unknown, subject: unknown): Pick<RecordView, 'method' | 'target' | 'hosts'> {
-  const url = 'http_request.url';
+  const url = at(subject, 'url') === undefined ? 'http_request.url' : 'url';
   const method =
     textAt(subject, 'http_request.http_method') ||
     textAt(record, 'activity_name') ||
@@ -79,6 +81,7 @@ function requestOf(record: unknown, subject: unknown): Pick<RecordView, 'method'
   const query = textAt(subject, `${url}.query_string`);
   const path = textAt(subject, `${url}.path`) || textAt(subject, `${url}.url_string`);
   const hosts = [host, ...destination, textAt(subject, 'tls.sni')].filter(Boolean);
+  if (url === 'url') return { method: 'WEBSOCKET', target: `${host}${path}${query && `?${query}`}`, hosts };
   if (path !== '') return { method, target: `${host || destination[0] || ''}${path}${query && `?${query}`}`, hosts };
   const port = numberAt(subject, 'dst_endpoint.port');
   const target = destination[0] === undefined ? '' : `${destination[0]}:${port ?? ''}`;
@@ -89,6 +92,8 @@ function statusOf(kind: RecordView['kind'], record: unknown): string {
   switch (kind) {
     case 'transaction':
       return textAt(record, 'http_response.code') || '-';
+    case 'messages':
+      return textAt(record, 'count');
     case 'flow':
       return connectionEnds[textAt(record, 'activity_id')] ?? '-';
     case 'alarm':

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { FromRelay, ToRelay } from '../core/ipc.ts';
+import type { LearnedBypass } from '../core/learned-bypass.ts';
 import type { PolicyDocument } from '../core/policy.ts';
 
 /** The program of a relay process. */
@@ -24,6 +25,7 @@ export interface RelayStart {
   readonly policy: PolicyDocument;
   readonly descriptors: ReadonlyMap<string, number>;
   readonly ticketKeys: Uint8Array;
+  readonly learned: readonly LearnedBypass[];
 }
 
 export interface RelayChild {
@@ -59,6 +61,7 @@ export function startRelayChild(
     // Descriptor 3 is the channel to control; the inherited ones follow in order.
     descriptors: Object.fromEntries(inherited.map(([id], index) => [id, 4 + index])),
     ticketKeys: start.ticketKeys,
+    learned: start.learned,
   });
   return child;
 }

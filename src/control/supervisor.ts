@@ -4,6 +4,7 @@ import type { FromRelay } from '../core/ipc.ts';
 import { limits } from '../core/limits.ts';
 import type { PolicyDocument } from '../core/policy.ts';
 import type { Exposition } from '../metrics/exposition.ts';
+import type { LearnedBypasses } from './learned-bypasses.ts';
 import type { ListeningSockets } from './listening-sockets.ts';
 import type { OperationalLog } from './operational-log.ts';
 import { type RelayChild, startRelayChild } from './relay-child.ts';
@@ -16,6 +17,7 @@ export interface SupervisorOptions {
   readonly signer: Signer;
   readonly log: OperationalLog;
   readonly metrics: Exposition;
+  readonly learned: () => LearnedBypasses;
 }
 
 /** State of one relay process. */
@@ -122,6 +124,7 @@ export class Supervisor {
         policy: this.#policy,
         descriptors: sockets.of(slot),
         ticketKeys: this.#ticketKeys,
+        learned: this.#options.learned().inForce(Date.now()),
       };
       const timer = setTimeout(() => {
         reject(new FlowFailure('GATEWAY_RELAY_CRASHED', 'not ready in time'));
@@ -176,6 +179,9 @@ export class Supervisor {
           },
         );
         metrics.add({ daylight_leafs_issued_total: 1 });
+        return;
+      case 'leaf-rejected':
+        this.#options.learned().reject(message.rejection, this.#policy.learnedBypass);
         return;
       case 'metrics':
         metrics.add(message.counters);
@@ -263,6 +269,12 @@ export class Supervisor {
       if (this.#running.has(child)) child.kill();
     }, timeoutMs + 5_000);
     timer.unref();
+  }
+
+  /** Tells every relay which learned bypasses are in force. */
+  shareLearned(): void {
+    const learned = this.#options.learned().inForce(Date.now());
+    for (const child of this.#running.keys()) child.send({ kind: 'learned-bypasses', learned });
   }
 
   #rotateTicketKeys(): void {

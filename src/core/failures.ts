@@ -155,6 +155,15 @@ export const failures = {
     400,
     'decode_error',
   ),
+  CLIENT_WEBSOCKET_MALFORMED: client(
+    'The client breaks the rules of WebSocket frames or of their compression.',
+    'Correct the client (RFC 6455, RFC 7692).',
+  ),
+  CLIENT_WEBSOCKET_TOO_LARGE: client(
+    'A compressed WebSocket message of the client is larger than the limit.',
+    'See core/limits.ts; uncompressed messages have no limit.',
+    413,
+  ),
   // The origin's fault.
   ORIGIN_NAME_UNRESOLVED: origin(
     'The name of the origin does not resolve.',
@@ -268,6 +277,14 @@ export const failures = {
   ORIGIN_UPGRADE_INJECTION: origin(
     'The origin sent bytes behind its consent to go over to TLS, before TLS began.',
     'Look for an attacker between gateway and origin: such bytes are dropped with the flow, never taken for protected ones.',
+  ),
+  ORIGIN_WEBSOCKET_MALFORMED: origin(
+    'The origin breaks the rules of the WebSocket handshake, of its frames or of their compression.',
+    'Correct the origin (RFC 6455, RFC 7692).',
+  ),
+  ORIGIN_WEBSOCKET_TOO_LARGE: origin(
+    'A compressed WebSocket message of the origin is larger than the limit.',
+    'See core/limits.ts; uncompressed messages have no limit.',
   ),
   // What policy refuses.
   POLICY_RULE_BLOCK: policy('A rule blocked this.', 'The alarm holds the rule id.'),

@@ -1,6 +1,7 @@
 import type { Destination } from './endpoint.ts';
 import type { FailureCode } from './failures.ts';
 import type { Verdict } from './verdict.ts';
+import type { MessageInspector } from './websocket.ts';
 
 /** Name and value as sent (latin1), in wire order. */
 export type Header = readonly [name: string, value: string];
@@ -58,8 +59,10 @@ export interface Exchange {
   responseBody(chunk: Buffer): Verdict;
   responseEnd(trailers: readonly Header[]): Verdict;
   interim(head: ResponseHead): void;
-  /** The protocol was switched (101 or CONNECT): what follows is opaque to HTTP. */
-  upgraded(protocol: string): void;
+  /** The protocol was switched (101 or CONNECT). `unread`: why what follows is not inspected; undefined when it is. */
+  upgraded(protocol: string, unread?: string): void;
+  /** Inspects the messages of a WebSocket that this exchange opens; where there is nothing of it they are not inspected. */
+  messages?(): MessageInspector;
   /** Called exactly once, last. */
   finish(outcome: ExchangeOutcome): void;
 }

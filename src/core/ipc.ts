@@ -1,4 +1,5 @@
 import type { FailureCode } from './failures.ts';
+import type { LeafRejection, LearnedBypass } from './learned-bypass.ts';
 import type { PolicyDocument } from './policy.ts';
 import type { LeafKeyType, SubjectName } from './tls.ts';
 
@@ -40,11 +41,14 @@ export type ToRelay =
       readonly descriptors: Readonly<Record<string, number>>;
       /** 48 bytes shared by all relays so that a client's session resumes on any of them. */
       readonly ticketKeys: Uint8Array;
+      readonly learned: readonly LearnedBypass[];
     }
   /** First of two phases: every relay compiles, and only when all could does any use it. */
   | { readonly kind: 'prepare-policy'; readonly policy: PolicyDocument }
   | { readonly kind: 'use-policy'; readonly version: string }
   | { readonly kind: 'ticket-keys'; readonly ticketKeys: Uint8Array }
+  /** All learned bypasses in force, whenever they change. */
+  | { readonly kind: 'learned-bypasses'; readonly learned: readonly LearnedBypass[] }
   | { readonly kind: 'leaf'; readonly id: number; readonly leaf: IssuedLeaf }
   | { readonly kind: 'leaf-failed'; readonly id: number; readonly detail: string }
   /** The relay stops accepting, lets its flows end within `timeoutMs`, then exits. */
@@ -55,6 +59,7 @@ export type FromRelay =
   | { readonly kind: 'policy-prepared'; readonly version: string }
   | { readonly kind: 'policy-rejected'; readonly version: string; readonly detail: string }
   | { readonly kind: 'leaf-request'; readonly id: number; readonly request: LeafRequest }
+  | { readonly kind: 'leaf-rejected'; readonly rejection: LeafRejection }
   | { readonly kind: 'metrics'; readonly counters: MetricDeltas; readonly gauges: Readonly<Record<string, number>> }
   /** Something an operator should know; control logs it. */
   | { readonly kind: 'problem'; readonly code: FailureCode; readonly message: string }

@@ -47,6 +47,24 @@ export const limits = {
   httpPipelineDepth: 64,
   /** 1xx responses to one request, against a flood. */
   httpInterimResponses: 16,
+  /** Data frames up to this length are judged whole before a byte of them is forwarded; those beyond pass in pieces as they are judged. */
+  webSocketHeldFrameBytes: 16_384,
+  /** Compressed content of one WebSocket message, which is inflated as a whole. */
+  webSocketCompressedBytes: 1_048_576,
+  /** The same of all messages that are held at once, per relay: 64 of the largest. */
+  webSocketCompressedTotalBytes: 67_108_864,
+  /** Inflated content of one message: about a tenth of a second of inspection. */
+  webSocketInflatedBytes: 16_777_216,
+  /** How much larger than its compressed form a message may be, beyond `webSocketInflateFreeBytes`: repetitive JSON reaches 50. */
+  webSocketInflateRatio: 100,
+  /** Inflated size below which the ratio does not matter. */
+  webSocketInflateFreeBytes: 1_048_576,
+  /** Messages of one record that are told one by one; further ones are counted. */
+  recordMessages: 32,
+  /** Bytes of excerpts in one record of messages. */
+  recordMessageExcerptBytes: 8_192,
+  /** How long messages of one WebSocket gather for one record. */
+  recordMessagesMs: 10_000,
   /** No byte in either direction. SSE and long polling send keep-alives more often (270 s is the longest known poll). */
   idleTimeoutMs: 330_000,
   /** After one side ended its half, how long the other may go on without a byte. */
@@ -131,6 +149,16 @@ export const limits = {
   decoderMemoryBytes: 268_435_456,
   /** Alarms of one rule in one transaction; a body full of card numbers is one finding. */
   alarmsPerRuleAndTransaction: 1,
+  /** Learned bypasses and the evidence for such, in all: a fleet of hundreds of clients with a dozen pinned hosts each. */
+  learnedBypasses: 4_096,
+  /** Of one client group: no group takes the place of others. */
+  learnedPerGroup: 64,
+  /** Rejections of one scope that are kept as evidence; the rest is counted. */
+  learnedEvidence: 5,
+  /** Rejections that one relay tells control in a second: more teach nothing more. */
+  rejectionsToldPerSecond: 50,
+  /** Request on the control socket: an id and a duration. */
+  controlRequestBytes: 4_096,
   /** Restarts of one relay within a minute before control waits. */
   relayRestartsPerMinute: 10,
   /** Time that live flows get to end after SIGTERM. */

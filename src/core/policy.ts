@@ -20,6 +20,7 @@ export interface PolicyDocument {
   readonly originTrust: OriginTrustPolicy;
   readonly originExceptions: readonly OriginException[];
   readonly originFailures: readonly OriginFailurePolicy[];
+  readonly learnedBypass: LearnedBypassPolicy;
   readonly upstream: UpstreamPolicy | undefined;
   readonly http: HttpPolicy;
   /** Flows that are neither TLS nor HTTP: relayed unread with a record, or refused. */
@@ -113,6 +114,19 @@ export interface OriginFailurePolicy {
   readonly action: OriginFailureAction;
   readonly reason: string;
 }
+/** What becomes of hosts whose leaf a client rejects again and again. */
+export interface LearnedBypassPolicy {
+  /** `bypass` at once; `ask` an operator first; `refuse`: evidence is kept, and nothing passes. */
+  readonly action: 'bypass' | 'ask' | 'refuse';
+  /** So many rejections within `withinMs` are evidence. */
+  readonly rejections: number;
+  readonly withinMs: number;
+  readonly forMs: number;
+  /** Who shares what was learned: one client address, or all of an asset. */
+  readonly group: 'client' | 'asset';
+  /** Hosts that are never learned. */
+  readonly never: readonly string[];
+}
 export interface OriginTrustPolicy {
   /** PEM of every trusted root: the system's (when asked for) and the files', read by control. */
   readonly rootsPem: readonly string[];
@@ -145,8 +159,8 @@ export interface ListenAddressOrHost {
 export interface HttpPolicy {
   /** A Host that the verified origin certificate does not cover. */
   readonly hostMismatch: 'refuse' | 'allow';
-  /** 101 Switching Protocols and CONNECT inside an inspected flow. */
-  readonly upgrades: 'allow' | 'refuse';
+  /** 101 Switching Protocols inside an inspected flow. `websocket`: only what is inspected, which is WebSocket. */
+  readonly upgrades: 'allow' | 'websocket' | 'refuse';
   readonly bodies: BodiesPolicy;
 }
 export interface BodiesPolicy {

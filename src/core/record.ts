@@ -2,8 +2,10 @@ import type { Address, CaptureMode, CaptureVia, Destination } from './endpoint.t
 import type { FailureCode } from './failures.ts';
 import type { ExchangeOutcome, RequestHead, ResponseHead } from './http.ts';
 import type { AssetKind } from './policy.ts';
+import type { Side } from './side.ts';
 import type { ClientFingerprints, TlsLeg } from './tls.ts';
 import type { Match, RuleRef } from './verdict.ts';
+import type { MessageType } from './websocket.ts';
 
 export type DecisionKind = 'intercept' | 'bypass' | 'refuse';
 /** Decision on a flow with its reason, e.g. `default`, `asset web-1`, `bypass: privacy`. */
@@ -81,6 +83,42 @@ export interface HttpTransactionFacts {
   readonly upgradedTo: string | undefined;
 }
 
+/** A WebSocket message as its record tells of it. */
+export interface MessageFacts {
+  readonly timeMs: number;
+  readonly from: Side;
+  readonly type: MessageType;
+  readonly isCompressed: boolean;
+  /** False for one that was cut or refused. */
+  readonly isComplete: boolean;
+  /** Length of the content, inflated. */
+  readonly bytes: number;
+  readonly excerpt: Buffer | undefined;
+}
+
+/** Messages of one WebSocket within a few seconds, as flow hands them to records. */
+export interface MessageGroupFacts {
+  readonly groupId: string;
+  /** Transaction that opened the WebSocket. */
+  readonly txId: string;
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly request: RequestHead;
+  /** The first of them, and those that made a rule true. */
+  readonly messages: readonly MessageFacts[];
+  /** All of them. */
+  readonly counts: Readonly<
+    Record<Side, { readonly messages: number; readonly bytes: number; readonly control: number }>
+  >;
+  readonly verdict: 'allow' | 'block' | 'reset';
+  readonly rule: RuleRef | undefined;
+  readonly ruleIds: readonly string[];
+  readonly matches: number;
+  readonly alarms: number;
+  readonly failure: FailureCode | undefined;
+  readonly detail: string;
+}
+
 /** An alarm as flow hands it to records, before its verdict acts. */
 export interface AlarmFacts {
   readonly timeMs: number;
@@ -93,6 +131,7 @@ export interface AlarmFacts {
 export interface Recorder {
   flowEnd(flow: FlowFacts, endMs: number): void;
   httpTransaction(flow: FlowFacts, transaction: HttpTransactionFacts): void;
+  messages(flow: FlowFacts, group: MessageGroupFacts): void;
   /** Returns once the alarm is on disk, or throws FlowFailure GATEWAY_RECORDS_UNWRITABLE when policy says to stop. */
   alarm(flow: FlowFacts, alarm: AlarmFacts): void;
 }

@@ -1,14 +1,28 @@
 import type { Destination } from './endpoint.ts';
 import type { FailureCode } from './failures.ts';
 import type { Side } from './side.ts';
+import type { MessageInspector, WebSocketAgreement } from './websocket.ts';
 
 /** What a flow goes on as after an upgrade. */
-export type Upgrade = OpaqueUpgrade | TlsUpgrade;
+export type Upgrade = ProtocolSwitch | TlsUpgrade;
+/** What follows a 101 (Switching Protocols). */
+export type ProtocolSwitch = OpaqueUpgrade | WebSocketUpgrade;
 
 /** Both sides are copied from now on (101 Switching Protocols). */
 interface OpaqueUpgrade {
   readonly kind: 'opaque';
   readonly protocol: string;
+}
+
+/** Both sides are read as WebSocket frames from now on. */
+interface WebSocketUpgrade {
+  readonly kind: 'websocket';
+  readonly agreement: WebSocketAgreement;
+  readonly messages: MessageInspector;
+  /** Bytes that came with the handshake, before there was a relay to read them. */
+  readonly early: readonly { readonly from: Side; readonly bytes: Buffer }[];
+  /** The client has ended its half behind them. */
+  readonly isClientEnded: boolean;
 }
 
 /**

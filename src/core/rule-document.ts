@@ -38,7 +38,10 @@ export type RuleField =
   | 'client.ip'
   | 'origin.ip'
   | 'origin.port'
-  | 'tls.sni';
+  | 'tls.sni'
+  | 'websocket.message'
+  | 'websocket.from'
+  | 'websocket.type';
 
 export interface FieldTest {
   readonly field: RuleField;

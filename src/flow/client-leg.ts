@@ -34,7 +34,12 @@ export function acceptClient(options: ClientLegOptions): Promise<ClientLeg> {
     });
     const settle = (): void => {
       clearTimeout(timer);
-      socket.off('secure', onSecure).off('_tlsError', onError).off('error', onError).off('close', onClose);
+      socket
+        .off('secure', onSecure)
+        .off('_tlsError', onError)
+        .off('error', onError)
+        .off('end', onClose)
+        .off('close', onClose);
       transport.off('end', onClose);
     };
     const fail = (failure: FlowFailure): void => {
@@ -54,6 +59,8 @@ export function acceptClient(options: ClientLegOptions): Promise<ClientLeg> {
     const timer = setTimeout(() => fail(new FlowFailure('CLIENT_HANDSHAKE_TIMEOUT')), options.timeoutMs);
     // A TLSSocket outside a tls.Server reports handshake errors by `_tlsError` alone, as tls.Server itself consumes them.
     socket.on('secure', onSecure).on('_tlsError', onError).on('error', onError).on('close', onClose);
+    // A client that closes without an alert: its end reaches the TLS socket, which nobody reads yet.
+    socket.on('end', onClose);
     transport.on('end', onClose);
   });
 }
@@ -76,9 +83,16 @@ const leafAlerts =
 const alpnMismatch = /NO_APPLICATION_PROTOCOL/;
 const noSharedSignature = /NO_SHARED_SIGNATURE|NO_SUITABLE_SIGNATURE/;
 
+/** The failure that an alert against our leaf is, in the handshake or, from clients that compare pins late, behind it. */
+export function leafRejection(error: NodeJS.ErrnoException): FlowFailure | undefined {
+  const code = error.code ?? '';
+  return leafAlerts.test(code) ? new FlowFailure('CLIENT_LEAF_REJECTED', code) : undefined;
+}
+
 function failureOf(error: NodeJS.ErrnoException): FlowFailure {
   const code = error.code ?? '';
-  if (leafAlerts.test(code)) return new FlowFailure('CLIENT_LEAF_REJECTED', code);
+  const rejection = leafRejection(error);
+  if (rejection !== undefined) return rejection;
   if (alpnMismatch.test(code)) return new FlowFailure('CLIENT_ALPN_UNSUPPORTED', code);
   if (noSharedSignature.test(code)) return new FlowFailure('CLIENT_SIGNATURES_UNSUPPORTED', code);
   if (code === 'ECONNRESET' || code === 'EPIPE') return new FlowFailure('CLIENT_GONE', code);

@@ -9,12 +9,14 @@ import { localAddressOf, remoteAddressOf } from '../net/original-destination.ts'
 import type { Resolve } from '../net/resolve.ts';
 import { newUlid } from '../records/ulid.ts';
 import type { LeafStore } from './leaf-store.ts';
+import type { LearnedBypassTable } from './learned-bypass.ts';
 import type { PolicySnapshot } from './policy-snapshot.ts';
 
 /** What all flows of a relay share. */
 export interface DataPlane {
   readonly leafs: LeafStore;
   readonly recorder: Recorder;
+  readonly learned: LearnedBypassTable;
   readonly resolve: Resolve;
   /** False when records cannot be written and policy says to stop. */
   readonly isRecordable: () => boolean;

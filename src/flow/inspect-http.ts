@@ -2,11 +2,13 @@ import type { Exchange, ExchangeOutcome, Header, Inspector, RequestHead, Respons
 import type { BodiesPolicy } from '../core/policy.ts';
 import type { FlowFacts, HttpTransactionFacts, Recorder } from '../core/record.ts';
 import { allow, type Match, type RuleRef, type Verdict } from '../core/verdict.ts';
+import type { MessageInspector } from '../core/websocket.ts';
 import { count } from '../metrics/counters.ts';
 import { newUlid } from '../records/ulid.ts';
-import type { CompiledRules, TransactionScan } from '../rules/compile.ts';
+import type { CompiledRules, TransactionContext, TransactionScan } from '../rules/compile.ts';
 import { verdictOf } from '../rules/verdict-of.ts';
 import { InspectedBody } from './inspect-body.ts';
+import { inspectMessages } from './inspect-messages.ts';
 
 export interface HttpInspection {
   readonly flow: FlowFacts;
@@ -37,19 +39,13 @@ class InspectedExchange implements Exchange {
   #ruleIds: string[] | undefined;
   #alarms = 0;
   #upgradedTo: string | undefined;
+  #unread: string | undefined;
 
   constructor(inspection: HttpInspection, depth: number) {
     const { flow, rules, bodyExcerptBytes, bodies } = inspection;
     this.#inspection = inspection;
     this.#depth = depth;
-    this.#scan = rules.begin({
-      assetId: flow.asset?.id,
-      assetKind: flow.asset?.kind,
-      clientIp: flow.client.ip,
-      originIp: flow.origin?.ip,
-      originPort: flow.destination?.port,
-      sni: flow.serverName,
-    });
+    this.#scan = rules.begin(contextOf(flow));
     const options = { excerptBytes: bodyExcerptBytes, decodedBytes: bodies.decodeBytes };
     this.#requestBody = new InspectedBody('client', this.#scan, options);
     this.#responseBody = new InspectedBody('origin', this.#scan, options);
@@ -83,8 +79,25 @@ class InspectedExchange implements Exchange {
 
   interim(_head: ResponseHead): void {}
 
-  upgraded(protocol: string): void {
+  upgraded(protocol: string, unread?: string): void {
     this.#upgradedTo = protocol;
+    this.#unread = unread;
+  }
+
+  messages(): MessageInspector {
+    const { flow, rules, recorder, bodyExcerptBytes } = this.#inspection;
+    const [request, response] = [this.#request, this.#response];
+    if (request === undefined || response === undefined) throw new Error('a WebSocket without its handshake');
+    return inspectMessages({
+      flow,
+      rules: rules.messages,
+      context: contextOf(flow),
+      recorder,
+      excerptBytes: bodyExcerptBytes,
+      txId: this.#txId,
+      request,
+      response,
+    });
   }
 
   finish(outcome: ExchangeOutcome): void {
@@ -118,7 +131,7 @@ class InspectedExchange implements Exchange {
       responseExcerpt: this.#responseBody.excerpt,
       requestDecodedBytes: this.#requestBody.decodedBytes,
       responseDecodedBytes: this.#responseBody.decodedBytes,
-      notInspected: notInspected(this.#requestBody.problem, this.#responseBody.problem),
+      notInspected: notInspected(this.#requestBody.problem, this.#responseBody.problem, this.#unread),
       verdict: this.#verdict.kind === 'refuse' ? 'block' : this.#verdict.kind,
       rule: this.#rule,
       matches: this.#ruleIds?.length ?? 0,
@@ -159,6 +172,17 @@ class InspectedExchange implements Exchange {
   }
 }
 
+function contextOf(flow: FlowFacts): TransactionContext {
+  return {
+    assetId: flow.asset?.id,
+    assetKind: flow.asset?.kind,
+    clientIp: flow.client.ip,
+    originIp: flow.origin?.ip,
+    originPort: flow.destination?.port,
+    sni: flow.serverName,
+  };
+}
+
 const transactionSeries = {
   allow: 'daylight_transactions_total{protocol="http/1.1",verdict="allow"}',
   block: 'daylight_transactions_total{protocol="http/1.1",verdict="block"}',
@@ -168,7 +192,7 @@ const transactionSeries = {
 
 const whole: readonly string[] = [];
 
-function notInspected(request: string | undefined, response: string | undefined): readonly string[] {
-  if (request === undefined && response === undefined) return whole;
-  return [...(request === undefined ? [] : [request]), ...(response === undefined ? [] : [response])];
+function notInspected(...problems: readonly (string | undefined)[]): readonly string[] {
+  if (problems.every((problem) => problem === undefined)) return whole;
+  return problems.filter((problem) => problem !== undefined);
 }

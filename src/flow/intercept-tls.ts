@@ -3,9 +3,10 @@ import { FlowFailure } from '../core/failures.ts';
 import type { ClientHello, OriginIdentity } from '../core/tls.ts';
 import { count } from '../metrics/counters.ts';
 import { failureOfTlsError } from '../pki/tls-failure.ts';
-import { acceptClient } from './client-leg.ts';
+import { acceptClient, leafRejection } from './client-leg.ts';
 import type { Flow } from './flow.ts';
 import { acceptsAuthority, leafKeyTypeFor } from './leaf-key-choice.ts';
+import { noteFailedHandshake, watchForSilence } from './leaf-rejection.ts';
 import type { LeafContext } from './leaf-store.ts';
 import type { Tunnel } from './relay-tunnel.ts';
 import { hostTestFor, runRelay } from './run-relay.ts';
@@ -23,15 +24,22 @@ export async function interceptTls(flow: Flow, tunnel: Tunnel, hello: ClientHell
   // The origin may close while the leaf is being minted; the pump learns it as soon as it runs.
   leg.socket.on('error', ignore);
   const leaf = await leafOf(flow, tunnel, hello, leg.identity);
-  await answerClient(flow, hello, leaf, leg.tls.alpn);
+  const name = leg.identity.name;
+  const judged = tunnel.ownCertificate === undefined;
+  await answerClient(flow, hello, leaf, leg.tls.alpn).catch((error: unknown) => {
+    if (judged) noteFailedHandshake(flow, name, error);
+    throw error;
+  });
+  const silence = judged ? watchForSilence(flow, leg.socket) : undefined;
   await runRelay(flow, {
     origin: leg.socket,
     protocol: undefined,
     alpn: leg.tls.alpn,
     scheme: 'https',
     hostAllowed: hostTestFor(flow, leg.identity, leaf.certificate),
-    failureOf: (side, error) => (side === 'origin' ? tlsFailureOf(error) : undefined),
+    failureOf: (side, error) => (side === 'origin' ? tlsFailureOf(error) : leafRejection(error)),
   });
+  silence?.(name);
 }
 
 /** Protocols that we can relay in an inspected flow. h2 is answered with http/1.1 alone until it is relayed. */

@@ -27,6 +27,8 @@ export interface PolicySnapshot {
   forbidden(address: Address): FailureCode | undefined;
   /** What becomes of a flow whose origin fails its check: the host's entry decides, then the asset, then the default. */
   onOriginFailure(host: string | undefined, asset: AssetPolicy | undefined): OriginFailureAction;
+  /** Whether nothing may be learned about a host. */
+  neverLearned(host: string): boolean;
   exceptionFor(host: string): OriginException | undefined;
   originContext(exception: OriginException | undefined): SecureContext;
   readonly originTrust: OriginTrust;
@@ -79,6 +81,7 @@ export function compilePolicy(document: PolicyDocument): PolicySnapshot {
       (host === undefined ? undefined : failures.find(({ matches }) => matches(host))?.action) ??
       asset?.onOriginFailure ??
       document.tls.onOriginFailure,
+    neverLearned: compileHostPatterns(document.learnedBypass.never),
     exceptionFor: (host) => exceptions.find(({ matches }) => matches(host))?.entry,
     originContext: contexts,
     originTrust: new OriginTrust(document.originTrust.rootsPem),

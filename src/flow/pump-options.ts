@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Destination } from '../core/endpoint.ts';
 import type { FailureCode } from '../core/failures.ts';
-import type { Relay, Wire } from '../core/relay.ts';
+import type { ProtocolSwitch, Relay, Wire } from '../core/relay.ts';
 import type { Side } from '../core/side.ts';
 
 /** What a pump drives, and what it needs of the world for it. */
@@ -10,7 +10,8 @@ export interface PumpOptions {
   /** Undefined when the relay names its origin itself (`retarget`). */
   readonly origin: Duplex | undefined;
   readonly relay: (wire: Wire) => Relay;
-  readonly opaqueRelay: (wire: Wire) => Relay;
+  /** What goes on after a switch of protocols. */
+  readonly upgradedRelay: (wire: Wire, next: ProtocolSwitch) => Relay;
   readonly idleTimeoutMs: number;
   /** Dials another origin for `retarget`; rejects with FlowFailure. */
   readonly dial?: (destination: Destination) => Promise<Duplex>;

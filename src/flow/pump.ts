@@ -130,8 +130,8 @@ export class Pump implements Wire, Ticking {
   }
 
   upgrade(next: Upgrade): void {
-    const { secure } = this.#options;
-    if (next.kind === 'opaque') this.#relay = this.#options.opaqueRelay(this);
+    const { secure, upgradedRelay } = this.#options;
+    if (next.kind !== 'tls') this.#relay = upgradedRelay(this, next);
     else if (secure === undefined) this.abort('GATEWAY_INTERNAL', 'no TLS for these legs');
     else {
       this.#flush('client');

@@ -7,6 +7,7 @@ import { openRecorder, type RecorderHandle, type RecordMetrics } from '../record
 import { describeError } from './handle-flow.ts';
 import { createLeafRequests } from './leaf-requests.ts';
 import { LeafStore } from './leaf-store.ts';
+import { LearnedBypassTable } from './learned-bypass.ts';
 import { compilePolicy, type PolicySnapshot } from './policy-snapshot.ts';
 import { type RelayServer, serveRelay } from './relay-server.ts';
 
@@ -21,6 +22,7 @@ function tell(message: FromRelay): void {
 }
 
 const leafRequests = createLeafRequests(tell);
+const learned = new LearnedBypassTable((rejection) => tell({ kind: 'leaf-rejected', rejection }));
 let server: RelayServer | undefined;
 let leafs: LeafStore | undefined;
 let recorder: RecorderHandle | undefined;
@@ -36,6 +38,8 @@ process.on('message', (message: ToRelay) => {
       return usePolicy(message.version);
     case 'ticket-keys':
       return server?.setTicketKeys(message.ticketKeys);
+    case 'learned-bypasses':
+      return learned.replace(message.learned);
     case 'leaf':
       return leafRequests.resolve(message.id, message.leaf);
     case 'leaf-failed':
@@ -63,12 +67,14 @@ function start(message: Extract<ToRelay, { kind: 'start' }>): void {
       onProblem: (problem) =>
         tell({ kind: 'problem', code: 'GATEWAY_RECORDS_UNWRITABLE', message: `records: ${problem}` }),
     });
+    learned.replace(message.learned);
     leafs = new LeafStore(leafRequests.request, message.ticketKeys);
     server = serveRelay({
       policy,
       descriptors: message.descriptors,
       leafs,
       recorder,
+      learned,
       onProblem: (problem) => tell({ kind: 'problem', code: 'GATEWAY_INTERNAL', message: problem }),
     });
     server.listening.then(

@@ -9,6 +9,7 @@ import { type DrainLimit, drainFlows } from './drain-flows.ts';
 import { type DataPlane, type Flow, openFlow } from './flow.ts';
 import { describeError, handleFlow } from './handle-flow.ts';
 import type { LeafStore } from './leaf-store.ts';
+import { LearnedBypassTable } from './learned-bypass.ts';
 import type { PolicySnapshot } from './policy-snapshot.ts';
 
 export interface RelayServerOptions {
@@ -17,6 +18,8 @@ export interface RelayServerOptions {
   readonly descriptors: Readonly<Record<string, number>>;
   readonly leafs: LeafStore;
   readonly recorder: ClosableRecorder;
+  /** Without one nothing is learned. */
+  readonly learned?: LearnedBypassTable;
   /** Told of faults of our own that no record can hold. */
   readonly onProblem?: (problem: string) => void;
 }
@@ -45,10 +48,16 @@ export interface RelayServer {
 
 /** Starts accepting on every listener of the policy. */
 export function serveRelay(options: RelayServerOptions): RelayServer {
-  const { leafs, recorder } = options;
+  const { leafs, recorder, learned = new LearnedBypassTable(() => {}) } = options;
   let policy = options.policy;
   const flows = new Set<Flow>();
-  const plane: DataPlane = { leafs, recorder, resolve: createResolver(), isRecordable: () => recorder.isWritable() };
+  const plane: DataPlane = {
+    leafs,
+    recorder,
+    learned,
+    resolve: createResolver(),
+    isRecordable: () => recorder.isWritable(),
+  };
   const drainLimit: DrainLimit = { deadlineMs: Number.POSITIVE_INFINITY, code: 'GATEWAY_SHUTTING_DOWN' };
   let drained: Promise<void> | undefined;
   const drainAll = async (): Promise<void> => {

@@ -7,12 +7,14 @@ import { FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
 import type { Opening } from '../core/opening.ts';
 import type { ReverseListener } from '../core/policy.ts';
+import { count } from '../metrics/counters.ts';
 import { peekOpening } from '../net/peek.ts';
 import { firstToSpeak } from '../net/read-until.ts';
 import { decide, type FlowDecision } from './decide.ts';
 import { dialByName } from './dial-by-name.ts';
 import type { Flow } from './flow.ts';
 import { interceptTls } from './intercept-tls.ts';
+import { learnedDecision } from './learned-bypass.ts';
 import { afterOriginFailure } from './origin-failure.ts';
 import type { OwnCertificate } from './policy-snapshot.ts';
 import { relayPlaintext } from './relay-plaintext.ts';
@@ -35,7 +37,7 @@ export interface Tunnel {
 /** A flow whose destination is known: looks at its opening, decides, and goes on as that opening needs. */
 export async function relayTunnel(flow: Flow, tunnel: Tunnel): Promise<void> {
   const { opening, origin } = await openingOf(flow, tunnel);
-  const decision = decideOn(flow, tunnel, opening);
+  const decision = learnedOr(flow, tunnel, opening, decideOn(flow, tunnel, opening));
   if (decision.kind === 'refuse') throw new FlowFailure('POLICY_REFUSED', decision.reason);
   const dial = origin === undefined ? tunnel.dial : async () => origin;
   if (decision.kind === 'bypass') {
@@ -120,6 +122,16 @@ function decideOn(flow: Flow, tunnel: Tunnel, opening: Opening): FlowDecision {
   const decision = decide(policy, tunnel.destination, name, { reached, named });
   facts.decision = decision;
   return decision;
+}
+
+/** What clients have taught comes last: nothing but TLS that would be intercepted is learned. */
+function learnedOr(flow: Flow, tunnel: Tunnel, opening: Opening, decision: FlowDecision): FlowDecision {
+  if (opening.kind !== 'tls' || decision.kind !== 'intercept') return decision;
+  const learned = learnedDecision(flow, tunnel);
+  if (learned === undefined) return decision;
+  flow.facts.decision = learned;
+  count('daylight_learned_bypass_flows_total');
+  return learned;
 }
 
 function bypass(flow: Flow, origin: Socket, opening: Opening): Promise<void> {

@@ -3,7 +3,7 @@ import { canonicalHost } from '../codec/host.ts';
 import type { Destination } from '../core/endpoint.ts';
 import type { FailureCode } from '../core/failures.ts';
 import type { Exchange, Header, Inspector } from '../core/http.ts';
-import type { Relay, Wire } from '../core/relay.ts';
+import type { ProtocolSwitch, Relay, Wire } from '../core/relay.ts';
 import type { Side } from '../core/side.ts';
 import type { CertificateFacts, OriginIdentity } from '../core/tls.ts';
 import { allow } from '../core/verdict.ts';
@@ -19,6 +19,7 @@ import { createHttp1Relay } from './relay/http1.ts';
 import { isSameDestination } from './relay/http1-admission.ts';
 import { createOpaqueRelay } from './relay/opaque.ts';
 import { createSniffingRelay } from './relay/sniffing.ts';
+import { createWebSocketRelay } from './relay/websocket.ts';
 
 export interface RelayOptions {
   readonly origin: Duplex | undefined;
@@ -45,7 +46,7 @@ export async function runRelay(flow: Flow, options: RelayOptions): Promise<void>
     client: flow.client,
     origin: options.origin,
     relay: (wire) => relayFor(flow, options, wire),
-    opaqueRelay: (wire) => createOpaqueRelay({ wire }),
+    upgradedRelay,
     idleTimeoutMs: policy.document.timeouts.idleMs,
     reset: (side, stream) => resetLeg(flow, side, stream),
     ...(options.dial === undefined ? {} : { dial: options.dial }),
@@ -61,6 +62,10 @@ export async function runRelay(flow: Flow, options: RelayOptions): Promise<void>
   facts.bytesFromOrigin = outcome.bytesFromOrigin;
   facts.failure ??= outcome.code;
   if (facts.failureDetail === '') facts.failureDetail = outcome.detail;
+}
+
+function upgradedRelay(wire: Wire, next: ProtocolSwitch): Relay {
+  return next.kind === 'opaque' ? createOpaqueRelay({ wire }) : createWebSocketRelay({ wire, ...next });
 }
 
 function resetLeg(flow: Flow, side: Side, stream: Duplex): void {

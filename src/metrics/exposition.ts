@@ -5,6 +5,10 @@ export const metricHelp: Readonly<Record<string, { readonly type: 'counter' | 'g
   daylight_timers: { type: 'gauge', help: 'Timers that wait for a peer, by relay: none while no flow is open.' },
   daylight_leafs_cached: { type: 'gauge', help: 'Leafs kept ready, by relay.' },
   daylight_transactions_total: { type: 'counter', help: 'Transactions by protocol and verdict.' },
+  daylight_messages_total: {
+    type: 'counter',
+    help: 'Messages inside transactions by protocol and the side they came from.',
+  },
   daylight_alarms_total: { type: 'counter', help: 'Alarms by severity.' },
   daylight_failures_total: { type: 'counter', help: 'Flows and transactions that failed, by failure code.' },
   daylight_origin_paths_found_total: {
@@ -19,6 +23,12 @@ export const metricHelp: Readonly<Record<string, { readonly type: 'counter' | 'g
   daylight_leafs_issued_total: { type: 'counter', help: 'Leafs issued by control.' },
   daylight_leaf_cache_total: { type: 'counter', help: 'Leaf cache lookups by result.' },
   daylight_tls_sessions_total: { type: 'counter', help: 'TLS sessions by leg and whether they were resumed.' },
+  daylight_leaf_rejections_total: {
+    type: 'counter',
+    help: 'Leafs that clients did not accept, by sign (alert, closed-in-handshake, closed-after-handshake).',
+  },
+  daylight_learned_bypasses: { type: 'gauge', help: 'Learned bypasses by state (watched, pending, active).' },
+  daylight_learned_bypass_flows_total: { type: 'counter', help: 'Flows that a learned bypass let pass unread.' },
   daylight_records_total: { type: 'counter', help: 'Record lines written by log.' },
   daylight_records_dropped_total: { type: 'counter', help: 'Record lines lost because the disk did not take them.' },
   daylight_relay_restarts_total: { type: 'counter', help: 'Relays that ended unexpectedly and were started again.' },

@@ -23,7 +23,7 @@ export const httpActivities: Readonly<Record<string, number>> = {
   PATCH: 9,
 };
 
-export const networkActivities = { close: 2, reset: 3, fail: 4, refuse: 5 } as const;
+export const networkActivities = { close: 2, reset: 3, fail: 4, refuse: 5, traffic: 6 } as const;
 export const findingActivities = { create: 1 } as const;
 export const otherActivity = 99;
 

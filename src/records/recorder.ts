@@ -9,6 +9,7 @@ import { flowRecordLine } from './flow-record.ts';
 import { httpRecordLine } from './http-record.ts';
 import { LogFile } from './log-file.ts';
 import { lossRecordLine } from './loss-record.ts';
+import { messageRecordLine } from './message-record.ts';
 import type { LogName, Writer } from './metadata.ts';
 import { type LogOptions, TrafficLog } from './traffic-log.ts';
 import { Trouble } from './trouble.ts';
@@ -81,6 +82,7 @@ export function openRecorder(options: RecorderOptions): RecorderHandle {
     isWritable,
     flowEnd: (flow, endMs) => addTraffic(flowRecordLine(writer, flow, endMs, traffic.stamp())),
     httpTransaction: (flow, transaction) => addTraffic(httpRecordLine(writer, flow, transaction, traffic.stamp())),
+    messages: (flow, group) => addTraffic(messageRecordLine(writer, flow, group, traffic.stamp())),
     alarm(flow, alarm) {
       const stamp = alarms.stamp();
       alarms.write(alarmRecordLine(writer, flow, alarm, newUlid(stamp.loggedMs), stamp));

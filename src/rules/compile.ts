@@ -4,6 +4,7 @@ import { type BodyPlan, planBody } from './body-plan.ts';
 import { type Condition, compileCondition } from './condition.ts';
 import { type FieldReader, fieldReader, type TransactionContext } from './field.ts';
 import { compileHeadTest, type HeadTest } from './head-test.ts';
+import { asksForMessages } from './rule-fields.ts';
 import { TransactionScan } from './transaction-scan.ts';
 
 export type { TransactionContext } from './field.ts';
@@ -31,12 +32,17 @@ export class CompiledRules {
   readonly leaves: readonly Leaf[];
   readonly requestBody: BodyPlan;
   readonly responseBody: BodyPlan;
+  /** The rules that ask for WebSocket messages, each message being to them the body of its request; undefined when none does. */
+  readonly messages: CompiledRules | undefined;
 
-  constructor(documents: readonly RuleDocument[]) {
+  constructor(documents: readonly RuleDocument[], kind: 'exchanges' | 'messages' = 'exchanges') {
     const tests: FieldTest[] = [];
-    this.rules = documents.map((document) => compileRule(document, tests));
+    const own = documents.filter((document) => asksForMessages(document.when) === (kind === 'messages'));
+    const others = kind === 'exchanges' && own.length < documents.length;
+    this.messages = others ? new CompiledRules(documents, 'messages') : undefined;
+    this.rules = own.map((document) => compileRule(document, tests));
     this.leaves = tests.map(compileLeaf);
-    this.requestBody = planBody(testsOf(tests, 'http.request.body'));
+    this.requestBody = planBody(testsOf(tests, kind === 'messages' ? 'websocket.message' : 'http.request.body'));
     this.responseBody = planBody(testsOf(tests, 'http.response.body'));
   }
 
@@ -62,7 +68,8 @@ function compileRule(document: RuleDocument, tests: FieldTest[]): CompiledRule {
 
 function compileLeaf(test: FieldTest): Leaf {
   const { field } = test;
-  if (field === 'http.request.body') return { field, body: 'request', head: undefined };
+  if (field === 'http.request.body' || field === 'websocket.message')
+    return { field, body: 'request', head: undefined };
   if (field === 'http.response.body') return { field, body: 'response', head: undefined };
   return { field, body: undefined, head: { reader: fieldReader(field), test: compileHeadTest(test) } };
 }

@@ -1,6 +1,8 @@
 import type { Header, RequestHead, ResponseHead } from '../core/http.ts';
 import type { AssetKind } from '../core/policy.ts';
 import type { RuleField } from '../core/rule-document.ts';
+import type { Side } from '../core/side.ts';
+import type { MessageType } from '../core/websocket.ts';
 import { byteText } from './byte-text.ts';
 import { pathOf, queryOf } from './request-target.ts';
 
@@ -12,6 +14,8 @@ export interface TransactionContext {
   readonly originIp: string | undefined;
   readonly originPort: number | undefined;
   readonly sni: string | undefined;
+  /** The WebSocket message that is judged, where it is one. */
+  readonly message?: { readonly from: Side; readonly type: MessageType };
 }
 
 /** What is known of a transaction so far. */
@@ -50,6 +54,9 @@ const plainFields = {
   'origin.ip': 'address',
   'origin.port': 'number',
   'tls.sni': 'host',
+  'websocket.message': 'body',
+  'websocket.from': 'text',
+  'websocket.type': 'text',
 } as const satisfies Record<Exclude<RuleField, `${string}.header.${string}`>, FieldKind>;
 
 type PlainField = keyof typeof plainFields;
@@ -92,6 +99,8 @@ const readers: Readonly<Partial<Record<PlainField, FieldReader>>> = {
   'origin.ip': ofContext((context) => context.originIp),
   'origin.port': ofContext((context) => context.originPort?.toString()),
   'tls.sni': ofContext((context) => context.sni?.toLowerCase()),
+  'websocket.from': ofContext(({ message }) => message?.from),
+  'websocket.type': ofContext(({ message }) => message?.type),
 };
 
 function ofContext(value: (context: TransactionContext) => string | undefined): FieldReader {

@@ -1,5 +1,7 @@
 import { isMap, isScalar, isSeq, type Node } from 'yaml';
 import type { RuleCondition, RuleDocument } from '../core/rule-document.ts';
+import { fieldKind } from './field.ts';
+import { asksForMessages, fieldsOf } from './rule-fields.ts';
 import { type RuleProblem, RuleSource } from './rule-source.ts';
 import { readTest } from './test-reader.ts';
 
@@ -46,9 +48,16 @@ function readRule(source: RuleSource, node: Node | null): RuleDocument | undefin
   const action = source.oneOf(map.get('action'), 'action', actions, map.node);
   const tags = map.has('tags') ? source.texts(map.get('tags'), 'tags') : [];
   const when = map.has('when') ? readCondition(source, map.get('when'), 0) : missingWhen(source, map.node);
+  if (when !== undefined && asksForMessages(when) && fieldsOf(when).some(isBodyOfExchange)) {
+    source.report(map.get('when'), 'a rule about WebSocket messages cannot ask for the bodies of an exchange');
+  }
   if (source.problems.length > before) return undefined;
   if (!id || !title || !rev || !severity || !action || !tags || !when) return undefined;
   return { id, title, rev, severity, action, tags, when, source: `${source.fileName}:${source.lineOf(map.node)}` };
+}
+
+function isBodyOfExchange(field: string): boolean {
+  return field.startsWith('http.') && fieldKind(field) === 'body';
 }
 
 function missingWhen(source: RuleSource, node: Node): undefined {

@@ -68,6 +68,14 @@ describe('loading', () => {
         onOriginFailure: 'close',
       },
       originFailures: [],
+      learnedBypass: {
+        action: 'ask',
+        rejections: 3,
+        withinMs: 600_000,
+        forMs: 43_200_000,
+        group: 'client',
+        never: [],
+      },
       originExceptions: [],
       upstream: undefined,
       http: {
@@ -143,6 +151,7 @@ listeners:
 tls: { client: { minVersion: TLSv1.3, keyExchange: [ecdhe, dhe, rsa] }, origin: { minVersion: TLSv1.3 } }
 onOriginFailure: warn
 originFailures: [{ hosts: [Old.Example], action: bypass, reason: pinned }]
+learnedBypass: { action: bypass, rejections: 5, within: 1m, for: 1h, group: asset, never: ["*.mail.example"] }
 originExceptions: [{ hosts: [old.example], allow: [tls1.0, untrusted], reason: old device }]
 refuse: [{ addresses: [169.254.169.254], ports: [80], reason: metadata }]
 upstream: { proxy: "http://gateway@proxy.example:3128", passwordFile: upstream-password, except: ["*.internal.example"] }
@@ -181,6 +190,14 @@ relays: 3
         onOriginFailure: 'warn',
       },
       originFailures: [{ hosts: ['old.example'], action: 'bypass', reason: 'pinned' }],
+      learnedBypass: {
+        action: 'bypass',
+        rejections: 5,
+        withinMs: 60_000,
+        forMs: 3_600_000,
+        group: 'asset',
+        never: ['*.mail.example'],
+      },
       originExceptions: [{ hosts: ['old.example'], allow: ['tls1.0', 'untrusted'], reason: 'old device' }],
       refuse: [{ hosts: [], addresses: ['169.254.169.254/32'], ports: [80], reason: 'metadata' }],
       upstream: {

@@ -34,3 +34,21 @@ it.each(['TLSv1.2', 'TLSv1.3'] as const)(
     client.destroy();
   },
 );
+
+it('a client that closes in the handshake without an alert is noticed at once', async () => {
+  const authority = await createTestAuthority();
+  const credentials = await authority.issue({ names: ['localhost'] });
+  await using pair = await socketPair();
+  const accepted = acceptClient({
+    transport: pair.near,
+    leaf: { context: createSecureContext(credentials), certificate: certificateFactsOf(credentials.cert) },
+    alpn: undefined,
+    serverName: 'localhost',
+    timeoutMs: 600_000,
+  });
+  // It trusts another root, and Node closes such a connection without a word.
+  const client = connectTls({ socket: pair.far, servername: 'localhost', ca: (await createTestAuthority()).rootPem });
+  client.on('error', () => {});
+  await expect(accepted).rejects.toMatchObject({ code: 'CLIENT_GONE' });
+  client.destroy();
+});

@@ -26,6 +26,7 @@ export function inspectedRelay(rules: string, policy: Partial<BodiesPolicy> = {}
     rules: rulesOf(rules),
     recorder: {
       flowEnd: () => {},
+      messages: () => {},
       alarm: (_flow, alarm) => alarms.push(alarm),
       httpTransaction: (_flow, transaction) => transactions.push(transaction),
     },

@@ -1,8 +1,9 @@
 import { createServer as createTcpServer } from 'node:net';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { OriginFailureAction, PolicyDocument } from '../../src/core/policy.ts';
 import { startDataPlane } from '../support/data-plane.ts';
+import { freePort } from '../support/gateway.ts';
 import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
 import { createTestAuthority, type TestAuthority } from '../support/test-authority.ts';
 import { openTunnel } from '../support/tunnel.ts';
@@ -129,21 +130,15 @@ describe('a name that only the ClientHello says', () => {
   });
 
   it('is passed on to where it leads, not to the address that the client chose', async () => {
-    const other = await startOrigin(
-      await (await createTestAuthority('Elsewhere')).issue({ names: ['x'] }),
-      undefined,
-      {},
-      '127.0.0.9',
-    );
-    // The same port on the address where the name leads.
+    const port = await freePort();
+    const credentials = await (await createTestAuthority('Elsewhere')).issue({ names: ['x'] });
+    const chosen = createTlsServer(credentials, (socket) => socket.on('error', () => {}).destroy());
+    await new Promise<void>((resolve) => chosen.listen(port, '127.0.0.9', resolve));
     const there = createTcpServer((socket) => socket.on('error', () => {}).destroy());
-    await new Promise<void>((resolve) => there.listen(other.port, '127.0.0.1', resolve));
-    const { flow } = await visit(
-      { originFailures: [entry(['localhost'], 'bypass')] },
-      { host: '127.0.0.9', port: other.port },
-    );
+    await new Promise<void>((resolve) => there.listen(port, '127.0.0.1', resolve));
+    const { flow } = await visit({ originFailures: [entry(['localhost'], 'bypass')] }, { host: '127.0.0.9', port });
     there.close();
-    await other[Symbol.asyncDispose]();
+    chosen.close();
     expect(flow).toMatchObject({ origin: { ip: '127.0.0.1' }, bypassedFailure: { code: 'ORIGIN_CERT_UNTRUSTED' } });
   });
 

@@ -35,7 +35,7 @@ function start(wishes: Partial<SecureLegs> = {}) {
     client,
     origin,
     relay: (wire) => upgradingRelay(wire, events),
-    opaqueRelay: (wire) => createOpaqueRelay({ wire }),
+    upgradedRelay: (wire) => createOpaqueRelay({ wire }),
     idleTimeoutMs: 10_000,
     secure: {
       origin: async (name) => {

@@ -9,7 +9,7 @@ import { Peer, turn } from '../support/peer-stream.ts';
 function start(relay: (wire: Wire) => Relay, idleTimeoutMs = 10_000) {
   const client = new Peer();
   const origin = new Peer();
-  const pump = new Pump({ client, origin, relay, opaqueRelay: (wire) => createOpaqueRelay({ wire }), idleTimeoutMs });
+  const pump = new Pump({ client, origin, relay, upgradedRelay: (wire) => createOpaqueRelay({ wire }), idleTimeoutMs });
   return { client, origin, pump, done: pump.run() };
 }
 const opaque = (wire: Wire) => createOpaqueRelay({ wire });
@@ -130,7 +130,7 @@ describe('the pump', () => {
           wire.send('origin', bytes);
         },
       }),
-      opaqueRelay: opaque,
+      upgradedRelay: opaque,
       idleTimeoutMs: 1_000,
       dial: () => new Promise((resolve) => (open = resolve)),
     });
@@ -187,7 +187,7 @@ describe('the pump', () => {
       client,
       origin,
       relay: opaque,
-      opaqueRelay: opaque,
+      upgradedRelay: opaque,
       idleTimeoutMs: 10_000,
     });
     const done = pump.run();

@@ -28,6 +28,7 @@ async function serve({ flowEnd }: Serving = {}) {
     recorder: {
       flowEnd: flowEnd ?? ((flow) => flows.push(flow)),
       httpTransaction: () => {},
+      messages: () => {},
       alarm: () => {},
       isWritable: () => true,
       close: async () => {},

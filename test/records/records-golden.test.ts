@@ -1,10 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import type { FlowFacts, HttpTransactionFacts } from '../../src/core/record.ts';
+import type { FlowFacts, HttpTransactionFacts, MessageGroupFacts } from '../../src/core/record.ts';
 import { alarmRecordLine } from '../../src/records/alarm-record.ts';
 import { flowRecordLine } from '../../src/records/flow-record.ts';
 import { httpRecordLine } from '../../src/records/http-record.ts';
 import { lossRecordLine } from '../../src/records/loss-record.ts';
+import { messageRecordLine } from '../../src/records/message-record.ts';
 import { ocsfProblems } from '../support/ocsf.ts';
 import {
   alarmFacts,
@@ -33,7 +34,44 @@ const bare: Partial<FlowFacts> = {
   transactions: 0,
 };
 
+const messages: MessageGroupFacts = {
+  groupId: '01KF0FVWH3MSGS000000000001',
+  txId: '01KF0FVWH1TX00000000000001',
+  startMs: startMs + 40,
+  endMs: startMs + 52,
+  request: requestHead({ target: '/chat?room=7' }),
+  messages: [
+    {
+      timeMs: startMs + 41,
+      from: 'client',
+      type: 'text',
+      isCompressed: true,
+      isComplete: true,
+      bytes: 47,
+      excerpt: Buffer.from('{"op":"login","password":"hunter2","room":"7"}'),
+    },
+    {
+      timeMs: startMs + 52,
+      from: 'origin',
+      type: 'binary',
+      isCompressed: false,
+      isComplete: false,
+      bytes: 2_048,
+      excerpt: Buffer.from([0x00, 0x01, 0x02, 0xff]),
+    },
+  ],
+  counts: { client: { messages: 40, bytes: 1_900, control: 1 }, origin: { messages: 1, bytes: 2_048, control: 2 } },
+  verdict: 'block',
+  rule,
+  ruleIds: ['dlp-card-number'],
+  matches: 1,
+  alarms: 1,
+  failure: 'POLICY_RULE_BLOCK',
+  detail: 'rule dlp-card-number',
+};
+
 const lines: Readonly<Record<string, string>> = {
+  'websocket-messages': messageRecordLine(writer, flowFacts(), messages, stamp),
   'http-get': http({}),
   'http-blocked-post': http({
     request: requestHead({

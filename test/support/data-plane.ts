@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PolicyDocument } from '../../src/core/policy.ts';
-import type { AlarmFacts, FlowFacts, HttpTransactionFacts } from '../../src/core/record.ts';
+import type { AlarmFacts, FlowFacts, HttpTransactionFacts, MessageGroupFacts } from '../../src/core/record.ts';
 import { LeafStore } from '../../src/flow/leaf-store.ts';
 import { compilePolicy } from '../../src/flow/policy-snapshot.ts';
 import { serveRelay } from '../../src/flow/relay-server.ts';
@@ -20,6 +20,7 @@ export interface TestDataPlane extends AsyncDisposable {
   readonly flows: readonly FlowFacts[];
   readonly transactions: readonly HttpTransactionFacts[];
   readonly alarms: readonly AlarmFacts[];
+  readonly messages: readonly MessageGroupFacts[];
   readonly leafsIssued: () => number;
 }
 
@@ -39,6 +40,7 @@ export async function startDataPlane(changes: Partial<PolicyDocument> = {}): Pro
   const flows: FlowFacts[] = [];
   const transactions: HttpTransactionFacts[] = [];
   const alarms: AlarmFacts[] = [];
+  const messages: MessageGroupFacts[] = [];
   const server = serveRelay({
     policy,
     descriptors: {},
@@ -46,6 +48,7 @@ export async function startDataPlane(changes: Partial<PolicyDocument> = {}): Pro
     recorder: {
       flowEnd: (flow) => flows.push(flow),
       httpTransaction: (_flow, transaction) => transactions.push(transaction),
+      messages: (_flow, group) => messages.push(group),
       alarm: (_flow, alarm) => alarms.push(alarm),
       isWritable: () => true,
       close: async () => {},
@@ -59,6 +62,7 @@ export async function startDataPlane(changes: Partial<PolicyDocument> = {}): Pro
     flows,
     transactions,
     alarms,
+    messages,
     leafsIssued: () => issued,
     async [Symbol.asyncDispose]() {
       await server.drain(0);

@@ -26,6 +26,7 @@ export function policyDocument(changes: Partial<PolicyDocument> = {}): PolicyDoc
     },
     originTrust: { rootsPem: [] },
     originFailures: [],
+    learnedBypass: { action: 'ask', rejections: 3, withinMs: 600_000, forMs: 43_200_000, group: 'client', never: [] },
     originExceptions: [],
     upstream: undefined,
     http: {

@@ -3,8 +3,10 @@ export type Line = Readonly<Record<string, unknown>>;
 
 /** Whether a line is of an HTTP transaction. */
 export const isTransaction = (line: Line): boolean => line.class_uid === 4002;
-/** Whether a line is of a flow. */
-export const isFlow = (line: Line): boolean => line.class_uid === 4001;
+/** Whether a line is of the end of a flow. */
+export const isFlow = (line: Line): boolean => line.class_uid === 4001 && line.activity_id !== 6;
+/** Whether a line is of WebSocket messages. */
+export const isMessages = (line: Line): boolean => line.type_uid === 400106;
 /** A line as text, for searches. */
 export const textOf = (line: Line): string => JSON.stringify(line);
 

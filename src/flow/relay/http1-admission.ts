@@ -10,7 +10,7 @@ export interface Admission {
   /** `proxy`: requests name their origin in absolute form. `origin-form`: the origin is given. */
   readonly mode: 'origin-form' | 'proxy';
   readonly scheme: 'http' | 'https';
-  readonly upgrades: 'allow' | 'refuse';
+  readonly upgrades: 'allow' | 'websocket' | 'refuse';
   /** Hosts that the connection may name; all without it. */
   readonly hostAllowed?: (host: string) => boolean;
   /** Why policy refuses a host, wherever the connection leads; it refuses none without it. */
@@ -33,12 +33,18 @@ export function requestRefusal(request: ParsedRequest, admission: Admission): Re
   }
   const refusal = admission.hostRefusal?.(head.host);
   if (refusal !== undefined) return { code: 'POLICY_REFUSED', detail: refusal };
-  if (admission.upgrades === 'refuse' && request.upgrade !== undefined && !request.offersHttp2) {
+  if (request.upgrade !== undefined && !request.offersHttp2 && !mayAskFor(request.upgrade, admission.upgrades)) {
     return { code: 'POLICY_UPGRADE_REFUSED', detail: '' };
   }
   // An HTTP/1.0 request without Host names nothing that could mismatch.
   if (admission.hostAllowed === undefined || head.host === '' || admission.hostAllowed(head.host)) return undefined;
   return { code: 'CLIENT_HOST_MISMATCH', detail: `host ${head.host}` };
+}
+
+/** Of several protocols that are offered one may be allowed: the origin's choice is judged again. */
+function mayAskFor(offers: string, upgrades: Admission['upgrades']): boolean {
+  if (upgrades !== 'websocket') return upgrades === 'allow';
+  return offers.split(',').some((offer) => offer.trim() === 'websocket');
 }
 
 /** Where a request in absolute form goes; undefined for every other form. */

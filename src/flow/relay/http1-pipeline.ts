@@ -1,6 +1,7 @@
 import type { FailureCode } from '../../core/failures.ts';
 import type { Wire } from '../../core/relay.ts';
 import type { RuleRef, Verdict } from '../../core/verdict.ts';
+import type { MessageInspector, WebSocketAgreement } from '../../core/websocket.ts';
 import { type LiveExchange, requestField } from './http1-exchange.ts';
 import { failurePage } from './http1-page.ts';
 
@@ -10,6 +11,14 @@ export interface Refusal {
   readonly detail: string;
   readonly status?: number | undefined;
   readonly rule?: RuleRef | undefined;
+}
+
+/** What a 101 switched to, and what of it came together with the 101. */
+export interface Switch {
+  readonly protocol: string;
+  /** Reads its messages; undefined where it passes unread. */
+  readonly webSocket: { readonly agreement: WebSocketAgreement; readonly messages: MessageInspector } | undefined;
+  earlyBytes: Buffer | undefined;
 }
 
 /** How the flow ends once the exchanges that are under way are done. */
@@ -34,8 +43,8 @@ export class Pipeline {
   depth = 0;
   /** Responses completed on the present origin leg. */
   responsesOnLeg = 0;
-  /** Set by a 101: both directions are opaque from now on. */
-  switchedTo: string | undefined;
+  /** Set by a 101: what both directions are from now on. */
+  switchedTo: Switch | undefined;
 
   constructor(wire: Wire, flowId: string) {
     this.wire = wire;

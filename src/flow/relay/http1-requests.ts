@@ -48,7 +48,6 @@ export class RequestStream {
   get isEnded(): boolean {
     return this.#isEnded;
   }
-
   receive(bytes: Buffer): void {
     if (!this.#isOpen || bytes.length === 0) return;
     if (this.#held.isEmpty) this.#consume(bytes);
@@ -71,11 +70,12 @@ export class RequestStream {
     if (this.#isEnded && this.#isOpen && this.#held.isEmpty) this.#clientEnded();
   }
 
-  /** The protocol was switched: what was held belongs to the new one. */
-  release(): void {
-    for (const bytes of this.#held.chunks) this.#options.wire.send('origin', bytes);
+  /** The protocol was switched: returns what was held, which belongs to the new one. */
+  release(): readonly Buffer[] {
+    const ahead = [...this.#held.chunks];
     this.#shut();
     this.#applyPause();
+    return ahead;
   }
 
   /** The origin of a proxy client ended between exchanges: the next request opens a new leg. */

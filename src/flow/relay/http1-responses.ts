@@ -3,16 +3,19 @@ import { partial } from '../../codec/http1-bytes.ts';
 import { headFailure } from '../../codec/http1-fault.ts';
 import { type ParsedResponse, parseResponseHead } from '../../codec/http1-head.ts';
 import { outgrown, SectionBuffer } from '../../codec/http1-section.ts';
+import type { ResponseHead } from '../../core/http.ts';
 import { limits } from '../../core/limits.ts';
 import type { Wire } from '../../core/relay.ts';
+import type { Admission } from './http1-admission.ts';
 import type { LiveExchange } from './http1-exchange.ts';
 import { Forwarder, viewOf } from './http1-forwarder.ts';
 import { type Pipeline, type Refusal, refusalOf } from './http1-pipeline.ts';
+import { switchOutcome } from './http1-switch.ts';
 
 /** The origin's direction: cuts its bytes into responses, gives each to its exchange, and sends on what was allowed. */
 export class ResponseStream {
-  readonly #wire: Wire;
   readonly #pipeline: Pipeline;
+  readonly #upgrades: Admission['upgrades'];
   readonly #forwarder: Forwarder;
   readonly #body = new BodyReader();
   readonly #section = new SectionBuffer(limits.httpHeadBytes);
@@ -22,9 +25,9 @@ export class ResponseStream {
   /** The last response is complete: the flow ends once its bytes are sent. */
   #mustClose = false;
 
-  constructor(wire: Wire, pipeline: Pipeline) {
-    this.#wire = wire;
+  constructor(wire: Wire, pipeline: Pipeline, upgrades: Admission['upgrades']) {
     this.#pipeline = pipeline;
+    this.#upgrades = upgrades;
     this.#forwarder = new Forwarder(wire, 'client');
   }
 
@@ -77,7 +80,7 @@ export class ResponseStream {
     if (after < 0) return;
     this.#consumeChunk(this.#section.take());
     if (after === bytes.length) return;
-    if (this.#pipeline.switchedTo !== undefined) this.#wire.send('client', bytes.subarray(after));
+    if (this.#pipeline.switchedTo !== undefined) this.#pipeline.switchedTo.earlyBytes = bytes.subarray(after);
     else if (this.#isOpen) this.#consumeChunk(bytes.subarray(after));
   }
 
@@ -89,6 +92,9 @@ export class ResponseStream {
       at = this.#body.isComplete ? this.#readHead(bytes, at, end) : this.#readBody(bytes, at, end);
     }
     this.#forwarder.close(at);
+    // After a 101 the rest of the chunk is no longer HTTP.
+    const { switchedTo } = this.#pipeline;
+    if (switchedTo !== undefined && at < end) switchedTo.earlyBytes = bytes.subarray(at);
   }
 
   #readHead(bytes: Buffer, at: number, end: number): number {
@@ -110,8 +116,7 @@ export class ResponseStream {
       case 'parsed':
         exchange.responseWireBytes += parsed.length;
         this.#begin(parsed, exchange);
-        // After a 101 the rest of the chunk is no longer HTTP.
-        return this.#pipeline.switchedTo === undefined ? at + parsed.length : end;
+        return at + parsed.length;
     }
   }
 
@@ -133,7 +138,7 @@ export class ResponseStream {
     else {
       const verdict = exchange.inspected.responseHead(head);
       if (verdict.kind !== 'allow') this.#refuse(refusalOf(verdict), exchange);
-      else if (parsed.upgrade !== undefined) this.#switch(parsed.upgrade, exchange);
+      else if (parsed.upgrade !== undefined) this.#switch(parsed.upgrade, head, exchange);
       else this.#beginBody(parsed, exchange);
     }
   }
@@ -144,12 +149,17 @@ export class ResponseStream {
     else this.#refuse(headFailure('origin', 'malformed', 'too many interim responses'), exchange);
   }
 
-  #switch(protocol: string, exchange: LiveExchange): void {
+  #switch(protocol: string, head: ResponseHead, exchange: LiveExchange): void {
+    const outcome = switchOutcome(protocol, head, exchange, this.#upgrades);
+    if (outcome.kind === 'refused') {
+      this.#refuse(outcome.refusal, exchange);
+      return;
+    }
     this.#isOpen = false;
     exchange.isResponseBegun = true;
     exchange.isResponseDone = true;
-    exchange.inspected.upgraded(protocol);
-    this.#pipeline.switchedTo = protocol;
+    exchange.inspected.upgraded(protocol, outcome.unread);
+    this.#pipeline.switchedTo = { protocol, webSocket: outcome.webSocket, earlyBytes: undefined };
   }
 
   #beginBody({ head, persistent }: ParsedResponse, exchange: LiveExchange): void {

@@ -3,7 +3,7 @@ import type { Inspector } from '../../core/http.ts';
 import type { Relay, Wire } from '../../core/relay.ts';
 import type { Side } from '../../core/side.ts';
 import type { Admission } from './http1-admission.ts';
-import { Pipeline } from './http1-pipeline.ts';
+import { Pipeline, type Switch } from './http1-pipeline.ts';
 import { RequestStream } from './http1-requests.ts';
 import { ResponseStream } from './http1-responses.ts';
 
@@ -22,7 +22,7 @@ export interface Http1Options extends Admission {
 export function createHttp1Relay(options: Http1Options): Relay {
   const pipeline = new Pipeline(options.wire, options.flowId);
   const requests = new RequestStream(options, pipeline);
-  const responses = new ResponseStream(options.wire, pipeline);
+  const responses = new ResponseStream(options.wire, pipeline, options.upgrades);
   return new Http1Relay(options, pipeline, requests, responses);
 }
 
@@ -100,19 +100,28 @@ class Http1Relay implements Relay {
   /** What becomes possible after bytes or ends were taken in. */
   #settle(): void {
     if (this.#pipeline.isOver) return;
-    const protocol = this.#pipeline.switchedTo;
-    if (protocol === undefined) {
+    const { switchedTo } = this.#pipeline;
+    if (switchedTo === undefined) {
       this.#requests.resume();
       this.#pipeline.settle();
-    } else this.#switchTo(protocol);
+    } else this.#switchTo(switchedTo);
   }
 
-  #switchTo(protocol: string): void {
+  #switchTo({ protocol, webSocket, earlyBytes }: Switch): void {
+    const { wire } = this.#options;
     this.#pipeline.completeFirst();
     this.#pipeline.isOver = true;
-    this.#requests.release();
-    this.#options.wire.upgrade({ kind: 'opaque', protocol });
-    if (this.#requests.isEnded) this.#options.wire.end('origin');
+    const ahead = this.#requests.release();
+    if (webSocket === undefined) {
+      if (earlyBytes !== undefined) wire.send('client', earlyBytes);
+      for (const bytes of ahead) wire.send('origin', bytes);
+      wire.upgrade({ kind: 'opaque', protocol });
+      if (this.#requests.isEnded) wire.end('origin');
+    } else {
+      const early: { from: Side; bytes: Buffer }[] = ahead.map((bytes) => ({ from: 'client', bytes }));
+      if (earlyBytes !== undefined) early.push({ from: 'origin', bytes: earlyBytes });
+      wire.upgrade({ kind: 'websocket', ...webSocket, early, isClientEnded: this.#requests.isEnded });
+    }
   }
 
   /** An inspector that fails, e.g. because an alarm cannot be written, ends the exchanges; the pump ends the flow. */

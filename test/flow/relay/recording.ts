@@ -47,7 +47,7 @@ export class RecordingWire implements Wire {
   }
 
   upgrade(next: Upgrade): void {
-    this.#endWith(`upgrade ${next.kind === 'tls' ? 'tls' : next.protocol}`, '');
+    this.#endWith(`upgrade ${next.kind === 'opaque' ? next.protocol : next.kind}`, '');
     this.onUpgrade?.();
   }
 
