@@ -59,7 +59,8 @@ function closeLegs(flow: Flow): void {
   }
   if (client.destroyed) return;
   client.resume();
-  client.end();
+  // Ending what has ended makes an error that nobody hears of, with a stack trace.
+  if (!client.writableEnded) client.end();
   destroyAfterFlush(client);
 }
 

@@ -19,6 +19,8 @@ export class TrafficLog {
   #sequence = 0;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
+  /** All that waits is to be written now, however little it is. */
+  #isDraining = false;
   bytesWritten = 0;
 
   constructor(options: LogOptions) {
@@ -52,14 +54,16 @@ export class TrafficLog {
     if (!isTaken) this.#options.trouble.lose('records come faster than the disk takes them');
     if (this.#running !== undefined || this.#options.trouble.isPresent) return isTaken;
     if (this.#queue.bytes >= limits.recordBatchBytes) this.#run();
-    else this.#timer ??= setTimeout(() => this.#run(), limits.recordFlushMs);
+    else this.#runSoon();
     return isTaken;
   }
 
   /** Writes all that waits, if the disk takes it. */
   async flush(): Promise<void> {
+    this.#isDraining = true;
     await this.#running;
     if (this.#queue.bytes > 0) await this.#run();
+    this.#isDraining = false;
   }
 
   /** Writes all that waits and closes the file; resolves with the number of lines that could not be written. */
@@ -85,8 +89,13 @@ export class TrafficLog {
     this.#stopTimer();
     this.#running ??= this.#writeAll().finally(() => {
       this.#running = undefined;
+      if (this.#queue.bytes > 0 && !this.#options.trouble.isPresent) this.#runSoon();
     });
     return this.#running;
+  }
+
+  #runSoon(): void {
+    this.#timer ??= setTimeout(() => this.#run(), limits.recordFlushMs);
   }
 
   async #writeAll(): Promise<void> {
@@ -106,6 +115,8 @@ export class TrafficLog {
         this.#queue.wrote(written);
         this.bytesWritten += written;
         if (trouble.isPresent || trouble.loss !== undefined) this.#recover();
+        // What came meanwhile is the begin of the next batch: a write costs two switches of threads, however short it is.
+        if (!this.#isDraining && this.#queue.bytes < limits.recordBatchBytes) return;
       }
     } catch (error) {
       this.#failed(error);
