@@ -73,6 +73,10 @@ export const limits = {
   sendBufferBytes: 262_144,
   /** Secure contexts with a leaf, per relay: about 60 kB of native memory each. */
   leafCacheEntries: 1_000,
+  /** Origins remembered to agree on keys without the post-quantum part, per relay: about 100 bytes each. */
+  keyShareMemoryEntries: 10_000,
+  /** Time after which such an origin is sent the hybrid share unasked again: it may have learned it meanwhile. */
+  keyShareMemoryMs: 3_600_000,
   /** Leafs being minted or waited for at once, per relay. */
   leafPending: 256,
   /** Names of a certificate that are kept, recorded and mirrored into a leaf; CDN certificates hold some hundreds. */

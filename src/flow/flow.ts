@@ -8,6 +8,7 @@ import type { ClientHello } from '../core/tls.ts';
 import { localAddressOf, remoteAddressOf } from '../net/original-destination.ts';
 import type { Resolve } from '../net/resolve.ts';
 import { newUlid } from '../records/ulid.ts';
+import type { KeyShareMemory } from './key-share-memory.ts';
 import type { LeafStore } from './leaf-store.ts';
 import type { LearnedBypassTable } from './learned-bypass.ts';
 import type { PolicySnapshot } from './policy-snapshot.ts';
@@ -17,6 +18,7 @@ export interface DataPlane {
   readonly leafs: LeafStore;
   readonly recorder: Recorder;
   readonly learned: LearnedBypassTable;
+  readonly keyShares: KeyShareMemory;
   readonly resolve: Resolve;
   /** False when records cannot be written and policy says to stop. */
   readonly isRecordable: () => boolean;

@@ -13,7 +13,7 @@ import type {
 } from '../core/policy.ts';
 import { createOwnAddressCheck } from '../net/own-addresses.ts';
 import { OriginTrust } from '../pki/origin-trust.ts';
-import { clientTlsOptions, originTlsOptions } from '../pki/tls-options.ts';
+import { clientTlsOptions, type OriginKeyShares, originTlsOptions } from '../pki/tls-options.ts';
 import { type CompiledRules, compileRules } from '../rules/compile.ts';
 
 /** The policy document made ready to run: compiled once, immutable, one per flow for its whole life. */
@@ -30,7 +30,8 @@ export interface PolicySnapshot {
   /** Whether nothing may be learned about a host. */
   neverLearned(host: string): boolean;
   exceptionFor(host: string): OriginException | undefined;
-  originContext(exception: OriginException | undefined): SecureContext;
+  /** The context of an origin leg; `keyShares` are those of the first flight, all groups are offered in any case. */
+  originContext(exception: OriginException | undefined, keyShares: OriginKeyShares): SecureContext;
   readonly originTrust: OriginTrust;
   /** Context of a reverse listener with its own certificate; undefined where leafs are used. */
   ownCertificate(listener: ListenerPolicy): OwnCertificate | undefined;
@@ -129,15 +130,16 @@ function forbiddenTest(document: PolicyDocument): PolicySnapshot['forbidden'] {
 }
 
 function originContexts(document: PolicyDocument): PolicySnapshot['originContext'] {
-  // Parsing 140 roots takes tens of milliseconds: one context for all, and one per exception, made when first needed.
+  // Parsing 140 roots takes tens of milliseconds: two contexts for all, and one per exception, made when first needed.
   const ca = [...document.originTrust.rootsPem];
-  const make = (exceptions: OriginException['allow']) =>
-    createSecureContext({ ...originTlsOptions({ minVersion: document.tls.origin.minVersion, exceptions }), ca });
-  const standard = make([]);
+  const { minVersion } = document.tls.origin;
+  const make = (exceptions: OriginException['allow'], keyShares: OriginKeyShares) =>
+    createSecureContext({ ...originTlsOptions({ minVersion, exceptions, keyShares }), ca });
+  const standard = { all: make([], 'all'), classical: make([], 'classical') };
   const weakened = new Map<OriginException, SecureContext>();
-  return (exception) => {
-    if (exception === undefined) return standard;
-    const present = weakened.get(exception) ?? make(exception.allow);
+  return (exception, keyShares) => {
+    if (exception === undefined) return standard[keyShares];
+    const present = weakened.get(exception) ?? make(exception.allow, 'all');
     weakened.set(exception, present);
     return present;
   };

@@ -8,6 +8,7 @@ import { createResolver } from '../net/resolve.ts';
 import { type DrainLimit, drainFlows } from './drain-flows.ts';
 import { type DataPlane, type Flow, openFlow } from './flow.ts';
 import { describeError, handleFlow } from './handle-flow.ts';
+import { KeyShareMemory } from './key-share-memory.ts';
 import type { LeafStore } from './leaf-store.ts';
 import { LearnedBypassTable } from './learned-bypass.ts';
 import type { PolicySnapshot } from './policy-snapshot.ts';
@@ -55,6 +56,7 @@ export function serveRelay(options: RelayServerOptions): RelayServer {
     leafs,
     recorder,
     learned,
+    keyShares: new KeyShareMemory(),
     resolve: createResolver(),
     isRecordable: () => recorder.isWritable(),
   };

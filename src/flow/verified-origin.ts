@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { count } from '../metrics/counters.ts';
 import type { Flow } from './flow.ts';
 import { type OriginCheckFailure, type OriginLeg, openOriginLeg } from './origin-leg.ts';
@@ -23,11 +24,14 @@ export async function openVerifiedOrigin(
 ): Promise<OriginLeg> {
   const name = nameToVerify(tunnel, serverName) ?? tunnel.destination.host;
   const exception = flow.policy.exceptionFor(name);
+  const { keyShares } = flow.plane;
+  const address = `${name}:${tunnel.destination.port}`;
+  const nowMs = Date.now();
   if (exception !== undefined) flow.facts.originExceptions = [`${exception.reason}: ${exception.allow.join(', ')}`];
   try {
     const leg = await openOriginLeg({
       transport,
-      context: flow.policy.originContext(exception),
+      context: flow.policy.originContext(exception, keyShares.prefersClassical(address, nowMs) ? 'classical' : 'all'),
       trust: flow.policy.originTrust,
       fetchIssuers: undefined,
       name,
@@ -37,12 +41,19 @@ export async function openVerifiedOrigin(
       timeoutMs: flow.policy.document.timeouts.handshakeMs,
     });
     flow.facts.originTls = leg.tls;
+    keyShares.learn(address, groupOf(leg.socket), nowMs);
     count(`daylight_tls_sessions_total{leg="origin",resumed="${leg.tls.resumed}"}`);
     return leg;
   } catch (error) {
     flow.facts.originTls = (error as OriginCheckFailure).leg;
     throw error;
   }
+}
+
+/** Name of the group that the keys of a leg were agreed in; empty where there was none. */
+function groupOf(socket: TLSSocket): string {
+  const { name } = (socket.getEphemeralKeyInfo() ?? {}) as { readonly name?: string };
+  return name ?? '';
 }
 
 /**

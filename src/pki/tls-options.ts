@@ -48,8 +48,14 @@ const signatureAlgorithms = [
   'rsa_pkcs1_sha512',
 ].join(':');
 
+/** Key shares in the first flight: of both kinds, or of X25519 alone for an origin that is known to choose that. */
+export type OriginKeyShares = 'all' | 'classical';
+
 /** A star sends the key share at once: with two of them no origin needs a second round trip for the first choice alone. */
-const originGroups = '*X25519MLKEM768:*X25519:P-256:P-384:P-521';
+const originGroups = {
+  all: '*X25519MLKEM768:*X25519:P-256:P-384:P-521',
+  classical: 'X25519MLKEM768:*X25519:P-256:P-384:P-521',
+} as const satisfies Record<OriginKeyShares, string>;
 const clientGroups = 'X25519MLKEM768:X25519:P-256:P-384:P-521';
 
 const never =
@@ -68,6 +74,7 @@ const securityLevel = '@SECLEVEL=2';
 export function originTlsOptions(policy: {
   readonly minVersion: TlsPolicy['origin']['minVersion'];
   readonly exceptions: OriginException['allow'];
+  readonly keyShares?: OriginKeyShares;
 }): SecureContextOptions {
   const allows = (exception: OriginException['allow'][number]): boolean => policy.exceptions.includes(exception);
   const oldVersions = allows('tls1.0') || allows('tls1.1');
@@ -86,7 +93,7 @@ export function originTlsOptions(policy: {
       oldVersions ? '@SECLEVEL=0' : securityLevel,
     ].join(':'),
     sigalgs: oldVersions ? `${signatureAlgorithms}:RSA+SHA1:ECDSA+SHA1` : signatureAlgorithms,
-    ecdhCurve: originGroups,
+    ecdhCurve: originGroups[policy.keyShares ?? 'all'],
     secureOptions: never,
     ca: [],
     // A CA that an operator trusts need not be self-signed; our own search takes it so too.
