@@ -16,10 +16,24 @@ export interface TextDeclaration {
 const plain: TextDeclaration = { encoding: undefined, mayBeText: true };
 const binary: TextDeclaration = { encoding: undefined, mayBeText: false };
 
+/** Servers use few types: what they mean is worked out once. */
+const remembered = new Map<string, TextDeclaration>();
+const mostRemembered = 256;
+
 /** Reads Content-Type (RFC 9110 section 8.3) for the encoding of the text. */
 export function textDeclaration(headers: readonly Header[]): TextDeclaration {
-  const value = headers.find(([name]) => name.length === 12 && name.toLowerCase() === 'content-type')?.[1];
-  if (value === undefined) return plain;
+  for (const [name, value] of headers) {
+    if (name.length !== 12 || (name !== 'Content-Type' && name.toLowerCase() !== 'content-type')) continue;
+    const known = remembered.get(value);
+    if (known !== undefined) return known;
+    const declaration = declarationOf(value);
+    if (remembered.size < mostRemembered && value.length < 128) remembered.set(value, declaration);
+    return declaration;
+  }
+  return plain;
+}
+
+function declarationOf(value: string): TextDeclaration {
   const type = value.toLowerCase();
   if (/^\s*(?:audio|video|image(?!\/svg)|font)\//.test(type)) return binary;
   if (

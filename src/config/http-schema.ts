@@ -21,6 +21,14 @@ const bodies = {
       description: 'What undoing the codings of one body may make; a body beyond it counts as undecodable.',
       examples: ['256MiB'],
     },
+    files: {
+      type: 'string',
+      enum: ['record', 'off'],
+      default: 'record',
+      description:
+        'Uploads and downloads in the record, with name, true type, size and SHA-256: named files, and programs, archives and documents without a name.',
+      examples: ['off'],
+    },
   },
 } as const satisfies ObjectSchema;
 

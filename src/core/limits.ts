@@ -151,6 +151,12 @@ export const limits = {
   decodedBodyMs: 2_000,
   /** Native memory of all decoders of a relay: 5 000 of gzip, or 30 with the largest windows of zstd. */
   decoderMemoryBytes: 268_435_456,
+  /** Fields or parts of one form, and files of one exchange; PHP takes 1 000 fields. */
+  formFields: 1_000,
+  /** Value of one form field that rules see; all of the body is seen by the rules on bodies. */
+  formValueBytes: 8_192,
+  /** Files of one exchange in its record. */
+  recordFiles: 16,
   /** Alarms of one rule in one transaction; a body full of card numbers is one finding. */
   alarmsPerRuleAndTransaction: 1,
   /** Learned bypasses and the evidence for such, in all: a fleet of hundreds of clients with a dozen pinned hosts each. */

@@ -168,6 +168,8 @@ export interface BodiesPolicy {
   readonly undecodable: 'allow' | 'block';
   /** Bytes made of one body by undoing its codings, beyond which it counts as undecodable. */
   readonly decodeBytes: number;
+  /** Whether uploads and downloads are told of in the record, with their true type and hash. */
+  readonly files: 'record' | 'off';
 }
 export interface RecordsPolicy {
   readonly directory: string;

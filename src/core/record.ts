@@ -57,6 +57,21 @@ export interface FlowFacts {
   originCommunityId?: string;
 }
 
+/** A file in a message. */
+export interface FileFacts {
+  /** As the message names it. */
+  readonly name: string | undefined;
+  /** Media type that its first bytes tell; undefined for text and the unknown. */
+  readonly type: string | undefined;
+  /** Media type that the message declares. */
+  readonly declared: string | undefined;
+  /** Bytes seen of it, without codings. */
+  readonly size: number;
+  /** Of all its bytes, lower-case hex; undefined when not all were seen. */
+  readonly sha256: string | undefined;
+  readonly isWhole: boolean;
+}
+
 /** A transaction as flow hands it to records at its end. */
 export interface HttpTransactionFacts {
   readonly txId: string;
@@ -71,6 +86,8 @@ export interface HttpTransactionFacts {
   /** Bytes made of a body by undoing its codings, when its excerpt shows those. */
   readonly requestDecodedBytes?: number | undefined;
   readonly responseDecodedBytes?: number | undefined;
+  readonly requestFiles?: readonly FileFacts[];
+  readonly responseFiles?: readonly FileFacts[];
   /** Why a body was not inspected in full, e.g. `response content-encoding foo`; empty when it was. */
   readonly notInspected: readonly string[];
   readonly verdict: 'allow' | 'block' | 'reset';

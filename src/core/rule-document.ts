@@ -19,7 +19,13 @@ export type RuleCondition =
   | { readonly not: RuleCondition }
   | FieldTest;
 
-/** Fields that a rule may look at. Bodies are streamed; everything else is known when the head is. */
+/** What is known of a file in a message. */
+export type FileFact = 'name' | 'type' | 'declared' | 'sha256' | 'size';
+
+/**
+ * Fields that a rule may look at. Bodies are streamed, parts of forms and files become known with them; everything else is
+ * known when the head is.
+ */
 export type RuleField =
   | 'http.request.line'
   | 'http.method'
@@ -29,6 +35,9 @@ export type RuleField =
   | 'http.request.headers'
   | `http.request.header.${string}`
   | 'http.request.body'
+  | 'http.request.part.name'
+  | `http.request.form.${string}`
+  | `http.${'request' | 'response'}.file.${FileFact}`
   | 'http.response.status'
   | 'http.response.headers'
   | `http.response.header.${string}`

@@ -1,22 +1,26 @@
 import { type ContentCodings, contentCodings } from '../codec/content-coding.ts';
 import { ContentDecoder } from '../codec/content-decoder.ts';
+import { fileHeadBytes, isText } from '../codec/file-type.ts';
 import { mayBeMarked, type TextDeclaration, TextReader, textDeclaration } from '../codec/text-encoding.ts';
 import type { BodyFraming, Header } from '../core/http.ts';
-import type { Side } from '../core/side.ts';
+import type { FileFacts } from '../core/record.ts';
 import type { Match } from '../core/verdict.ts';
 import type { TransactionScan } from '../rules/compile.ts';
 import { BodyExcerpt } from './body-excerpt.ts';
 import { DecoderBudget } from './decoder-budget.ts';
+import { mayNameFiles, observeParts, type PartsObserver } from './observe-parts.ts';
 
 /** What is the same for every body of a flow. */
 export interface BodyOptions {
   readonly excerptBytes: number;
   readonly decodedBytes: number;
+  readonly recordsFiles: boolean;
 }
 
 interface MessageHead {
   readonly headers: readonly Header[];
   readonly framing: BodyFraming;
+  readonly status?: number;
 }
 
 const none: readonly Match[] = [];
@@ -26,69 +30,85 @@ const none: readonly Match[] = [];
  * are forwarded as they came. A body that is neither coded nor in another encoding goes to the rules directly.
  */
 export class InspectedBody {
-  readonly #side: Side;
+  readonly #message: 'request' | 'response';
   readonly #scan: TransactionScan;
   readonly #options: BodyOptions;
   readonly #excerpt: BodyExcerpt;
-  #framing: BodyFraming = noBody;
-  #declared: TextDeclaration = undeclared;
-  #codings: ContentCodings = uncoded;
+  readonly #declared: TextDeclaration;
+  readonly #head: MessageHead;
+  readonly #target: string | undefined;
+  readonly #codings: ContentCodings;
   #text: TextReader | undefined;
   #decoder: ContentDecoder | undefined;
   #budget: DecoderBudget | undefined;
   #isBegun = false;
   #isEnded = false;
-  /** Rules cannot count on the length that the head tells. */
   #isRecoded = false;
+  #parts: PartsObserver | undefined;
+  #files: readonly FileFacts[] = noFiles;
   #missingBytes = Number.POSITIVE_INFINITY;
   #decodedBytes = 0;
   #matches: readonly Match[] = none;
   #problem: string | undefined;
   #isUnjudged = false;
 
-  constructor(side: Side, scan: TransactionScan, options: BodyOptions) {
-    this.#side = side;
+  /** A file without a name of its own is named by `target`. */
+  constructor(
+    message: 'request' | 'response',
+    scan: TransactionScan,
+    options: BodyOptions,
+    head: MessageHead,
+    target: string | undefined,
+  ) {
+    this.#message = message;
     this.#scan = scan;
     this.#options = options;
+    this.#head = head;
+    this.#target = target;
     this.#excerpt = new BodyExcerpt(options.excerptBytes);
-  }
-
-  /** Takes the head; returns it as the rules may take it. */
-  begin<Head extends MessageHead>(head: Head): Head {
-    this.#framing = head.framing;
-    if (head.framing.kind === 'none') return head;
     this.#codings = contentCodings(head.headers);
     this.#declared = textDeclaration(head.headers);
+    if (head.framing.kind === 'length') this.#missingBytes = head.framing.bytes;
     const { encoding } = this.#declared;
     if (encoding !== undefined) this.#text = new TextReader(encoding);
-    if (this.#codings.kind !== 'coded' && encoding === undefined) return head;
-    this.#recode();
-    return { ...head, framing: unknownLength };
+    if (this.#codings.kind === 'coded' || encoding !== undefined) this.#recode();
+  }
+
+  /** Whether rules are given something else than the bytes as they come: they cannot count on the length of the head. */
+  get isRecoded(): boolean {
+    return this.#isRecoded;
   }
 
   push(chunk: Buffer): readonly Match[] {
     if (!this.#isBegun) this.#start(chunk);
-    if (!this.#isRecoded) {
+    if (!this.#isRecoded && this.#parts === undefined) {
       this.#excerpt.add(chunk);
       return this.#needed ? this.#toRules(chunk) : none;
     }
     this.#missingBytes -= chunk.length;
-    this.#matches = none;
     this.#decode(chunk);
     // The end is known before the last byte is forwarded: a rule that needs it can still act.
-    if (this.#missingBytes <= 0) this.#finish();
-    return this.#matches;
+    if (this.#missingBytes <= 0) this.#finish(true);
+    else if (this.#parts?.isWanted === false) this.#parts = undefined;
+    return this.#takeMatches();
   }
 
   end(): readonly Match[] {
-    this.#matches = none;
-    this.#finish();
-    return this.#matches;
+    this.#finish(true);
+    return this.#takeMatches();
   }
 
   /** Gives memory back. Must be called when the exchange is over, however it ends. */
   close(): void {
     this.#decoder?.close();
+    if (this.#isEnded || this.#parts === undefined || !this.#isBegun) return;
+    this.#isEnded = true;
+    this.#files = this.#parts.end(false);
+  }
+
+  /** Files that the body is, or that are parts of it. Complete when the exchange is over. */
+  get files(): readonly FileFacts[] {
+    return this.#files;
   }
 
   /** Why rules did not see what a client makes of this body, in the words of a record. */
@@ -111,26 +131,43 @@ export class InspectedBody {
   }
 
   get #needed(): boolean {
-    return this.#side === 'client' ? this.#scan.needsRequestBody : this.#scan.needsResponseBody;
+    return this.#message === 'request' ? this.#scan.needsRequestBody : this.#scan.needsResponseBody;
   }
 
   #start(chunk: Buffer): void {
     this.#isBegun = true;
     const codings = this.#codings;
     if (codings.kind === 'unknown') this.#note(`content-encoding ${codings.label}`);
+    if (codings.kind === 'coded' || !isPlainText(chunk, this.#missingBytes) || this.#isTold) this.#observeParts();
     if (this.#isRecoded || !mayBeMarked(chunk[0] ?? 0) || !this.#declared.mayBeText) return;
     this.#text = new TextReader(undefined);
     this.#recode();
-    this.#scan.recoded(this.#side === 'client' ? 'request' : 'response');
+    this.#scan.recoded(this.#message);
+  }
+
+  /** Rules ask for parts or files, or the message says that it is one, so that its first bytes do not matter. */
+  get #isTold(): boolean {
+    const { forms, files } = this.#scan.found.wanted[this.#message];
+    return forms || files || mayNameFiles(this.#head.headers);
+  }
+
+  #observeParts(): void {
+    const { headers, status } = this.#head;
+    this.#parts = observeParts(
+      this.#message,
+      { headers, target: this.#target, isPartial: status === 206 },
+      this.#scan.found.wanted[this.#message],
+      this.#options.recordsFiles,
+      (field, values) => this.#add(this.#scan.values(field, values)),
+    );
   }
 
   #recode(): void {
     this.#isRecoded = true;
-    if (this.#framing.kind === 'length') this.#missingBytes = this.#framing.bytes;
     if (this.#codings.kind !== 'coded') return;
     if (this.#declared.mayBeText) this.#text ??= new TextReader(undefined);
     this.#budget = new DecoderBudget(this.#options.decodedBytes);
-    this.#decoder = new ContentDecoder(this.#codings.codings, this.#budget, this.#plain);
+    this.#decoder = new ContentDecoder(this.#codings.codings, this.#budget, (bytes) => this.#plain(bytes));
   }
 
   #decode(chunk: Buffer): void {
@@ -144,27 +181,36 @@ export class InspectedBody {
     } else decoder.close();
   }
 
-  #finish(): void {
+  #finish(isWhole: boolean): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    if (this.#isRecoded && this.#isWanted && this.#isBegun) {
-      this.#budget?.resume(0);
-      this.#decoder?.end();
-      this.#noteDecoding();
-      const rest = this.#text?.end();
-      if (rest !== undefined && rest.length > 0) this.#take(rest);
-      if (this.#text?.problem !== undefined) this.#note(this.#text.problem);
-    }
+    const isWanted = this.#isBegun && this.#isWanted;
+    if (this.#isRecoded && isWanted) this.#finishText();
     this.#decoder?.close();
-    this.#add(this.#side === 'client' ? this.#scan.requestEnd() : this.#scan.responseEnd());
+    if (this.#parts !== undefined && this.#isBegun) {
+      const isSeen = isWhole && isWanted && this.#problem === undefined;
+      this.#files = this.#parts.end(isSeen);
+      if (this.#parts.problem !== undefined) this.#note(this.#parts.problem);
+    }
+    this.#add(this.#message === 'request' ? this.#scan.requestEnd() : this.#scan.responseEnd());
+  }
+
+  #finishText(): void {
+    this.#budget?.resume(0);
+    this.#decoder?.end();
+    this.#noteDecoding();
+    const rest = this.#text?.end();
+    if (rest !== undefined && rest.length > 0) this.#take(rest);
+    if (this.#text?.problem !== undefined) this.#note(this.#text.problem);
   }
 
   /** Takes bytes without their codings; false when no more are wanted. */
-  readonly #plain = (bytes: Buffer): boolean => {
+  #plain(bytes: Buffer): boolean {
+    if (this.#parts?.isWanted === true) this.#parts.push(bytes);
     const text = this.#text === undefined ? bytes : this.#text.push(bytes);
     if (text.length > 0) this.#take(text);
     return this.#isWanted;
-  };
+  }
 
   #take(text: Buffer): void {
     this.#decodedBytes += text.length;
@@ -173,12 +219,17 @@ export class InspectedBody {
   }
 
   #toRules(text: Buffer): readonly Match[] {
-    return this.#side === 'client' ? this.#scan.requestBody(text) : this.#scan.responseBody(text);
+    return this.#message === 'request' ? this.#scan.requestBody(text) : this.#scan.responseBody(text);
   }
 
   /** Codings are undone as long as a rule or the record wants to see more. */
   get #isWanted(): boolean {
-    return this.#needed || !this.#excerpt.isFull || this.#decodedBytes <= this.#options.excerptBytes;
+    return (
+      this.#needed ||
+      this.#parts?.isWanted === true ||
+      !this.#excerpt.isFull ||
+      this.#decodedBytes <= this.#options.excerptBytes
+    );
   }
 
   #noteDecoding(): void {
@@ -189,7 +240,13 @@ export class InspectedBody {
 
   #note(problem: string): void {
     this.#isUnjudged ||= this.#needed;
-    this.#problem ??= `${this.#side === 'client' ? 'request' : 'response'} ${problem}`;
+    this.#problem ??= `${this.#message} ${problem}`;
+  }
+
+  #takeMatches(): readonly Match[] {
+    const matches = this.#matches;
+    this.#matches = none;
+    return matches;
   }
 
   #add(matches: readonly Match[]): void {
@@ -197,7 +254,9 @@ export class InspectedBody {
   }
 }
 
-const noBody: BodyFraming = { kind: 'none' };
-const undeclared: TextDeclaration = { encoding: undefined, mayBeText: true };
-const uncoded: ContentCodings = { kind: 'none' };
-const unknownLength: BodyFraming = { kind: 'until-close' };
+const noFiles: readonly FileFacts[] = [];
+
+/** Whether the first chunk shows that the body is text, which is a file only by name. */
+function isPlainText(chunk: Buffer, missingBytes: number): boolean {
+  return (chunk.length >= fileHeadBytes || chunk.length >= missingBytes) && isText(chunk.subarray(0, fileHeadBytes));
+}

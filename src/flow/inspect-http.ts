@@ -1,4 +1,12 @@
-import type { Exchange, ExchangeOutcome, Header, Inspector, RequestHead, ResponseHead } from '../core/http.ts';
+import type {
+  BodyFraming,
+  Exchange,
+  ExchangeOutcome,
+  Header,
+  Inspector,
+  RequestHead,
+  ResponseHead,
+} from '../core/http.ts';
 import type { BodiesPolicy } from '../core/policy.ts';
 import type { FlowFacts, HttpTransactionFacts, Recorder } from '../core/record.ts';
 import { allow, type Match, type RuleRef, type Verdict } from '../core/verdict.ts';
@@ -7,7 +15,7 @@ import { count } from '../metrics/counters.ts';
 import { newUlid } from '../records/ulid.ts';
 import type { CompiledRules, TransactionContext, TransactionScan } from '../rules/compile.ts';
 import { verdictOf } from '../rules/verdict-of.ts';
-import { InspectedBody } from './inspect-body.ts';
+import { type BodyOptions, InspectedBody } from './inspect-body.ts';
 import { inspectMessages } from './inspect-messages.ts';
 
 export interface HttpInspection {
@@ -20,17 +28,25 @@ export interface HttpInspection {
 
 /** Inspects the HTTP exchanges of one flow: runs the rules, writes alarms before their verdict acts, and the traffic records. */
 export function inspectHttp(inspection: HttpInspection): Inspector {
-  return { exchange: (depth) => new InspectedExchange(inspection, depth) };
+  const { bodyExcerptBytes, bodies } = inspection;
+  const options: BodyOptions = {
+    excerptBytes: bodyExcerptBytes,
+    decodedBytes: bodies.decodeBytes,
+    recordsFiles: bodies.files === 'record',
+  };
+  return { exchange: (depth) => new InspectedExchange(inspection, options, depth) };
 }
 
 class InspectedExchange implements Exchange {
   readonly #inspection: HttpInspection;
+  readonly #bodies: BodyOptions;
   readonly #depth: number;
   readonly #txId = newUlid();
   readonly #startMs = Date.now();
   readonly #scan: TransactionScan;
-  readonly #requestBody: InspectedBody;
-  readonly #responseBody: InspectedBody;
+  /** Of messages that have a body. */
+  #requestBody: InspectedBody | undefined;
+  #responseBody: InspectedBody | undefined;
   #request: RequestHead | undefined;
   #response: ResponseHead | undefined;
   #verdict: Verdict = allow;
@@ -41,40 +57,49 @@ class InspectedExchange implements Exchange {
   #upgradedTo: string | undefined;
   #unread: string | undefined;
 
-  constructor(inspection: HttpInspection, depth: number) {
-    const { flow, rules, bodyExcerptBytes, bodies } = inspection;
+  constructor(inspection: HttpInspection, bodies: BodyOptions, depth: number) {
+    const { flow, rules } = inspection;
+    this.#bodies = bodies;
     this.#inspection = inspection;
     this.#depth = depth;
     this.#scan = rules.begin(contextOf(flow));
-    const options = { excerptBytes: bodyExcerptBytes, decodedBytes: bodies.decodeBytes };
-    this.#requestBody = new InspectedBody('client', this.#scan, options);
-    this.#responseBody = new InspectedBody('origin', this.#scan, options);
   }
 
   requestHead(head: RequestHead): Verdict {
     this.#request = head;
-    return this.#judge(this.#scan.requestHead(this.#requestBody.begin(head)));
+    if (head.framing.kind === 'none') return this.#judge(this.#scan.requestHead(head));
+    const target = head.method === 'PUT' ? head.target : undefined;
+    const body = new InspectedBody('request', this.#scan, this.#bodies, head, target);
+    this.#requestBody = body;
+    return this.#judge(this.#scan.requestHead(body.isRecoded ? { ...head, framing: unknownLength } : head));
   }
 
   requestBody(chunk: Buffer): Verdict {
-    return this.#judgeBody(this.#requestBody, this.#requestBody.push(chunk));
+    const body = this.#requestBody;
+    return body === undefined ? allow : this.#judgeBody(body, body.push(chunk));
   }
 
   requestEnd(_trailers: readonly Header[]): Verdict {
-    return this.#judgeBody(this.#requestBody, this.#requestBody.end());
+    const body = this.#requestBody;
+    return body === undefined ? this.#judge(this.#scan.requestEnd()) : this.#judgeBody(body, body.end());
   }
 
   responseHead(head: ResponseHead): Verdict {
     this.#response = head;
-    return this.#judge(this.#scan.responseHead(this.#responseBody.begin(head)));
+    if (head.framing.kind === 'none') return this.#judge(this.#scan.responseHead(head));
+    const body = new InspectedBody('response', this.#scan, this.#bodies, head, this.#request?.target);
+    this.#responseBody = body;
+    return this.#judge(this.#scan.responseHead(body.isRecoded ? { ...head, framing: unknownLength } : head));
   }
 
   responseBody(chunk: Buffer): Verdict {
-    return this.#judgeBody(this.#responseBody, this.#responseBody.push(chunk));
+    const body = this.#responseBody;
+    return body === undefined ? allow : this.#judgeBody(body, body.push(chunk));
   }
 
   responseEnd(_trailers: readonly Header[]): Verdict {
-    return this.#judgeBody(this.#responseBody, this.#responseBody.end());
+    const body = this.#responseBody;
+    return body === undefined ? this.#judge(this.#scan.responseEnd()) : this.#judgeBody(body, body.end());
   }
 
   interim(_head: ResponseHead): void {}
@@ -102,8 +127,8 @@ class InspectedExchange implements Exchange {
 
   finish(outcome: ExchangeOutcome): void {
     const { flow, recorder } = this.#inspection;
-    this.#requestBody.close();
-    this.#responseBody.close();
+    this.#requestBody?.close();
+    this.#responseBody?.close();
     flow.transactions += 1;
     count(transactionSeries[this.#verdict.kind]);
     if (outcome.failure !== undefined) count(`daylight_failures_total{code="${outcome.failure}"}`);
@@ -127,11 +152,7 @@ class InspectedExchange implements Exchange {
       request,
       response: this.#response,
       outcome,
-      requestExcerpt: this.#requestBody.excerpt,
-      responseExcerpt: this.#responseBody.excerpt,
-      requestDecodedBytes: this.#requestBody.decodedBytes,
-      responseDecodedBytes: this.#responseBody.decodedBytes,
-      notInspected: notInspected(this.#requestBody.problem, this.#responseBody.problem, this.#unread),
+      ...bodyFacts(this.#requestBody, this.#responseBody, this.#unread),
       verdict: this.#verdict.kind === 'refuse' ? 'block' : this.#verdict.kind,
       rule: this.#rule,
       matches: this.#ruleIds?.length ?? 0,
@@ -190,7 +211,24 @@ const transactionSeries = {
   refuse: 'daylight_transactions_total{protocol="http/1.1",verdict="block"}',
 } as const;
 
+const unknownLength: BodyFraming = { kind: 'until-close' };
 const whole: readonly string[] = [];
+
+function bodyFacts(
+  request: InspectedBody | undefined,
+  response: InspectedBody | undefined,
+  unread: string | undefined,
+) {
+  return {
+    requestExcerpt: request?.excerpt,
+    responseExcerpt: response?.excerpt,
+    requestDecodedBytes: request?.decodedBytes,
+    responseDecodedBytes: response?.decodedBytes,
+    requestFiles: request?.files ?? [],
+    responseFiles: response?.files ?? [],
+    notInspected: notInspected(request?.problem, response?.problem, unread),
+  };
+}
 
 function notInspected(...problems: readonly (string | undefined)[]): readonly string[] {
   if (problems.every((problem) => problem === undefined)) return whole;

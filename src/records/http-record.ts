@@ -1,6 +1,7 @@
 import { limits } from '../core/limits.ts';
 import type { FlowFacts, HttpTransactionFacts } from '../core/record.ts';
 import { excerptText } from './excerpt.ts';
+import { filesOf, fileText } from './file-text.ts';
 import { type FlowText, flowTextOf } from './flow-text.ts';
 import { cut, type HeadText, headText } from './header-text.ts';
 import { type JsonObject, members } from './json.ts';
@@ -47,6 +48,7 @@ function compose(flow: FlowText, transaction: HttpTransactionFacts, stamp: Stamp
     `,"bytes_out":${outcome.requestWireBytes},"bytes_in":${outcome.responseWireBytes}}` +
     `,"http_request":${requestText(flow, transaction, activity, requestHead)}` +
     `${response === undefined ? '' : `,"http_response":${responseText(transaction, responseHead)}`}` +
+    `${fileText(transaction)}` +
     `,"unmapped":{"gateway":{${flow.gateway}${gatewayText(transaction)}${bodiesText(transaction, requestHead, responseHead, withHeads)}}}}`
   );
 }
@@ -102,12 +104,14 @@ function ruleText({ rule }: HttpTransactionFacts): string {
 
 function gatewayText(transaction: HttpTransactionFacts): string {
   const { depth, verdict, rule, matches, alarms = matches, outcome, notInspected, upgradedTo } = transaction;
+  const files = filesOf(transaction);
   const always = `,"tx_depth":${depth},"verdict":"${verdict}","complete":${outcome.complete}`;
   if (
     rule === undefined &&
     matches === 0 &&
     outcome.failure === undefined &&
     notInspected.length === 0 &&
+    files === undefined &&
     upgradedTo === undefined
   ) {
     return always;
@@ -122,6 +126,7 @@ function gatewayText(transaction: HttpTransactionFacts): string {
       notInspected.length === 0
         ? undefined
         : notInspected.map((reason) => cut(maskText(reason), limits.recordDetailBytes)),
+    files,
     upgraded_to: upgradedTo === undefined ? undefined : cut(maskText(upgradedTo), limits.recordDetailBytes),
   };
   const text = members(parts);

@@ -2,7 +2,8 @@ import type { FieldTest, RuleDocument } from '../core/rule-document.ts';
 import type { Match, RuleRef } from '../core/verdict.ts';
 import { type BodyPlan, planBody } from './body-plan.ts';
 import { type Condition, compileCondition } from './condition.ts';
-import { type FieldReader, fieldReader, type TransactionContext } from './field.ts';
+import { type FieldReader, fieldReader, foundFieldOf, type TransactionContext } from './field.ts';
+import { type FoundFields, planFoundFields } from './found-fields.ts';
 import { compileHeadTest, type HeadTest } from './head-test.ts';
 import { asksForMessages } from './rule-fields.ts';
 import { TransactionScan } from './transaction-scan.ts';
@@ -19,7 +20,7 @@ export interface CompiledRule {
   readonly leaves: readonly number[];
 }
 
-/** A test of a rule. Tests of bodies have no reader; the plan of their direction holds them. */
+/** A test of a rule. Tests of bodies and of what is found in them have no reader; plans of their own hold them. */
 export interface Leaf {
   readonly field: string;
   readonly body: 'request' | 'response' | undefined;
@@ -34,6 +35,7 @@ export class CompiledRules {
   readonly responseBody: BodyPlan;
   /** The rules that ask for WebSocket messages, each message being to them the body of its request; undefined when none does. */
   readonly messages: CompiledRules | undefined;
+  readonly found: FoundFields;
 
   constructor(documents: readonly RuleDocument[], kind: 'exchanges' | 'messages' = 'exchanges') {
     const tests: FieldTest[] = [];
@@ -44,6 +46,7 @@ export class CompiledRules {
     this.leaves = tests.map(compileLeaf);
     this.requestBody = planBody(testsOf(tests, kind === 'messages' ? 'websocket.message' : 'http.request.body'));
     this.responseBody = planBody(testsOf(tests, 'http.response.body'));
+    this.found = planFoundFields(tests);
   }
 
   /** Begins the evaluation of one HTTP exchange. */
@@ -71,6 +74,7 @@ function compileLeaf(test: FieldTest): Leaf {
   if (field === 'http.request.body' || field === 'websocket.message')
     return { field, body: 'request', head: undefined };
   if (field === 'http.response.body') return { field, body: 'response', head: undefined };
+  if (foundFieldOf(field) !== undefined) return { field, body: undefined, head: undefined };
   return { field, body: undefined, head: { reader: fieldReader(field), test: compileHeadTest(test) } };
 }
 

@@ -31,6 +31,8 @@ export function maskedExcerpt(masked: string): string {
 function holdsSecret(field: string, text: string, offset: number, length: number): boolean {
   const name = /^http\.(?:request|response)\.header\.(.+)$/.exec(field)?.[1];
   if (name !== undefined) return secretHeaders.test(`${name}:`);
+  const formName = /^http\.request\.form\.(.+)$/.exec(field)?.[1];
+  if (formName !== undefined) return maskSensitive(`${formName}=value`).endsWith(mask);
   if (field !== 'http.request.headers' && field !== 'http.response.headers') return false;
   const before = offset === 0 ? -1 : text.lastIndexOf('\n', offset - 1);
   return secretHeaders.test(text.slice(before + 1, text.indexOf('\n', offset + length) + 1 || text.length));

@@ -1,6 +1,6 @@
 import type { Header, RequestHead, ResponseHead } from '../core/http.ts';
 import type { AssetKind } from '../core/policy.ts';
-import type { RuleField } from '../core/rule-document.ts';
+import type { FileFact, RuleField } from '../core/rule-document.ts';
 import type { Side } from '../core/side.ts';
 import type { MessageType } from '../core/websocket.ts';
 import { byteText } from './byte-text.ts';
@@ -31,6 +31,13 @@ export type FieldOrigin = 'context' | 'request-head' | 'request-body' | 'respons
 /** The kinds of fields, by what may be asked of them. */
 export type FieldKind = 'text' | 'host' | 'address' | 'number' | 'body';
 
+/** What a field that is found in a body belongs to. */
+export interface FoundField {
+  readonly message: 'request' | 'response';
+  /** Of a form: its name says which value. */
+  readonly kind: 'part' | 'form' | FileFact;
+}
+
 /** A field that is whole at once: its values, none when it is absent. Text is one character per byte. */
 export interface FieldReader {
   readonly origin: Exclude<FieldOrigin, 'request-body' | 'response-body'>;
@@ -45,9 +52,20 @@ const plainFields = {
   'http.query': 'text',
   'http.request.headers': 'text',
   'http.request.body': 'body',
+  'http.request.part.name': 'text',
+  'http.request.file.name': 'text',
+  'http.request.file.type': 'text',
+  'http.request.file.declared': 'text',
+  'http.request.file.sha256': 'text',
+  'http.request.file.size': 'number',
   'http.response.status': 'number',
   'http.response.headers': 'text',
   'http.response.body': 'body',
+  'http.response.file.name': 'text',
+  'http.response.file.type': 'text',
+  'http.response.file.declared': 'text',
+  'http.response.file.sha256': 'text',
+  'http.response.file.size': 'number',
   'asset.id': 'text',
   'asset.kind': 'text',
   'client.ip': 'address',
@@ -57,7 +75,7 @@ const plainFields = {
   'websocket.message': 'body',
   'websocket.from': 'text',
   'websocket.type': 'text',
-} as const satisfies Record<Exclude<RuleField, `${string}.header.${string}`>, FieldKind>;
+} as const satisfies Record<Exclude<RuleField, `${string}.header.${string}` | `${string}.form.${string}`>, FieldKind>;
 
 type PlainField = keyof typeof plainFields;
 
@@ -67,10 +85,21 @@ export const plainFieldNames = Object.keys(plainFields);
 /** One header of a message (RFC 9110 section 5.1: tokens). */
 const headerField = /^http\.(request|response)\.header\.([!#$%&'*+.^_`|~0-9A-Za-z-]+)$/;
 
+/** The value of one field of a form. Names are what a form calls them. */
+const formField = /^http\.request\.form\.([\x21-\x7e]{1,100})$/;
+const foundField = /^http\.(request|response)\.(?:(part|form)\.|file\.(.+))/;
+
+/** How a field that is found in a body is found; undefined for all others. */
+export function foundFieldOf(field: string): FoundField | undefined {
+  const [, message, kind, fact] = foundField.exec(field) ?? [];
+  if (message === undefined) return undefined;
+  return { message: message as FoundField['message'], kind: (kind ?? fact) as FoundField['kind'] };
+}
+
 /** What may be asked of a field; undefined when there is no such field. */
 export function fieldKind(field: string): FieldKind | undefined {
   if (Object.hasOwn(plainFields, field)) return plainFields[field as PlainField];
-  return headerField.test(field) ? 'text' : undefined;
+  return headerField.test(field) || formField.test(field) ? 'text' : undefined;
 }
 
 /** Makes the reader of a field that is not a body. Throws on an unknown field. */

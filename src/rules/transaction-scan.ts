@@ -5,6 +5,8 @@ import type { CompiledRule, CompiledRules } from './compile.ts';
 import { fails, holds, type Truth, truthOf, unknown } from './condition.ts';
 import { excerptOf, maskedExcerpt } from './excerpt.ts';
 import type { TransactionContext, TransactionHeads } from './field.ts';
+import type { FoundFields } from './found-fields.ts';
+import type { HeadHit } from './head-test.ts';
 import { MessageBody } from './message-body.ts';
 
 /** Where a leaf was true. */
@@ -67,7 +69,8 @@ export class TransactionScan {
   }
 
   requestEnd(): readonly Match[] {
-    return this.#apply(this.#request.end());
+    this.#endFound('request');
+    return this.#apply(this.#request.end(), this.#compiled.found.leaves.request.length > 0);
   }
 
   responseHead(head: ResponseHead): readonly Match[] {
@@ -80,7 +83,26 @@ export class TransactionScan {
   }
 
   responseEnd(): readonly Match[] {
-    return this.#apply(this.#response.end());
+    this.#endFound('response');
+    return this.#apply(this.#response.end(), this.#compiled.found.leaves.response.length > 0);
+  }
+
+  /** What is looked for in bodies beyond their text. */
+  get found(): FoundFields {
+    return this.#compiled.found;
+  }
+
+  /** A part or file was found in a body, and these are values of one of its fields. */
+  values(field: string, values: readonly string[]): readonly Match[] {
+    const leaves = this.#compiled.found.byField.get(field);
+    if (leaves === undefined) return none;
+    for (const { leaf, test, refutes } of leaves) {
+      if (this.#truths[leaf] !== unknown) continue;
+      const hit = test(values);
+      if (hit !== undefined) this.#hold(leaf, field, hit);
+      else if (refutes) this.#truths[leaf] = fails;
+    }
+    return this.#decide();
   }
 
   /** What is given of a body turns out to be longer or shorter than its head announced. */
@@ -95,8 +117,8 @@ export class TransactionScan {
   }
 
   /** Lets events count one moment after the other, and decides the rules after each. */
-  #apply(events: readonly BodyEvent[]): readonly Match[] {
-    let matches = none;
+  #apply(events: readonly BodyEvent[], mustDecide = false): readonly Match[] {
+    let matches = mustDecide && events.length === 0 ? this.#decide() : none;
     for (const [index, event] of events.entries()) {
       this.#note(event);
       if (events[index + 1]?.readTo === event.readTo) continue;
@@ -149,16 +171,30 @@ export class TransactionScan {
     const { head, field } = this.#compiled.leaves[leaf] ?? {};
     if (head === undefined || field === undefined || !this.#isKnown(head.reader.origin)) return unknown;
     const hit = head.test(head.reader.read(this.#heads));
-    this.#truths[leaf] = hit === undefined ? fails : holds;
-    if (hit === undefined) return fails;
-    const { value, offset, length, excerpt } = hit;
+    if (hit !== undefined) return this.#hold(leaf, field, hit);
+    this.#truths[leaf] = fails;
+    return fails;
+  };
+
+  #hold(leaf: number, field: string, { value, offset, length, excerpt }: HeadHit): Truth {
+    this.#truths[leaf] = holds;
     this.#remember(leaf, {
       field,
       offset,
       excerpt: () => (excerpt === undefined ? excerptOf(field, value, offset, length) : maskedExcerpt(excerpt)),
     });
     return holds;
-  };
+  }
+
+  /** The message is over: what was not found in it is not there. */
+  #endFound(message: 'request' | 'response'): void {
+    for (const { leaf, field, test } of this.#compiled.found.leaves[message]) {
+      if (this.#truths[leaf] !== unknown) continue;
+      const hit = test([]);
+      if (hit === undefined) this.#truths[leaf] = fails;
+      else this.#hold(leaf, field, hit);
+    }
+  }
 
   #isKnown(origin: 'context' | 'request-head' | 'response-head'): boolean {
     if (origin === 'request-head') return this.#heads.request !== undefined;

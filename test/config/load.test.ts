@@ -81,7 +81,7 @@ describe('loading', () => {
       http: {
         hostMismatch: 'refuse',
         upgrades: 'allow',
-        bodies: { undecodable: 'allow', decodeBytes: 67_108_864 },
+        bodies: { undecodable: 'allow', decodeBytes: 67_108_864, files: 'record' },
       },
       opaque: 'allow',
       rules: [],

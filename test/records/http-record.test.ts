@@ -129,3 +129,59 @@ describe('values that come again', () => {
     expect(written({}).http_request.http_headers).toHaveLength(8);
   });
 });
+
+describe('files of a transaction', () => {
+  const file = {
+    name: 'quarterly numbers \xc3\xbc.xlsx',
+    type: 'application/zip',
+    declared: 'application/vnd.ms-excel',
+    size: 12,
+    sha256: 'ab'.repeat(32),
+    isWhole: true,
+  };
+
+  test('are told of, the first one as an OCSF file', () => {
+    const record = written({ requestFiles: [file, { ...file, name: undefined, sha256: undefined, isWhole: false }] });
+    expect(record).toMatchObject({
+      file: {
+        name: 'quarterly numbers ü.xlsx',
+        type_id: 1,
+        size: 12,
+        mime_type: 'application/zip',
+        hashes: [{ algorithm_id: 3, value: file.sha256 }],
+      },
+    });
+    expect(record.unmapped.gateway.files).toEqual([
+      {
+        in: 'request',
+        name: 'quarterly numbers ü.xlsx',
+        type: 'application/zip',
+        declared_type: 'application/vnd.ms-excel',
+        size: 12,
+        sha256: file.sha256,
+        is_whole: true,
+      },
+      { in: 'request', type: 'application/zip', declared_type: 'application/vnd.ms-excel', size: 12, is_whole: false },
+    ]);
+  });
+
+  test('fit into a line, however many and long-named they are', () => {
+    const files = Array.from({ length: limits.recordFiles }, () => ({ ...file, name: 'ü'.repeat(5_000) }));
+    written({ requestFiles: files, responseFiles: files });
+  });
+});
+
+describe('the excerpt of a coded body', () => {
+  test('is the text that was made of it, masked, or says that there is none', () => {
+    const headers: Header[] = [['Content-Encoding', 'gzip']];
+    const excerpt = Buffer.from('{"password":"hunter2"}');
+    const decoded = written({
+      response: responseHead({ headers }),
+      responseExcerpt: excerpt,
+      responseDecodedBytes: 5_000,
+    });
+    expect(decoded.unmapped.gateway.response_body).toEqual({ text: '{"password":"****"}', is_truncated: true });
+    const coded = written({ response: responseHead({ headers }), responseExcerpt: excerpt });
+    expect(coded.unmapped.gateway.response_body).toEqual({ omitted: 'content-encoding gzip' });
+  });
+});

@@ -32,7 +32,7 @@ export function policyDocument(changes: Partial<PolicyDocument> = {}): PolicyDoc
     http: {
       hostMismatch: 'refuse',
       upgrades: 'allow',
-      bodies: { undecodable: 'allow', decodeBytes: 67_108_864 },
+      bodies: { undecodable: 'allow', decodeBytes: 67_108_864, files: 'record' },
     },
     opaque: 'allow',
     rules: [],

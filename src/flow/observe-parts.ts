@@ -1,0 +1,196 @@
+import { parseDisposition, percentDecoded } from '../codec/disposition.ts';
+import { FormDataReader, multipartBoundary, type PartHead } from '../codec/form-data.ts';
+import { FormFieldReader } from '../codec/form-fields.ts';
+import type { Header } from '../core/http.ts';
+import { limits } from '../core/limits.ts';
+import type { FileFacts } from '../core/record.ts';
+import type { WantedFacts } from '../rules/found-fields.ts';
+import { type FactSink, FileObserver, type FileWants } from './observe-file.ts';
+
+/** Told of what is found: the rule field, and values of it. */
+export type FoundSink = (field: string, values: readonly string[]) => void;
+
+/** A message as far as it says what its body is. */
+export interface Described {
+  readonly headers: readonly Header[];
+  /** Target of the request, by which browsers name a file that has no name of its own. */
+  readonly target: string | undefined;
+  /** Only a range of the whole is sent. */
+  readonly isPartial: boolean;
+}
+
+/** Looks for parts and files in one body while its bytes pass. */
+export interface PartsObserver {
+  readonly isWanted: boolean;
+  /** Why parts may have been missed. */
+  readonly problem: string | undefined;
+  push(bytes: Buffer): void;
+  /** Ends the body; returns its files. */
+  end(isWhole: boolean): readonly FileFacts[];
+}
+
+const none: readonly FileFacts[] = [];
+
+/** Makes what a body needs by its type; undefined when nothing is to be found in it. */
+export function observeParts(
+  message: 'request' | 'response',
+  described: Described,
+  wanted: WantedFacts,
+  recordsFiles: boolean,
+  tell: FoundSink,
+): PartsObserver | undefined {
+  const wants: FileWants = { facts: wanted.files, hashes: wanted.hashes, records: recordsFiles };
+  const type = fieldOf(described.headers, 'content-type') ?? '';
+  const boundary = message === 'request' ? multipartBoundary(type) : undefined;
+  const wantsFiles = wants.facts || wants.records;
+  if (boundary !== undefined) return wantsFiles || wanted.forms ? new FormObserver(boundary, wants, tell) : undefined;
+  if (message === 'request' && /^\s*application\/x-www-form-urlencoded/i.test(type)) {
+    return wanted.forms ? new FieldsObserver(tell) : undefined;
+  }
+  return wantsFiles ? new BodyFileObserver(message, described, wants, tell) : undefined;
+}
+
+/** Whether a head says of its body that it is a file or holds some. */
+export function mayNameFiles(headers: readonly Header[]): boolean {
+  for (const [name, value] of headers) {
+    const { length } = name;
+    if (length === 19 && name.toLowerCase() === 'content-disposition') return true;
+    if (length === 12 && /^\s*multipart\//i.test(value) && name.toLowerCase() === 'content-type') return true;
+  }
+  return false;
+}
+
+/** A multipart body: every part is a field or a file. */
+class FormObserver implements PartsObserver {
+  readonly #reader: FormDataReader;
+  readonly #wants: FileWants;
+  readonly #tell: FoundSink;
+  readonly #files: FileFacts[] = [];
+  #file: FileObserver | undefined;
+  #name: string | undefined;
+  #value = '';
+
+  constructor(boundary: string, wants: FileWants, tell: FoundSink) {
+    this.#wants = wants;
+    this.#tell = tell;
+    this.#reader = new FormDataReader(boundary, {
+      part: (head) => this.#begin(head),
+      bytes: (chunk) => this.#take(chunk),
+      partEnd: () => this.#end(true),
+    });
+  }
+
+  get isWanted(): boolean {
+    return true;
+  }
+
+  get problem(): string | undefined {
+    return this.#reader.problem;
+  }
+
+  push(bytes: Buffer): void {
+    this.#reader.push(bytes);
+  }
+
+  end(isWhole: boolean): readonly FileFacts[] {
+    if (isWhole) this.#reader.end();
+    else this.#end(false);
+    return this.#files;
+  }
+
+  #begin({ name, fileNames, type }: PartHead): void {
+    this.#name = name;
+    this.#value = '';
+    if (name !== undefined) this.#tell('http.request.part.name', [name]);
+    // A part with a type is a file for most recipients, even without a name.
+    if (fileNames.length === 0 && type === undefined) return;
+    const claims = { names: fileNames, declared: type, isNamed: fileNames.length > 0 };
+    this.#file = new FileObserver(claims, this.#wants, factsOf('request', this.#tell));
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#file?.isWanted === true) this.#file.push(chunk);
+    const room = limits.formValueBytes - this.#value.length;
+    if (room > 0) this.#value += chunk.toString('latin1', 0, room);
+  }
+
+  #end(isWhole: boolean): void {
+    if (this.#name !== undefined) this.#tell(`http.request.form.${this.#name}`, [this.#value]);
+    const facts = this.#file?.end(isWhole);
+    if (facts !== undefined && this.#files.length < limits.recordFiles) this.#files.push(facts);
+    this.#name = undefined;
+    this.#file = undefined;
+  }
+}
+
+/** A urlencoded form: fields alone. */
+class FieldsObserver implements PartsObserver {
+  readonly isWanted = true;
+  readonly #reader: FormFieldReader;
+
+  constructor(tell: FoundSink) {
+    this.#reader = new FormFieldReader((name, value) => {
+      tell('http.request.part.name', [name]);
+      tell(`http.request.form.${name}`, [value]);
+    });
+  }
+
+  get problem(): string | undefined {
+    return this.#reader.problem;
+  }
+
+  push(bytes: Buffer): void {
+    this.#reader.push(bytes);
+  }
+
+  end(): readonly FileFacts[] {
+    this.#reader.end();
+    return none;
+  }
+}
+
+/** A body that may be a file as a whole. */
+class BodyFileObserver implements PartsObserver {
+  readonly problem = undefined;
+  readonly #file: FileObserver;
+  readonly #isPartial: boolean;
+
+  constructor(message: 'request' | 'response', described: Described, wants: FileWants, tell: FoundSink) {
+    const { headers, target, isPartial } = described;
+    this.#isPartial = isPartial;
+    const { fileNames } = parseDisposition(fieldOf(headers, 'content-disposition') ?? '');
+    const names = fileNames.length > 0 ? fileNames : nameInTarget(target);
+    const claims = { names, declared: fieldOf(headers, 'content-type'), isNamed: fileNames.length > 0 };
+    this.#file = new FileObserver(claims, wants, factsOf(message, tell));
+  }
+
+  get isWanted(): boolean {
+    return this.#file.isWanted;
+  }
+
+  push(bytes: Buffer): void {
+    this.#file.push(bytes);
+  }
+
+  end(isWhole: boolean): readonly FileFacts[] {
+    const facts = this.#file.end(isWhole && !this.#isPartial);
+    return facts === undefined ? none : [facts];
+  }
+}
+
+function factsOf(message: 'request' | 'response', tell: FoundSink): FactSink {
+  return (fact, values) => tell(`http.${message}.file.${fact}`, values);
+}
+
+/** The last segment of the path. */
+function nameInTarget(target: string | undefined): readonly string[] {
+  const segment = /([^/?#]*)(?:[?#]|$)/.exec(target ?? '')?.[1] ?? '';
+  return segment === '' ? [] : [percentDecoded(segment)];
+}
+
+function fieldOf(headers: readonly Header[], name: string): string | undefined {
+  for (const [present, value] of headers) {
+    if (present.length === name.length && present.toLowerCase() === name) return value;
+  }
+  return undefined;
+}

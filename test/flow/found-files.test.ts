@@ -1,0 +1,163 @@
+import { createHash } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
+import { describe, expect, test } from 'vitest';
+import { get, inspectedRelay, postOf, responseOf } from './inspected-relay.ts';
+
+const program = Buffer.concat([Buffer.from('MZ\x90\0\x03\0\0\0', 'latin1'), Buffer.alloc(3_000, 'x')]);
+const sha256 = createHash('sha256').update(program).digest('hex');
+const rule = (field: string, test: string, action = 'block'): string =>
+  `- { id: r, title: t, severity: high, action: ${action}, when: { field: ${field}, ${test} } }\n`;
+
+const multipart = (parts: readonly (readonly [string, string | Buffer])[]): Buffer =>
+  Buffer.concat([
+    ...parts.flatMap(([head, content]) => [
+      Buffer.from(`--b\r\n${head}\r\n\r\n`),
+      Buffer.from(content),
+      Buffer.from('\r\n'),
+    ]),
+    Buffer.from('--b--\r\n'),
+  ]);
+const formType = 'Content-Type: multipart/form-data; boundary=b\r\n';
+const upload = multipart([
+  ['Content-Disposition: form-data; name="comment"', 'for you'],
+  ['Content-Disposition: form-data; name="file"; filename="report.pdf"\r\nContent-Type: application/pdf', program],
+]);
+
+describe('a download', () => {
+  const fields = 'Content-Type: image/png\r\nContent-Disposition: attachment; filename="cat.png"\r\n';
+
+  test.each([
+    ['its name', 'http.response.file.name', 'suffix: .png'],
+    ['its true type', 'http.response.file.type', 'equals: application/vnd.microsoft.portable-executable'],
+    ['the type that it claims', 'http.response.file.declared', 'equals: image/png'],
+    ['its hash', 'http.response.file.sha256', `equals: "${sha256}"`],
+    ['its size', 'http.response.file.size', 'greaterThan: 3000'],
+  ])('is known by %s before its last byte is forwarded, coded or not', (_, field, test) => {
+    for (const coded of [false, true]) {
+      for (const pieceBytes of [100, 65_536]) {
+        const relay = inspectedRelay(rule(field, test));
+        const body = coded ? gzipSync(program) : program;
+        const response = responseOf(coded ? `${fields}Content-Encoding: gzip\r\n` : fields, body);
+        relay.send('client', get);
+        relay.send('origin', response, pieceBytes);
+        expect(relay.alarms.map(({ match }) => match.field)).toEqual([field]);
+        expect(relay.wire.to('client')).not.toContain(response.toString('latin1'));
+      }
+    }
+  });
+
+  test('is told of in the record, with its true type and hash', () => {
+    const relay = inspectedRelay(rule('http.path', 'equals: /none'));
+    relay.send('client', get.replace('GET /', 'GET /get/setup.bin?x=/y'));
+    relay.send('origin', responseOf('Content-Encoding: gzip\r\n', gzipSync(program)), 50);
+    expect(relay.transactions[0]?.responseFiles).toEqual([
+      {
+        name: 'setup.bin',
+        type: 'application/vnd.microsoft.portable-executable',
+        declared: undefined,
+        size: program.length,
+        sha256,
+        isWhole: true,
+      },
+    ]);
+  });
+
+  test.each([
+    ['a page', '', Buffer.from('<html></html>')],
+    ['a picture', 'Content-Type: image/png\r\n', Buffer.from('\x89PNG\r\n\x1a\n\0\0\0', 'latin1')],
+    ['nothing', '', Buffer.alloc(0)],
+  ])('is not %s', (_, head, body) => {
+    const relay = inspectedRelay(rule('http.path', 'equals: /none'));
+    relay.send('client', get);
+    relay.send('origin', responseOf(head, body));
+    expect(relay.transactions[0]?.responseFiles).toEqual([]);
+  });
+
+  test('has no hash when it was cut, or is only a range', () => {
+    const cut = inspectedRelay(rule('http.path', 'equals: /none'));
+    cut.send('client', get);
+    cut.send('origin', responseOf('', program).subarray(0, -5));
+    cut.end('origin');
+    expect(cut.transactions[0]?.responseFiles).toMatchObject([{ sha256: undefined, isWhole: false }]);
+    const range = inspectedRelay(rule('http.path', 'equals: /none'));
+    range.send('client', get);
+    range.send('origin', responseOf('', program).toString('latin1').replace('200 OK', '206 Partial Content'));
+    expect(range.transactions[0]?.responseFiles).toMatchObject([{ sha256: undefined, isWhole: false }]);
+  });
+
+  test('is not told of where policy says so', () => {
+    const relay = inspectedRelay(rule('http.path', 'equals: /none'), { files: 'off' });
+    relay.send('client', get);
+    relay.send('origin', responseOf(fields, program));
+    expect(relay.transactions[0]?.responseFiles).toEqual([]);
+  });
+});
+
+describe('an upload', () => {
+  test.each([
+    ['http.request.file.name', 'equals: report.pdf'],
+    ['http.request.file.type', 'equals: application/vnd.microsoft.portable-executable'],
+    ['http.request.file.declared', 'equals: application/pdf'],
+    ['http.request.file.sha256', `equals: ["${sha256}"]`],
+    ['http.request.part.name', 'equals: comment'],
+    ['http.request.form.comment', 'contains: for you'],
+  ])('is stopped by %s, however it is cut', (field, test) => {
+    for (const pieceBytes of [1, 37, 65_536]) {
+      const relay = inspectedRelay(rule(field, test));
+      relay.send('client', postOf(formType, upload), pieceBytes);
+      expect(relay.alarms.map(({ match }) => match.field)).toEqual([field]);
+      expect(relay.wire.to('origin')).not.toContain('--b--');
+    }
+  });
+
+  test('is told of in the record', () => {
+    const relay = inspectedRelay(rule('http.path', 'equals: /none'));
+    relay.send('client', postOf(formType, upload), 500);
+    relay.send('origin', responseOf('', Buffer.alloc(0)));
+    expect(relay.transactions[0]?.requestFiles).toMatchObject([
+      { name: 'report.pdf', sha256, declared: 'application/pdf' },
+    ]);
+  });
+
+  test('that is no form any recipient could read is marked', () => {
+    const relay = inspectedRelay(rule('http.request.file.name', 'suffix: .exe'));
+    relay.send('client', postOf(formType, Buffer.from('no boundary')));
+    relay.send('origin', responseOf('', Buffer.alloc(0)));
+    expect(relay.transactions[0]?.notInspected).toEqual(['request multipart without its end']);
+  });
+});
+
+describe('a form', () => {
+  const urlencoded = 'Content-Type: application/x-www-form-urlencoded\r\n';
+
+  test('is judged by its decoded values', () => {
+    const relay = inspectedRelay(rule('http.request.form.q', 'equals: "a b&c"'));
+    relay.send('client', postOf(urlencoded, Buffer.from('p=1&q=a+b%26c&r=2')), 3);
+    expect(relay.alarms).toHaveLength(1);
+    expect(relay.wire.to('origin')).not.toContain('r=2');
+  });
+
+  test('gives no secret away in an alarm', () => {
+    const relay = inspectedRelay(rule('http.request.form.password', 'contains: hunter', 'alarm'));
+    relay.send('client', postOf(urlencoded, Buffer.from('password=hunter2')));
+    expect(relay.alarms[0]?.match.excerpt).toBe('hunt****');
+  });
+
+  test('without a field is told at its end', () => {
+    const relay = inspectedRelay(rule('http.request.form.token', 'exists: false'));
+    relay.send('client', postOf(urlencoded, Buffer.from('token=1')));
+    expect(relay.alarms).toHaveLength(0);
+    const other = inspectedRelay(rule('http.request.form.token', 'exists: false'));
+    other.send('client', postOf(urlencoded, Buffer.from('other=1')));
+    expect(other.alarms).toHaveLength(1);
+    expect(other.wire.to('origin')).not.toContain('other=1');
+  });
+
+  test('is none where there is no body', () => {
+    const relay = inspectedRelay(rule('http.request.file.name', 'exists: true'));
+    relay.send('client', get);
+    relay.send('origin', responseOf('', Buffer.from('x')));
+    expect(relay.alarms).toHaveLength(0);
+    expect(relay.transactions).toHaveLength(1);
+  });
+});
