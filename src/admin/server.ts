@@ -22,6 +22,7 @@ export function serveAdmin(options: AdminOptions): Promise<Server> {
       case '/health':
         return answer(response, options.relayCount() > 0 ? 200 : 503, healthOf(options), 'application/json');
       case '/metrics':
+        options.metrics.set({ daylight_relays: options.relayCount() });
         return answer(response, 200, options.metrics.text(), 'text/plain; version=0.0.4; charset=utf-8');
       default:
         return answer(response, 404, 'Daylight: /health and /metrics are here.\n');

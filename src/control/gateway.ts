@@ -1,6 +1,7 @@
 import type { Server } from 'node:http';
 import { serveAdmin } from '../admin/server.ts';
 import { FlowFailure } from '../core/failures.ts';
+import type { Fault } from '../core/simulation.ts';
 import type { Exposition } from '../metrics/exposition.ts';
 import { Learning } from './learning.ts';
 import { ListeningSockets } from './listening-sockets.ts';
@@ -17,6 +18,8 @@ export interface GatewayOptions {
   readonly loaded: LoadedPolicy;
   readonly log: OperationalLog;
   readonly metrics: Exposition;
+  /** Faults that relays simulate. */
+  readonly simulate: readonly Fault[];
 }
 
 /** A running gateway as control sees it: its policy, sockets, relays and admin address. */
@@ -34,7 +37,7 @@ export class Gateway {
   #authorityTimer: NodeJS.Timeout | undefined;
 
   constructor(options: GatewayOptions) {
-    const { loaded, log, metrics } = options;
+    const { loaded, log, metrics, simulate } = options;
     this.#options = options;
     this.#loaded = loaded;
     this.#signer = createSigner(loaded.authority);
@@ -53,6 +56,7 @@ export class Gateway {
       log,
       metrics,
       learned: () => this.#learning.bypasses,
+      simulate,
     });
   }
 
@@ -97,20 +101,26 @@ export class Gateway {
   }
 
   async #reloadOnce(reason: string): Promise<void> {
-    const { log, file } = this.#options;
+    const { log, file, metrics } = this.#options;
     try {
       const next = await loadPolicy(file);
       this.#rejectedFiles = [];
       if (next.config.contentDigest === this.#loaded.config.contentDigest && sameAuthority(next, this.#loaded)) {
         log.info('reloaded: nothing has changed', { reason });
+        metrics.add({ 'daylight_policy_reloads_total{result="unchanged"}': 1 });
         return;
       }
       await this.#apply(next);
       for (const note of next.notes) log.info(note);
+      metrics.add({ 'daylight_policy_reloads_total{result="applied"}': 1 });
       log.info('reloaded', { reason, policy: next.document.version });
     } catch (error) {
       const failure = error instanceof FlowFailure ? error : new FlowFailure('GATEWAY_INTERNAL', String(error));
       if (error instanceof ConfigRejected) this.#rejectedFiles = error.files;
+      metrics.add({
+        'daylight_policy_reloads_total{result="failed"}': 1,
+        [`daylight_failures_total{code="${failure.code}"}`]: 1,
+      });
       log.error('reload failed, the running policy stays', { reason, code: failure.code, detail: failure.detail });
     }
   }

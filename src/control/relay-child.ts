@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { FromRelay, ToRelay } from '../core/ipc.ts';
 import type { LearnedBypass } from '../core/learned-bypass.ts';
 import type { PolicyDocument } from '../core/policy.ts';
+import type { Fault } from '../core/simulation.ts';
 
 /** The program of a relay process. */
 export const relayEntry = fileURLToPath(new URL('../flow/relay-process.ts', import.meta.url));
@@ -26,6 +27,7 @@ export interface RelayStart {
   readonly descriptors: ReadonlyMap<string, number>;
   readonly ticketKeys: Uint8Array;
   readonly learned: readonly LearnedBypass[];
+  readonly simulate: readonly Fault[];
 }
 
 export interface RelayChild {
@@ -62,6 +64,7 @@ export function startRelayChild(
     descriptors: Object.fromEntries(inherited.map(([id], index) => [id, 4 + index])),
     ticketKeys: start.ticketKeys,
     learned: start.learned,
+    simulate: start.simulate,
   });
   return child;
 }

@@ -1,21 +1,29 @@
 import { parseArgs } from 'node:util';
 import { watchConfig } from '../config/watch.ts';
 import { FlowFailure } from '../core/failures.ts';
-import { createExposition } from '../metrics/exposition.ts';
+import { type Fault, faults, simulate } from '../core/simulation.ts';
+import { createExposition, type Exposition } from '../metrics/exposition.ts';
 import { banner } from './banner.ts';
 import type { CommandIo } from './command-io.ts';
-import { exitCodeOf } from './exit-codes.ts';
+import { exitCodeOf, exitCodes } from './exit-codes.ts';
 import { Gateway } from './gateway.ts';
-import { createOperationalLog } from './operational-log.ts';
+import { createOperationalLog, type OperationalLog } from './operational-log.ts';
 import { loadPolicy } from './policy-source.ts';
 
-export const startHelp = `Usage: daylight start [--config FILE]
+const faultList = Object.entries(faults)
+  .map(([name, what]) => `                      ${name.padEnd(16)}${what}`)
+  .join('\n');
+
+export const startHelp = `Usage: daylight start [--config FILE] [--simulate FAULT]...
 
 Starts the gateway and runs until SIGTERM or SIGINT, which let live flows end. SIGHUP, or a change of the
 configuration or rule files, reloads: all or nothing, live flows keep their policy.
 
 Options:
   --config FILE   configuration (default config/daylight.yaml)
+  --simulate FAULT  have a fault on purpose, to try what becomes of traffic then. Never in production: the log warns at
+                    the start, and daylight_simulated_faults_total counts. May be repeated. FAULT is one of
+${faultList}
   --help          this text
 
 When every listener accepts, a line "ready" is written to standard error.
@@ -25,15 +33,24 @@ When every listener accepts, a line "ready" is written to standard error.
 export async function runStart(args: readonly string[], io: CommandIo): Promise<number> {
   const { values } = parseArgs({
     args: [...args],
-    options: { config: { type: 'string', default: 'config/daylight.yaml' }, help: { type: 'boolean', default: false } },
+    options: {
+      config: { type: 'string', default: 'config/daylight.yaml' },
+      simulate: { type: 'string', multiple: true, default: [] },
+      help: { type: 'boolean', default: false },
+    },
   });
   if (values.help) {
     io.stdout.write(startHelp);
     return 0;
   }
+  const unknown = values.simulate.find((name) => !isFault(name));
+  if (unknown !== undefined) {
+    io.stderr.write(`daylight start: no fault "${unknown}" can be simulated\nMore: daylight start --help\n`);
+    return exitCodes.usage;
+  }
   const log = createOperationalLog(io.stderr);
   try {
-    return await run(values.config, io, log);
+    return await run({ file: values.config, simulated: values.simulate.filter(isFault) }, io, log);
   } catch (error) {
     const failure = error instanceof FlowFailure ? error : new FlowFailure('GATEWAY_INTERNAL', String(error));
     log.error('the gateway cannot start', { code: failure.code });
@@ -42,11 +59,19 @@ export async function runStart(args: readonly string[], io: CommandIo): Promise<
   }
 }
 
-async function run(file: string, io: CommandIo, log: ReturnType<typeof createOperationalLog>): Promise<number> {
+interface Start {
+  readonly file: string;
+  readonly simulated: readonly Fault[];
+}
+
+async function run({ file, simulated }: Start, io: CommandIo, log: OperationalLog): Promise<number> {
+  const metrics = createExposition();
   const loaded = await loadPolicy(file);
   for (const warning of loaded.config.warnings) log.warn(warning.message, { file: warning.file, line: warning.line });
   for (const note of loaded.notes) log.info(note);
-  const gateway = new Gateway({ file, loaded, log, metrics: createExposition() });
+  // Not before the authority is there: what makes it is not what is to be tried.
+  announce(simulated, metrics, log);
+  const gateway = new Gateway({ file, loaded, log, metrics, simulate: simulated });
   await gateway.start();
   const watch = watchConfig(
     gateway.watchedFiles,
@@ -65,6 +90,23 @@ async function run(file: string, io: CommandIo, log: ReturnType<typeof createOpe
   await Promise.race([gateway.stop(), impatient]);
   log.info('stopped');
   return 0;
+}
+
+function isFault(name: string): name is Fault {
+  return Object.hasOwn(faults, name);
+}
+
+/** Loudly, and where a monitor sees it: nobody shall run so unawares. */
+function announce(simulated: readonly Fault[], metrics: Exposition, log: OperationalLog): void {
+  const series = (fault: Fault): string => `daylight_simulated_faults_total{fault="${fault}"}`;
+  simulate(simulated, (fault) => metrics.add({ [series(fault)]: 1 }));
+  for (const fault of simulated) {
+    metrics.add({ [series(fault)]: 0 });
+    log.warn('SIMULATING A FAULT: this gateway is under test and must not carry real traffic', {
+      fault,
+      meaning: faults[fault],
+    });
+  }
 }
 
 function firstSignal(): Promise<NodeJS.Signals> {

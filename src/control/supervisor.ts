@@ -3,6 +3,7 @@ import { FlowFailure } from '../core/failures.ts';
 import type { FromRelay } from '../core/ipc.ts';
 import { limits } from '../core/limits.ts';
 import type { PolicyDocument } from '../core/policy.ts';
+import { type Fault, strikes } from '../core/simulation.ts';
 import type { Exposition } from '../metrics/exposition.ts';
 import type { LearnedBypasses } from './learned-bypasses.ts';
 import type { ListeningSockets } from './listening-sockets.ts';
@@ -18,6 +19,8 @@ export interface SupervisorOptions {
   readonly log: OperationalLog;
   readonly metrics: Exposition;
   readonly learned: () => LearnedBypasses;
+  /** Faults that relays simulate. */
+  readonly simulate: readonly Fault[];
 }
 
 /** State of one relay process. */
@@ -125,6 +128,7 @@ export class Supervisor {
         descriptors: sockets.of(slot),
         ticketKeys: this.#ticketKeys,
         learned: this.#options.learned().inForce(Date.now()),
+        simulate: this.#options.simulate,
       };
       const timer = setTimeout(() => {
         reject(new FlowFailure('GATEWAY_RELAY_CRASHED', 'not ready in time'));
@@ -166,6 +170,7 @@ export class Supervisor {
         return;
       }
       case 'leaf-request':
+        if (strikes('signer-silence')) return;
         signer.sign(message.request).then(
           (leaf) => child.send({ kind: 'leaf', id: message.id, leaf }),
           (error: unknown) => {

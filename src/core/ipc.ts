@@ -1,6 +1,7 @@
 import type { FailureCode } from './failures.ts';
 import type { LeafRejection, LearnedBypass } from './learned-bypass.ts';
 import type { PolicyDocument } from './policy.ts';
+import type { Fault } from './simulation.ts';
 import type { LeafKeyType, SubjectName } from './tls.ts';
 
 /** What control needs to know to issue a leaf. */
@@ -42,6 +43,8 @@ export type ToRelay =
       /** 48 bytes shared by all relays so that a client's session resumes on any of them. */
       readonly ticketKeys: Uint8Array;
       readonly learned: readonly LearnedBypass[];
+      /** Faults that it is to simulate; none but in tests. */
+      readonly simulate: readonly Fault[];
     }
   /** First of two phases: every relay compiles, and only when all could does any use it. */
   | { readonly kind: 'prepare-policy'; readonly policy: PolicyDocument }

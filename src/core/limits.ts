@@ -171,6 +171,8 @@ export const limits = {
   controlRequestBytes: 4_096,
   /** Restarts of one relay within a minute before control waits. */
   relayRestartsPerMinute: 10,
+  /** A relay whose event loop stands still for longer is counted: by then a person notices it. */
+  eventLoopStallMs: 100,
   /** Time that live flows get to end after SIGTERM. */
   drainTimeoutMs: 30_000,
 } as const;

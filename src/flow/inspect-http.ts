@@ -9,6 +9,7 @@ import type {
 } from '../core/http.ts';
 import type { BodiesPolicy } from '../core/policy.ts';
 import type { FlowFacts, HttpTransactionFacts, Recorder } from '../core/record.ts';
+import { strike } from '../core/simulation.ts';
 import { allow, type Match, type RuleRef, type Verdict } from '../core/verdict.ts';
 import type { MessageInspector } from '../core/websocket.ts';
 import { count } from '../metrics/counters.ts';
@@ -67,6 +68,7 @@ class InspectedExchange implements Exchange {
 
   requestHead(head: RequestHead): Verdict {
     this.#request = head;
+    strike('inspection');
     if (head.framing.kind === 'none') return this.#judge(this.#scan.requestHead(head));
     const target = head.method === 'PUT' ? head.target : undefined;
     const body = new InspectedBody('request', this.#scan, this.#bodies, head, target);

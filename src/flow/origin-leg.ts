@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { type ConnectionOptions, connect, type SecureContext, type TLSSocket } from 'node:tls';
 import { FlowFailure } from '../core/failures.ts';
 import type { OriginException } from '../core/policy.ts';
+import { strike } from '../core/simulation.ts';
 import type { CertificateFacts, OriginIdentity, TlsLeg } from '../core/tls.ts';
 import { certificateFactsOf } from '../pki/certificate-facts.ts';
 import type { OriginTrust } from '../pki/origin-trust.ts';
@@ -107,6 +108,7 @@ async function identityOf(
   socket: TLSSocket,
   peer: X509Certificate | undefined,
 ): Promise<OriginIdentity | OriginCheckFailure> {
+  strike('validation');
   if (peer === undefined) return new OriginCheckFailure('ORIGIN_CERT_INVALID', 'no certificate');
   const judgement = await judgeOrigin({
     peer,

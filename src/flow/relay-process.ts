@@ -1,6 +1,8 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { FromRelay, ToRelay } from '../core/ipc.ts';
+import { limits } from '../core/limits.ts';
 import type { PolicyDocument } from '../core/policy.ts';
+import { simulate, strike } from '../core/simulation.ts';
 import { count, takeIncrements } from '../metrics/counters.ts';
 import { residentBytes } from '../metrics/resident-bytes.ts';
 import { openRecorder, type RecorderHandle, type RecordMetrics } from '../records/recorder.ts';
@@ -58,6 +60,7 @@ process.on('SIGTERM', () => {});
 process.on('uncaughtException', (error: unknown) => void crash(error));
 
 function start(message: Extract<ToRelay, { kind: 'start' }>): void {
+  simulate(message.simulate, (fault) => count(`daylight_simulated_faults_total{fault="${fault}"}`));
   try {
     const policy = compilePolicy(message.policy);
     recorder = openRecorder({
@@ -96,6 +99,7 @@ let prepared: PolicySnapshot | undefined;
 
 function preparePolicy(policy: PolicyDocument): void {
   try {
+    strike('reload');
     prepared = compilePolicy(policy);
     tell({ kind: 'policy-prepared', version: policy.version });
   } catch (error) {
@@ -168,6 +172,7 @@ function sendMetrics(slot?: number): void {
 function gaugesOf(slot: number): Readonly<Record<string, number>> {
   const delayMs = loopDelay.count === 0 ? 0 : loopDelay.max / 1e6;
   loopDelay.reset();
+  if (delayMs > limits.eventLoopStallMs) count('daylight_relay_event_loop_stalls_total');
   const resident = residentBytes();
   // A millisecond with 20 000 flows: cheap once a second.
   const timers = process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length;

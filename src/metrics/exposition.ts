@@ -32,10 +32,19 @@ export const metricHelp: Readonly<Record<string, { readonly type: 'counter' | 'g
   daylight_records_total: { type: 'counter', help: 'Record lines written by log.' },
   daylight_records_dropped_total: { type: 'counter', help: 'Record lines lost because the disk did not take them.' },
   daylight_relay_restarts_total: { type: 'counter', help: 'Relays that ended unexpectedly and were started again.' },
+  daylight_policy_reloads_total: { type: 'counter', help: 'Reloads by outcome (applied, unchanged, failed).' },
+  daylight_simulated_faults_total: {
+    type: 'counter',
+    help: 'Times that a fault of `start --simulate` struck; a series with 0 when it has not yet. Absent in production.',
+  },
   daylight_relays: { type: 'gauge', help: 'Relays that run now.' },
   daylight_relay_event_loop_delay_ms: {
     type: 'gauge',
     help: 'Highest event loop delay of a relay in the last report, by relay.',
+  },
+  daylight_relay_event_loop_stalls_total: {
+    type: 'counter',
+    help: 'Seconds in which the event loop of a relay stood still for more than 100 ms.',
   },
   daylight_resident_bytes: { type: 'gauge', help: 'Resident memory by process.' },
 };

@@ -1,5 +1,6 @@
 import { hash, type KeyObject, randomBytes, sign } from 'node:crypto';
 import { promisify } from 'node:util';
+import { strike } from '../core/simulation.ts';
 import { type Algorithm, parsePublicKey } from './certificate.ts';
 import {
   boolean,
@@ -42,6 +43,7 @@ const signAsync = promisify(sign);
 
 /** Signs a certificate of X.509 v3 on libuv's thread pool: an RSA signature would stall the event loop for a millisecond. */
 export async function signCertificate(content: CertificateContent, key: KeyObject): Promise<Buffer> {
+  strike('signing');
   const scheme = schemeOf(key);
   const signed = sequence(
     explicit(0, integer(2)),
@@ -63,6 +65,7 @@ export function canSign(key: KeyObject): boolean {
 
 /** 128 random bits: unique without a register, and not to be guessed (STIP FDP_CER_EXT.1; RFC 5280 section 4.1.2.2). */
 export function freshSerialNumber(): Buffer {
+  strike('random');
   return randomBytes(16);
 }
 

@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { FlowFailure } from '../core/failures.ts';
 import type { IssuedLeaf, LeafRequest } from '../core/ipc.ts';
 import { limits } from '../core/limits.ts';
+import { strike } from '../core/simulation.ts';
 import { parseCertificate } from './certificate.ts';
 import { distinguishedNameText } from './distinguished-name.ts';
 import { authorityKeyIdentifierOf, subjectAltNamesOf } from './extensions.ts';
@@ -79,6 +80,7 @@ export class IssuanceLog {
       this.#length = 0;
     }
     const line = JSON.stringify({ time: new Date(now).toISOString(), ...entry, previous: this.#previous });
+    strike('issuance-log', 'ENOSPC');
     await appendFile(path, `${line}\n`, { mode: 0o600 });
     this.#previous = hash('sha256', line, 'hex');
     this.#length += Buffer.byteLength(line) + 1;

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { limits } from '../core/limits.ts';
+import { strike } from '../core/simulation.ts';
 import { isRotationDue, type RotationPolicy, removeOldFiles, rotatedName } from './rotation.ts';
 
 export interface LogFileOptions extends RotationPolicy {
@@ -95,6 +96,7 @@ export class LogFile {
   write(bytes: Buffer): Promise<number> {
     const descriptor = this.open();
     return new Promise((resolve, reject) => {
+      strike('records', 'ENOSPC');
       write(descriptor, bytes, 0, bytes.length, null, (error, written) => {
         if (error !== null) return reject(error);
         this.#bytes += written;
@@ -108,6 +110,7 @@ export class LogFile {
     const descriptor = this.open();
     let written = 0;
     try {
+      strike('records', 'ENOSPC');
       while (written < bytes.length) written += writeSync(descriptor, bytes, written);
       if (durable) fdatasyncSync(descriptor);
     } catch (error) {

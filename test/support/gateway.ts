@@ -40,6 +40,8 @@ export interface GatewayWishes {
   /** Runs the gateway in a network namespace. */
   readonly namespace?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** More arguments of `start`. */
+  readonly args?: readonly string[];
 }
 
 /** Starts a gateway and waits for its `ready` line. */
@@ -58,7 +60,7 @@ export async function startGateway(wishes: GatewayWishes): Promise<RunningGatewa
       }).replaceAll('$DIRECTORY', directory),
     );
   configure(wishes.config);
-  const command = [process.execPath, '--no-warnings', main, 'start', '--config', configFile];
+  const command = [process.execPath, '--no-warnings', main, 'start', '--config', configFile, ...(wishes.args ?? [])];
   const [file = '', ...args] =
     wishes.namespace === undefined ? command : ['ip', 'netns', 'exec', wishes.namespace, ...command];
   const child = spawn(file, args, {

@@ -14,6 +14,8 @@ export interface Speech {
   readonly end?: boolean;
   /** Address of the loopback to come from. */
   readonly from?: string;
+  /** How long it listens; 10 s unless said otherwise. */
+  readonly patienceMs?: number;
 }
 
 /** What became of it. */
@@ -45,7 +47,7 @@ class RawClient {
   constructor(port: number, speech: Speech, resolve: (heard: Heard) => void) {
     this.#speech = speech;
     this.#resolve = resolve;
-    this.#timer = setTimeout(() => this.#finish('no end in time'), patienceMs);
+    this.#timer = setTimeout(() => this.#finish('no end in time'), speech.patienceMs ?? patienceMs);
     const { from } = speech;
     const local = from === undefined ? {} : { localAddress: from };
     this.#socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, ...local });
