@@ -124,6 +124,13 @@ export class Farm {
     return { subject, key, certificate, chain: [certificate, ...issuer.chain] };
   }
 
+  /** The lowest of some CAs, one below the other, the first below the root. */
+  descent(cas: number): FarmIssuer {
+    let issuer = this.root;
+    for (let depth = 1; depth <= cas; depth++) issuer = this.issuer(`CA ${depth}`, { issuer });
+    return issuer;
+  }
+
   /** An origin's certificate with what is sent beside it; by default one that nothing is wrong with. */
   leaf(wishes: Wishes = {}): FarmCredentials {
     const { issuer = this.intermediate, key = this.key('P-256'), names = [`good.${farmDomain}`] } = wishes;

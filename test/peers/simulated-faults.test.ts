@@ -76,23 +76,20 @@ describe('a gateway with a fault', () => {
     ['issuance-log', 'ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR', 'GATEWAY_LEAF_FAILED'],
     ['signer-silence', 'ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR', 'GATEWAY_LEAF_TIMEOUT'],
   ] as const;
-  it.concurrent.for(closing)(
-    'of %s lets nothing pass, says why, counts it and goes on',
-    async ([fault, error, code], { expect }) => {
-      await using secret = await startOrigin(await authority.issue({ names: ['localhost'] }));
-      await using ground = await stricken(fault, {}, secret);
-      expect(ground.gateway.log()).toContain('SIMULATING A FAULT');
-      const heard = await ground.get();
-      // The client may meet the reset before it has read, or an end without a word.
-      expect({ text: heard.text, error: heard.error }).toEqual({ text: '', error });
-      expect(await ground.failures()).toEqual([code]);
-      expect(secret.bytesReceived()).toBe(0);
-      await expect.poll(() => ground.metric(struck(fault)), { timeout: 10_000 }).toBeGreaterThan(0);
-      await expect.poll(() => ground.metric(failed(code)), { timeout: 10_000 }).toBeGreaterThan(0);
-      expect(await ground.metric('daylight_relays')).toBe(1);
-      expect(ground.gateway.log()).not.toContain('GATEWAY_RELAY_CRASHED');
-    },
-  );
+  it.each(closing)('of %s lets nothing pass, says why, counts it and goes on', async (fault, error, code) => {
+    await using secret = await startOrigin(await authority.issue({ names: ['localhost'] }));
+    await using ground = await stricken(fault, {}, secret);
+    expect(ground.gateway.log()).toContain('SIMULATING A FAULT');
+    const heard = await ground.get();
+    // The client may meet the reset before it has read, or an end without a word.
+    expect({ text: heard.text, error: heard.error }).toEqual({ text: '', error });
+    expect(await ground.failures()).toEqual([code]);
+    expect(secret.bytesReceived()).toBe(0);
+    await expect.poll(() => ground.metric(struck(fault)), { timeout: 10_000 }).toBeGreaterThan(0);
+    await expect.poll(() => ground.metric(failed(code)), { timeout: 10_000 }).toBeGreaterThan(0);
+    expect(await ground.metric('daylight_relays')).toBe(1);
+    expect(ground.gateway.log()).not.toContain('GATEWAY_RELAY_CRASHED');
+  });
 
   it('of records refuses new flows where policy says to stop', async () => {
     await using ground = await stricken('records', { records: { directory: '$DIRECTORY/records', onFailure: 'stop' } });

@@ -64,6 +64,7 @@ const rows: readonly BadRow[] = [
 
 /** Costs time and memory, but proves who the origin is. */
 const looseRows: readonly BadRow[] = [
+  ['chain of twelve CAs', [...broken, ...untrusted], host, below((farm) => farm.descent(12))],
   [
     'certificate message of 10 000 names',
     ['ORIGIN_CERT_INVALID', 'ORIGIN_HANDSHAKE_FAILED'],

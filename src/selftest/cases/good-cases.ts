@@ -1,6 +1,6 @@
 import { commonNameOnly, extension } from '../../pki/certificate-writer.ts';
 import { nothing, sequence } from '../../pki/der-writer.ts';
-import { type Farm, type FarmCredentials, type FarmIssuer, farmAddress, farmDomain, nameConstraints } from '../farm.ts';
+import { type Farm, type FarmCredentials, farmAddress, farmDomain, nameConstraints } from '../farm.ts';
 import type { KeyKind } from '../farm-key.ts';
 import { goodOrigins, type OriginSetup } from '../origin-case.ts';
 import type { TlsOriginOptions } from '../tls-origin.ts';
@@ -27,7 +27,8 @@ export const goodCases = goodOrigins([
   ['RSA of 3072 bits', host, keyed('RSA-3072')],
   ['RSA CA', host, (farm) => farm.leaf({ names, issuer: farm.issuer('RSA CA', { key: farm.key('RSA-2048') }) })],
   ['issued by the root itself', host, (farm) => farm.leaf({ names, issuer: farm.shortRoot })],
-  ['three intermediates', host, (farm) => farm.leaf({ names, issuer: lower(farm, 3) })],
+  ['three intermediates', host, (farm) => farm.leaf({ names, issuer: farm.descent(3) })],
+  ['expired cross-signature beside a good root', host, crossSigned],
   ['root sent along', host, (farm) => withMore(farm, (chain) => [...chain, farm.root.certificate])],
   ['intermediates in the wrong order', host, (farm) => reversed(farm)],
   [
@@ -77,10 +78,12 @@ export const goodCases = goodOrigins([
   ['asks for a certificate and goes on without', host, over({ asksCertificate: true })],
 ]);
 
-function lower(farm: Farm, cas: number): FarmIssuer {
-  let issuer = farm.root;
-  for (let depth = 1; depth <= cas; depth++) issuer = farm.issuer(`CA ${depth}`, { issuer });
-  return issuer;
+/** The outage of 2020: an old root has signed the new one, and that signature has expired; the new one is trusted itself. */
+function crossSigned(farm: Farm): FarmCredentials {
+  const old = farm.rootOf('Old Root', { from: -9_000, until: -1 });
+  const { subject, key } = farm.root;
+  const cross = farm.issuer('', { issuer: old, key, subject, from: -9_000, until: -1 }).certificate;
+  return withMore(farm, (chain) => [...chain, cross, old.certificate]);
 }
 
 function withMore(farm: Farm, change: (chain: readonly Buffer[]) => readonly (Buffer | undefined)[]): FarmCredentials {
@@ -89,7 +92,7 @@ function withMore(farm: Farm, change: (chain: readonly Buffer[]) => readonly (Bu
 }
 
 function reversed(farm: Farm): FarmCredentials {
-  const { certificates, key } = farm.leaf({ names, issuer: lower(farm, 2) });
+  const { certificates, key } = farm.leaf({ names, issuer: farm.descent(2) });
   const [leaf, ...chain] = certificates;
   return { certificates: leaf === undefined ? [] : [leaf, ...chain.reverse()], key };
 }
