@@ -67,7 +67,7 @@ async function stricken(fault: string | undefined, more: object = {}, to: TestOr
 const struck = (fault: string): string => `daylight_simulated_faults_total{fault="${fault}"}`;
 const failed = (code: string): string => `daylight_failures_total{code="${code}"}`;
 
-describe('a gateway with a fault', () => {
+describe('a gateway with a fault', { timeout: 90_000 }, () => {
   const closing = [
     ['inspection', 'ECONNRESET', 'GATEWAY_INTERNAL'],
     ['validation', 'ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR', 'GATEWAY_INTERNAL'],
