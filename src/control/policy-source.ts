@@ -36,16 +36,17 @@ export async function loadPolicy(file: string): Promise<LoadedPolicy> {
   const { config } = outcome;
   const authority = await loadOrCreateAuthority(config.authorityDirectory);
   const skipped: string[] = [];
+  const ownPem = ownCertificates(authority);
   const rootsPem = loadRoots({
     ...config.originTrust,
-    refuseKeysOf: ownCertificates(authority),
+    refuseKeysOf: ownPem,
     onSkipped: (reason) => skipped.push(reason),
   });
   const { fingerprint256, keyType } = authority.active;
   const document: PolicyDocument = {
     ...config.policy,
     authority: { fingerprint: fingerprint256, keyType },
-    originTrust: { rootsPem },
+    originTrust: { rootsPem, ownPem },
   };
   return { document, config, authority, notes: [...authority.changes, ...skippedNote(skipped)] };
 }

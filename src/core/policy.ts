@@ -130,6 +130,8 @@ export interface LearnedBypassPolicy {
 export interface OriginTrustPolicy {
   /** PEM of every trusted root: the system's (when asked for) and the files', read by control. */
   readonly rootsPem: readonly string[];
+  /** PEM of the gateway's own authorities: what they issued is no origin. */
+  readonly ownPem?: readonly string[];
 }
 /** A named, recorded weakening for old origins. */
 export interface OriginException {

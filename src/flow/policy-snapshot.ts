@@ -85,7 +85,7 @@ export function compilePolicy(document: PolicyDocument): PolicySnapshot {
     neverLearned: compileHostPatterns(document.learnedBypass.never),
     exceptionFor: (host) => exceptions.find(({ matches }) => matches(host))?.entry,
     originContext: contexts,
-    originTrust: new OriginTrust(document.originTrust.rootsPem),
+    originTrust: new OriginTrust(document.originTrust.rootsPem, document.originTrust.ownPem),
     ownCertificate: (listener) => certificates.get(listener.id),
     bypassesUpstream: direct,
     trustsProxyHeader: (listener, ip) => trusted.get(listener.id)?.(ip) ?? false,

@@ -2,6 +2,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { type CanonicalName, canonicalName } from './canonical-name.ts';
 import type { Certificate, Extension } from './certificate.ts';
 import { type CertificateFault, invalid, weak } from './certificate-fault.ts';
+import { distrustFault } from './distrust.ts';
 import {
   authorityKeyIdentifierOf,
   basicConstraintsOf,
@@ -36,6 +37,8 @@ export interface ChainMember {
   readonly signatureFault: CertificateFault | undefined;
   /** May not issue. */
   readonly issuerFault: CertificateFault | undefined;
+  /** Its key, or its issuer's, is in everybody's hands. */
+  readonly distrust: CertificateFault | undefined;
   readonly pathLength: number | undefined;
   readonly purposes: ReadonlySet<string> | undefined;
   readonly names: ConstrainedNames;
@@ -72,6 +75,7 @@ export function chainMemberOf(
       raw !== undefined && constraints === undefined
         ? invalid('name constraints that bind no name')
         : issuerFault(certificate, subject),
+    distrust: distrustFault(certificate),
     pathLength: basicConstraintsOf(extensions).pathLength,
     purposes,
     names: constrainedNames(certificate.subject, alternative),

@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { PublicKey } from './certificate.ts';
+import { attributeValues } from './canonical-name.ts';
+import type { Certificate } from './certificate.ts';
+import type { CertificateFault } from './certificate-fault.ts';
+import { oids } from './oids.ts';
 
 /**
  * Keys that nothing is believed from, by SHA-256 of the SubjectPublicKeyInfo: their private halves are public, for they
@@ -13,7 +16,16 @@ const published: ReadonlyMap<string, string> = new Map([
   ['2bd1e667ec9ebbe02b9a7da264210c99b3eac1cc9141a0e30e3f623eaccec4e1', 'webpack-dev-server'],
 ]);
 
-/** Whose published private key a public key belongs to; undefined for every other key. */
-export function publishedKeyOf(key: PublicKey): string | undefined {
-  return published.get(createHash('sha256').update(key.whole).digest('hex'));
+/** Issuers of that kind by common name: a root need not be sent, and then its key is not there to be compared. */
+const publishedIssuers = new Set(['Superfish, Inc.', 'eDellRoot', 'DSDTestProvider', 'BadSSL MITM Software Test']);
+
+/** Why a certificate is distrusted whoever trusts it; undefined for every other one. */
+export function distrustFault({ publicKey, issuer }: Certificate): CertificateFault | undefined {
+  const product =
+    published.get(createHash('sha256').update(publicKey.whole).digest('hex')) ??
+    attributeValues(issuer, oids.commonName)
+      .map((octets) => octets.toString('latin1'))
+      .find((name) => publishedIssuers.has(name));
+  if (product === undefined) return undefined;
+  return { code: 'ORIGIN_CERT_DISTRUSTED', detail: `the private key of ${product} is public` };
 }

@@ -1,7 +1,5 @@
-import type { CertificateFault } from './certificate-fault.ts';
-import { invalid } from './certificate-fault.ts';
+import { type CertificateFault, invalid } from './certificate-fault.ts';
 import type { ChainMember } from './chain-member.ts';
-import { publishedKeyOf } from './distrust.ts';
 import { constraintFault } from './name-constraints.ts';
 import { oids } from './oids.ts';
 
@@ -25,7 +23,7 @@ export function issuerFault({ issuer, below, now, purpose, host }: IssuerQuestio
     timeFault(issuer.certificate, now) ??
     pathLengthFault(issuer, below) ??
     purposeFault(issuer, purpose) ??
-    distrustFault(issuer) ??
+    issuer.distrust ??
     namesFault(issuer, below, host)
   );
 }
@@ -55,12 +53,6 @@ function purposeFault({ purposes }: ChainMember, purpose: string | undefined): C
   if (purpose === undefined || purposes === undefined) return undefined;
   if (purposes.has(purpose) || purposes.has(oids.anyExtendedKeyUsage)) return undefined;
   return { code: 'ORIGIN_CERT_PURPOSE', detail: 'a CA of the chain is not for servers' };
-}
-
-function distrustFault({ certificate }: ChainMember): CertificateFault | undefined {
-  const product = publishedKeyOf(certificate.publicKey);
-  if (product === undefined) return undefined;
-  return { code: 'ORIGIN_CERT_DISTRUSTED', detail: `the private key of ${product} is public` };
 }
 
 function namesFault(

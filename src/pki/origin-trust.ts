@@ -29,10 +29,13 @@ interface Remembered {
 /** Validates origins against the roots of one policy and remembers, for a bounded time, whom it has verified. */
 export class OriginTrust {
   readonly #roots: TrustAnchors;
+  readonly #own: TrustAnchors;
   readonly #verified = new BoundedCache<Remembered>(limits.verdictCacheEntries);
 
-  constructor(rootsPem: readonly string[]) {
+  /** `ownPem`: the gateway's own authorities, from which no origin is believed. */
+  constructor(rootsPem: readonly string[], ownPem: readonly string[] = []) {
     this.#roots = trustAnchorsOf(rootsPem);
+    this.#own = trustAnchorsOf(ownPem);
   }
 
   /**
@@ -49,6 +52,7 @@ export class OriginTrust {
       chain: sentChain(peer),
       fetched,
       roots: this.#roots,
+      own: this.#own,
       name,
       now,
       policy: { exceptions },

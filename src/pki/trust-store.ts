@@ -3,8 +3,10 @@ import { getCACertificates } from 'node:tls';
 import { FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
 import { type Certificate, parseCertificate } from './certificate.ts';
+import { chainMemberOf } from './chain-member.ts';
 import { distinguishedNameText } from './distinguished-name.ts';
-import { basicConstraintsOf, keyUsageBits, keyUsageOf } from './extensions.ts';
+import { basicConstraintsOf, extendedKeyUsageOf, keyUsageBits, keyUsageOf, subjectAltNamesOf } from './extensions.ts';
+import { oids } from './oids.ts';
 import { certificatesInPem, pemOf } from './pem.ts';
 import { keyWeakness } from './strength.ts';
 
@@ -92,13 +94,22 @@ function timeFault({ notAfter }: Certificate, now: number): string | undefined {
   return now > notAfter ? `expired ${new Date(notAfter).toISOString()}` : undefined;
 }
 
-function authorityFault({ version, extensions, publicKey }: Certificate): string | undefined {
+function authorityFault(root: Certificate): string | undefined {
+  const { version, extensions, publicKey } = root;
   // Before v3 nothing says whether a certificate is a CA, and old roots without it have all expired.
   if (version !== 3 || !basicConstraintsOf(extensions).ca) return 'is not a CA';
   const usage = keyUsageOf(extensions);
   if (usage !== undefined && !usage.has(keyUsageBits.keyCertSign)) return 'may not sign certificates';
   const weakness = keyWeakness(publicKey);
-  return weakness === undefined ? undefined : `is too weak: ${weakness}`;
+  if (weakness !== undefined) return `is too weak: ${weakness}`;
+  const purposes = extendedKeyUsageOf(extensions);
+  if (purposes !== undefined && !purposes.has(oids.serverAuth) && !purposes.has(oids.anyExtendedKeyUsage)) {
+    return 'is not for servers';
+  }
+  // What is left would refuse every chain below it: better known now.
+  const { fault, issuerFault, distrust } = chainMemberOf(root, subjectAltNamesOf(extensions), purposes);
+  const broken = distrust ?? fault ?? issuerFault;
+  return broken === undefined ? undefined : `cannot be used: ${broken.detail}`;
 }
 
 function publicKeyText(der: Buffer | undefined): readonly string[] {

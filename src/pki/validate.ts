@@ -3,6 +3,7 @@ import { limits } from '../core/limits.ts';
 import type { OriginException } from '../core/policy.ts';
 import type { OriginIdentity, OriginVerification } from '../core/tls.ts';
 import { type CertificateFault, invalid } from './certificate-fault.ts';
+import { deceptionFault } from './deception.ts';
 import { isCanonicalHostName, wildcardOver } from './host-name.ts';
 import { ipOctets, ipText } from './ip-address.ts';
 import { timeFault } from './issuer-rules.ts';
@@ -18,6 +19,8 @@ export interface ValidationRequest {
   /** Certificates from elsewhere that may complete the chain; nobody vouches for them. */
   readonly fetched?: readonly X509Certificate[];
   readonly roots: TrustAnchors;
+  /** The gateway's own authorities, from which no origin is believed. */
+  readonly own?: TrustAnchors | undefined;
   /** Canonical host name (lower-case A-labels) or IP address that was asked for. */
   readonly name: string;
   /** Milliseconds since the epoch. */
@@ -59,7 +62,7 @@ export function validate(request: ValidationRequest): Validation {
   const fault =
     chain.length > limits.chainCertificates
       ? invalid('the origin sent more certificates than are looked at')
-      : (leaf.fault ?? timeFault(leaf.facts, now));
+      : (deceptionFault(chain, request.own) ?? leaf.fault ?? timeFault(leaf.facts, now));
   if (fault !== undefined) return refused(fault, leaf);
   const outcome = pathOf(request, x509);
   if (outcome.kind === 'none') return refused(outcome.fault, leaf, outcome.missingFrom);

@@ -4,7 +4,16 @@ import { getCACertificates } from 'node:tls';
 import { describe, expect, test } from 'vitest';
 import { loadOrCreateAuthority, ownCertificates } from '../../src/pki/authority.ts';
 import { loadRoots } from '../../src/pki/trust-store.ts';
-import { type LabSubject, labCertificate, labDirectory, labKey, labLeaf, labRoot } from './support/lab.ts';
+import {
+  clientAuth,
+  type LabSubject,
+  labCertificate,
+  labDirectory,
+  labExtension,
+  labKey,
+  labLeaf,
+  labRoot,
+} from './support/lab.ts';
 
 const root = labRoot();
 
@@ -46,6 +55,13 @@ describe('roots', () => {
     ['a weak one', () => odd({ key: labKey('rsa1024') }), 'too weak: RSA 1024 bits'],
     ['one of X.509 v1', () => odd({ version: 1 }), 'is not a CA'],
     ['one that may not sign', () => odd({ keyUsage: [0] }), 'may not sign'],
+    ['one for clients alone', () => odd({ purposes: [clientAuth] }), 'is not for servers'],
+    ['one of a published key', () => odd({ commonName: 'eDellRoot' }), 'the private key of eDellRoot is public'],
+    [
+      'one with an unknown critical extension',
+      () => odd({ extra: [labExtension('1.2.3.4', true, Buffer.from('0500', 'hex'))] }),
+      'critical extension 1.2.3.4',
+    ],
   ])('a file with %s is refused by name and number', (_, text, detail) => {
     const path = file(text());
     expect(() => loadRoots({ system: false, files: [path] })).toThrow(/^GATEWAY_TRUST_INVALID: /);

@@ -9,7 +9,7 @@ export function authorityCases(hasGatewayCa: boolean): readonly OriginCase[] {
   return badOrigins('chain', 'F', [
     [
       "issued by the gateway's own CA",
-      ['ORIGIN_CERT_UNTRUSTED', 'ORIGIN_CERT_INVALID'],
+      ['ORIGIN_CERT_OWN_AUTHORITY', 'ORIGIN_CERT_UNTRUSTED', 'ORIGIN_CERT_INVALID'],
       host,
       (farm) => farm.leaf({ names: [host], issuer: farm.gatewayCa ?? farm.intermediate }),
     ],
