@@ -181,6 +181,12 @@ export const failures = {
   ),
   ORIGIN_HANDSHAKE_FAILED: origin('The TLS handshake with the origin failed.', 'The record holds the reason.'),
   ORIGIN_HANDSHAKE_TIMEOUT: origin('The origin did not finish its TLS handshake in time.', 'Check the origin.', 504),
+  ORIGIN_ALPN_REFUSED: origin(
+    'The origin speaks none of the application protocols that the client offers.',
+    'Check the client: it may have been led to a server of another protocol (ALPACA).',
+    502,
+    'no_application_protocol',
+  ),
   ORIGIN_NOT_TLS: origin('The origin does not speak TLS on this port.', 'Check port and protocol.'),
   ORIGIN_TLS_TOO_WEAK: origin(
     'The origin offers no TLS version, suite or key that is strong enough.',

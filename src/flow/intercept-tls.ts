@@ -21,6 +21,7 @@ export async function interceptTls(flow: Flow, tunnel: Tunnel, hello: ClientHell
   const serverName = canonicalServerName(hello, tunnel.destination);
   const leg = await openVerifiedOrigin(flow, tunnel, transport, { serverName, alpn });
   flow.origin = leg.socket;
+  if (leg.tls.alpn === undefined) refuseUnconfirmed(alpn);
   // The origin may close while the leaf is being minted; the pump learns it as soon as it runs.
   leg.socket.on('error', ignore);
   const leaf = await leafOf(flow, tunnel, hello, leg.identity);
@@ -49,6 +50,16 @@ function relayableAlpn(hello: ClientHello): readonly string[] {
     throw new FlowFailure('CLIENT_ALPN_UNSUPPORTED', hello.alpn.join(' ').slice(0, 100));
   }
   return offered;
+}
+
+/**
+ * An origin without ALPN is taken for one of HTTP/1.1, as it always was. For any other protocol its word is needed: a
+ * client of one protocol that is led to a server of another is how cross-protocol attacks begin (ALPACA; RFC 7301
+ * section 3.2 has the server refuse).
+ */
+function refuseUnconfirmed(offered: readonly string[]): void {
+  if (offered.length === 0 || offered.some((protocol) => /^http\/1\.[01]$/.test(protocol))) return;
+  throw new FlowFailure('ORIGIN_ALPN_REFUSED', `the origin confirms none of ${offered.join(' ').slice(0, 100)}`);
 }
 
 /** The leaf that a client is shown for a verified origin, or the endpoint's own certificate. */

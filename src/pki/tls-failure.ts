@@ -90,7 +90,7 @@ const byReason: readonly (readonly [RegExp, TlsFailure])[] = [
     /ALERT_UNRECOGNIZED_NAME|UNRECOGNIZED_NAME/,
     failure('ORIGIN_HANDSHAKE_FAILED', 'the origin does not serve the name'),
   ],
-  [/NO_APPLICATION_PROTOCOL/, failure('ORIGIN_HANDSHAKE_FAILED', 'no application protocol in common')],
+  [/NO_APPLICATION_PROTOCOL/, failure('ORIGIN_ALPN_REFUSED', 'no application protocol in common')],
   [
     /BAD_SIGNATURE|DECRYPT_ERROR|DIGEST_CHECK_FAILED|DECRYPTION_FAILED|BAD_RECORD_MAC/,
     failure('ORIGIN_HANDSHAKE_FAILED', 'a signature or checksum of the handshake is wrong'),
