@@ -13,6 +13,14 @@ export function crossCheck(config: Config, source: Source): void {
       source.report(entry, [], 'refuses nothing: give hosts, addresses or ports');
     }
   }
+  for (const entry of config.revocation.overrides) {
+    if (entry.hosts.length + entry.assets.length === 0 && source.isSound(entry)) {
+      source.report(entry, [], 'fits nothing: give hosts or assets');
+    }
+    entry.assets.forEach((id, index) => {
+      checkAssetId(config, source, entry, ['assets', index], id);
+    });
+  }
   checkAssets(config, source);
 }
 

@@ -42,6 +42,7 @@ export function policyFromConfig(
     originFailures,
     learnedBypass: learnedBypassPolicy(learnedBypass),
     originExceptions,
+    revocation: revocationPolicy(config.revocation, inputs),
     upstream: config.upstream === undefined ? undefined : upstreamOf(config.upstream, source, inputs),
     http,
     opaque,
@@ -108,6 +109,11 @@ function listenerPolicy(listener: ListenerConfig, source: Source, inputs: InputF
 function learnedBypassPolicy(learned: Config['learnedBypass']): PolicyDocument['learnedBypass'] {
   const { action, rejections, within, for: period, group, never } = learned;
   return { action, rejections, withinMs: within, forMs: period, group, never };
+}
+
+function revocationPolicy(revocation: Config['revocation'], inputs: InputFiles): PolicyDocument['revocation'] {
+  const { mode, timeout, directory, allowAddresses, overrides } = revocation;
+  return { mode, timeoutMs: timeout, directory: inputs.resolve(directory), allowAddresses, overrides };
 }
 
 function recordsPolicy(records: Config['records'], inputs: InputFiles): PolicyDocument['records'] {

@@ -3,6 +3,7 @@ import { bypassFiles, learnedBypass, originFailureAction, originFailures } from 
 import { http } from './http-schema.ts';
 import { listener } from './listener-schema.ts';
 import { durationText } from './quantity-format.ts';
+import { revocation } from './revocation-schema.ts';
 import { hostPatterns, listen, paths } from './schema-parts.ts';
 import type { ObjectSchema, ScalarSchema, ValueOf } from './schema-type.ts';
 import { assets, bypass, originExceptions, refuse } from './traffic-schema.ts';
@@ -236,6 +237,7 @@ export const schema = {
     originFailures,
     learnedBypass,
     originExceptions,
+    revocation,
     upstream,
     http,
     opaque: {

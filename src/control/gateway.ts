@@ -7,6 +7,8 @@ import { Learning } from './learning.ts';
 import { ListeningSockets } from './listening-sockets.ts';
 import type { OperationalLog } from './operational-log.ts';
 import { ConfigRejected, type LoadedPolicy, loadPolicy } from './policy-source.ts';
+import { RevocationService } from './revocation/revocation-service.ts';
+import { revocationSettings } from './revocation/revocation-settings.ts';
 import { createSigner, type Signer } from './signer.ts';
 import { Supervisor } from './supervisor.ts';
 
@@ -27,6 +29,7 @@ export class Gateway {
   readonly #options: GatewayOptions;
   readonly #sockets = new ListeningSockets();
   readonly #signer: Signer;
+  readonly #revocation: RevocationService;
   readonly #supervisor: Supervisor;
   readonly #learning: Learning;
   #loaded: LoadedPolicy;
@@ -48,11 +51,13 @@ export class Gateway {
       metrics,
       share: () => this.#supervisor.shareLearned(),
     });
+    this.#revocation = new RevocationService(revocationSettings(loaded.document), metrics);
     this.#supervisor = new Supervisor({
       policy: loaded.document,
       relays: loaded.config.relays,
       sockets: this.#sockets,
       signer: this.#signer,
+      revocation: this.#revocation,
       log,
       metrics,
       learned: () => this.#learning.bypasses,
@@ -92,7 +97,7 @@ export class Gateway {
     this.#close();
     await this.#supervisor.stop(this.#loaded.document.timeouts.drainMs);
     await this.#learning.stop();
-    await this.#signer.close();
+    await Promise.all([this.#signer.close(), this.#revocation.close()]);
   }
 
   /** Ends what is left at once. */
@@ -143,6 +148,7 @@ export class Gateway {
       throw error;
     }
     this.#signer.replace(next.authority);
+    this.#revocation.replace(revocationSettings(next.document));
     this.#loaded = next;
   }
 

@@ -9,6 +9,7 @@ import type { LearnedBypasses } from './learned-bypasses.ts';
 import type { ListeningSockets } from './listening-sockets.ts';
 import type { OperationalLog } from './operational-log.ts';
 import { type RelayChild, startRelayChild } from './relay-child.ts';
+import type { RevocationService } from './revocation/revocation-service.ts';
 import type { Signer } from './signer.ts';
 
 export interface SupervisorOptions {
@@ -16,6 +17,7 @@ export interface SupervisorOptions {
   readonly relays: number;
   readonly sockets: ListeningSockets;
   readonly signer: Signer;
+  readonly revocation: RevocationService;
   readonly log: OperationalLog;
   readonly metrics: Exposition;
   readonly learned: () => LearnedBypasses;
@@ -162,7 +164,7 @@ export class Supervisor {
   }
 
   #received(child: RelayChild, message: FromRelay): void {
-    const { signer, metrics, log } = this.#options;
+    const { signer, revocation, metrics, log } = this.#options;
     switch (message.kind) {
       case 'ready': {
         const supervised = this.#running.get(child);
@@ -187,6 +189,11 @@ export class Supervisor {
         return;
       case 'leaf-rejected':
         this.#options.learned().reject(message.rejection, this.#policy.learnedBypass);
+        return;
+      case 'revocation-request':
+        void revocation
+          .check(message.pairs)
+          .then((findings) => child.send({ kind: 'revocation', id: message.id, findings }));
         return;
       case 'metrics':
         metrics.add(message.counters);

@@ -230,6 +230,12 @@ export const failures = {
     502,
     'certificate_revoked',
   ),
+  ORIGIN_REVOCATION_UNKNOWN: origin(
+    'It cannot be found out whether the certificate of the origin is revoked, and policy demands it, or the certificate promises a stapled answer that did not come.',
+    'The record holds the reason. Let the gateway reach the CA, or add the host to revocation.overrides with soft-fail.',
+    502,
+    'bad_certificate',
+  ),
   ORIGIN_CERT_PURPOSE: origin(
     'The certificate of the origin may not be used for a TLS server.',
     'Use a certificate with EKU serverAuth that is not a CA.',

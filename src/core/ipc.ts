@@ -1,6 +1,7 @@
 import type { FailureCode } from './failures.ts';
 import type { LeafRejection, LearnedBypass } from './learned-bypass.ts';
 import type { PolicyDocument } from './policy.ts';
+import type { IssuedPair, RevocationFinding } from './revocation.ts';
 import type { Fault } from './simulation.ts';
 import type { LeafKeyType, SubjectName } from './tls.ts';
 
@@ -54,6 +55,7 @@ export type ToRelay =
   | { readonly kind: 'learned-bypasses'; readonly learned: readonly LearnedBypass[] }
   | { readonly kind: 'leaf'; readonly id: number; readonly leaf: IssuedLeaf }
   | { readonly kind: 'leaf-failed'; readonly id: number; readonly detail: string }
+  | { readonly kind: 'revocation'; readonly id: number; readonly findings: readonly RevocationFinding[] }
   /** The relay stops accepting, lets its flows end within `timeoutMs`, then exits. */
   | { readonly kind: 'drain'; readonly timeoutMs: number };
 
@@ -63,6 +65,7 @@ export type FromRelay =
   | { readonly kind: 'policy-rejected'; readonly version: string; readonly detail: string }
   | { readonly kind: 'leaf-request'; readonly id: number; readonly request: LeafRequest }
   | { readonly kind: 'leaf-rejected'; readonly rejection: LeafRejection }
+  | { readonly kind: 'revocation-request'; readonly id: number; readonly pairs: readonly IssuedPair[] }
   | { readonly kind: 'metrics'; readonly counters: MetricDeltas; readonly gauges: Readonly<Record<string, number>> }
   /** Something an operator should know; control logs it. */
   | { readonly kind: 'problem'; readonly code: FailureCode; readonly message: string }

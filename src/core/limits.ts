@@ -105,6 +105,31 @@ export const limits = {
   verdictCacheEntries: 4_096,
   /** How long a verdict is believed: within it, an origin's new sessions cost no signature check. */
   verdictMs: 300_000,
+  /** Longest CRL that is fetched: 10 MB and a little. Larger ones belong to CAs that offer OCSP or split them. */
+  crlBytes: 10_485_760,
+  /** CRLs that control keeps ready, by their DER; six of the largest. Others are read from disk again. */
+  crlMemoryBytes: 62_914_560,
+  /** Longest OCSP answer: with a signer and its chain they stay under 8 KiB. */
+  ocspBytes: 65_536,
+  /** One fetch of a CRL or an OCSP answer, redirects and all. A handshake waits less: `revocation.timeout`. */
+  revocationFetchMs: 10_000,
+  /** Fetches under way at one host; the others wait. */
+  revocationFetchesPerHost: 4,
+  /** Certificates that control finds out about at once. */
+  revocationPending: 256,
+  /** Findings that control, and each relay, remembers. */
+  revocationAnswers: 4_096,
+  /** Age at which an answer is asked for anew although its own time is not over: revocations are seen this soon. */
+  revocationRefreshMs: 21_600_000,
+  /** Time for which a URL that failed, or a certificate of which nothing is known, is left alone. */
+  revocationRetryMs: 60_000,
+  /** Time for which a relay believes that nothing is known, when control did not answer in time. */
+  revocationPauseMs: 10_000,
+  /** Questions of a relay that control has not answered; the oldest are let go. */
+  revocationQuestions: 1_024,
+  /** Answers on disk, all together and by number: the oldest go. */
+  revocationDiskBytes: 268_435_456,
+  revocationFiles: 8_192,
   /** Size at which the issuance log is set aside and a new file begun. */
   issuanceLogBytes: 67_108_864,
   /** Longest file that is read as PEM or PKCS#12: 2 000 roots fit. */

@@ -1,3 +1,4 @@
+import type { RevocationMode } from './revocation.ts';
 import type { RuleDocument } from './rule-document.ts';
 import type { LeafKeyType } from './tls.ts';
 
@@ -18,6 +19,7 @@ export interface PolicyDocument {
   readonly refuse: readonly RefusePolicy[];
   readonly tls: TlsPolicy;
   readonly originTrust: OriginTrustPolicy;
+  readonly revocation: RevocationPolicy;
   readonly originExceptions: readonly OriginException[];
   readonly originFailures: readonly OriginFailurePolicy[];
   readonly learnedBypass: LearnedBypassPolicy;
@@ -132,6 +134,21 @@ export interface OriginTrustPolicy {
   readonly rootsPem: readonly string[];
   /** PEM of the gateway's own authorities: what they issued is no origin. */
   readonly ownPem?: readonly string[];
+}
+/** Whether certificates of origins are checked for revocation. */
+export interface RevocationPolicy {
+  readonly mode: RevocationMode;
+  /** Longest that a flow waits. */
+  readonly timeoutMs: number;
+  /** Absolute path of the cache. */
+  readonly directory: string;
+  /** CIDRs that may be asked although they are not public. */
+  readonly allowAddresses: readonly string[];
+  readonly overrides: readonly {
+    readonly hosts: readonly string[];
+    readonly assets: readonly string[];
+    readonly mode: RevocationMode;
+  }[];
 }
 /** A named, recorded weakening for old origins. */
 export interface OriginException {

@@ -2,6 +2,7 @@ import type { Address, CaptureMode, CaptureVia, Destination } from './endpoint.t
 import type { FailureCode } from './failures.ts';
 import type { ExchangeOutcome, RequestHead, ResponseHead } from './http.ts';
 import type { AssetKind } from './policy.ts';
+import type { RevocationFinding } from './revocation.ts';
 import type { Side } from './side.ts';
 import type { ClientFingerprints, TlsLeg } from './tls.ts';
 import type { Match, RuleRef } from './verdict.ts';
@@ -13,6 +14,9 @@ export interface Decision {
   readonly kind: DecisionKind;
   readonly reason: string;
 }
+
+/** What was found out about the revocation of an origin's chain: the finding that decided. */
+export type RevocationOutcome = Pick<RevocationFinding, 'status' | 'source' | 'detail'>;
 
 /** What is known of a flow: filled as it proceeds, read by the record builders. One object per flow. */
 export interface FlowFacts {
@@ -40,6 +44,8 @@ export interface FlowFacts {
   originTls: TlsLeg | undefined;
   /** Names of per-host exceptions that weakened the origin leg. */
   originExceptions: readonly string[];
+  /** Whether certificates of the origin are revoked; undefined when nobody was asked. */
+  originRevocation?: RevocationOutcome;
   upstreamProxy: string | undefined;
   /** Application bytes. */
   bytesFromClient: number;

@@ -11,6 +11,7 @@ import { newUlid } from '../records/ulid.ts';
 import type { KeyShareMemory } from './key-share-memory.ts';
 import type { LeafStore } from './leaf-store.ts';
 import type { LearnedBypassTable } from './learned-bypass.ts';
+import type { AskRevocation } from './origin-revocation.ts';
 import type { PolicySnapshot } from './policy-snapshot.ts';
 
 /** What all flows of a relay share. */
@@ -20,6 +21,7 @@ export interface DataPlane {
   readonly learned: LearnedBypassTable;
   readonly keyShares: KeyShareMemory;
   readonly resolve: Resolve;
+  readonly askRevocation: AskRevocation;
   /** False when records cannot be written and policy says to stop. */
   readonly isRecordable: () => boolean;
 }

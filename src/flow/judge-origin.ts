@@ -22,7 +22,7 @@ export interface OriginEvidence {
 }
 
 export type Judgement =
-  | { readonly kind: 'verified'; readonly identity: OriginIdentity }
+  | { readonly kind: 'verified'; readonly identity: OriginIdentity; readonly path: readonly X509Certificate[] }
   | ({ readonly kind: 'failed' } & TlsFailure);
 
 /** Times that missing issuers are fetched for one origin: each round brings the next one up. */
@@ -42,7 +42,7 @@ export async function judgeOrigin(evidence: OriginEvidence): Promise<Judgement> 
     }
     count('daylight_origin_paths_found_total');
   }
-  return { kind: 'verified', identity: verdict.identity };
+  return { kind: 'verified', identity: verdict.identity, path: verdict.path };
 }
 
 async function validateWithFetching({ peer, name, trust, exceptions, fetchIssuers }: OriginEvidence) {

@@ -14,7 +14,7 @@ interface OriginFailurePlan {
 }
 
 /** Failures that a client can judge itself, and that a page behind an untrusted leaf explains. */
-const checks = /^ORIGIN_(?:CERT|TLS)_/;
+const checks = /^ORIGIN_(?:CERT|TLS|REVOCATION)_/;
 /**
  * The origin is of an authority that clients trust although its key is not its owner's alone: ours, which every client
  * has installed, or one of those that once came with computers. A client that judges such a chain itself is deceived.

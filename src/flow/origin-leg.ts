@@ -2,13 +2,14 @@ import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { type ConnectionOptions, connect, type SecureContext, type TLSSocket } from 'node:tls';
 import { FlowFailure } from '../core/failures.ts';
+import { limits } from '../core/limits.ts';
 import type { OriginException } from '../core/policy.ts';
 import { strike } from '../core/simulation.ts';
 import type { CertificateFacts, OriginIdentity, TlsLeg } from '../core/tls.ts';
 import { certificateFactsOf } from '../pki/certificate-facts.ts';
 import type { OriginTrust } from '../pki/origin-trust.ts';
 import { failureOfTlsError, type TlsFailure } from '../pki/tls-failure.ts';
-import { type FetchIssuers, judgeOrigin } from './judge-origin.ts';
+import { type FetchIssuers, type Judgement, judgeOrigin } from './judge-origin.ts';
 
 export interface OriginLegOptions {
   readonly transport: Socket;
@@ -23,12 +24,18 @@ export interface OriginLegOptions {
   readonly alpn: readonly string[];
   readonly exception: OriginException | undefined;
   readonly timeoutMs: number;
+  /** Asks for a stapled OCSP answer. */
+  readonly requestStaple: boolean;
 }
 
 export interface OriginLeg {
   readonly socket: TLSSocket;
   readonly identity: OriginIdentity;
   readonly tls: TlsLeg;
+  /** Certificates that prove the identity: leaf first, the trusted one last. */
+  readonly path: readonly X509Certificate[];
+  /** OCSP answer that came with the certificate, not yet judged. */
+  readonly staple: Buffer | undefined;
 }
 
 /** A failed origin check, with what is known of the certificate for the record and the page. */
@@ -48,9 +55,13 @@ export function openOriginLeg(options: OriginLegOptions): Promise<OriginLeg> {
   }
   return new Promise((resolve, reject) => {
     let leg: TlsLeg | undefined;
+    let staple: Buffer | undefined;
     const socket = connect(connectionOptions(options));
     // Node builds the whole legacy certificate object for checkServerIdentity (0.16 ms); ours does not use it.
     socket.getPeerCertificate = (() => ({})) as unknown as TLSSocket['getPeerCertificate'];
+    socket.once('OCSPResponse', (response: unknown) => {
+      if (Buffer.isBuffer(response) && response.length <= limits.ocspBytes) staple = response;
+    });
     const settle = (): void => {
       clearTimeout(timer);
       socket.off('secureConnect', onSecure).off('error', onError).off('close', onClose);
@@ -76,7 +87,7 @@ export function openOriginLeg(options: OriginLegOptions): Promise<OriginLeg> {
       if (socket.destroyed) return;
       if (outcome instanceof OriginCheckFailure) return fail(outcome);
       settle();
-      resolve({ socket, identity: outcome, tls });
+      resolve({ socket, identity: outcome.identity, path: outcome.path, tls, staple });
     };
     const onError = (error: NodeJS.ErrnoException): void =>
       fail(describedFailure(failureOfTlsError(error), leg?.certificate));
@@ -98,16 +109,19 @@ function connectionOptions(options: OriginLegOptions): ConnectionOptions {
     secureContext: options.context,
     rejectUnauthorized: false,
     checkServerIdentity: () => undefined,
+    requestOCSP: options.requestStaple,
     ...(options.serverName === undefined ? {} : { servername: options.serverName }),
     ...(options.alpn.length === 0 ? {} : { ALPNProtocols: [...options.alpn] }),
   };
 }
 
+type Verified = Extract<Judgement, { kind: 'verified' }>;
+
 async function identityOf(
   options: OriginLegOptions,
   socket: TLSSocket,
   peer: X509Certificate | undefined,
-): Promise<OriginIdentity | OriginCheckFailure> {
+): Promise<Verified | OriginCheckFailure> {
   strike('validation');
   if (peer === undefined) return new OriginCheckFailure('ORIGIN_CERT_INVALID', 'no certificate');
   const judgement = await judgeOrigin({
@@ -118,7 +132,7 @@ async function identityOf(
     opensslError: verificationError(socket),
     fetchIssuers: options.fetchIssuers,
   });
-  return judgement.kind === 'verified' ? judgement.identity : describedFailure(judgement, certificateFactsOf(peer));
+  return judgement.kind === 'verified' ? judgement : describedFailure(judgement, certificateFactsOf(peer));
 }
 
 /** Undefined is what Node notes when OpenSSL found nothing; a session that it did not judge counts as one with an error. */

@@ -11,6 +11,7 @@ import type {
   PolicyDocument,
   ReverseListener,
 } from '../core/policy.ts';
+import type { RevocationMode } from '../core/revocation.ts';
 import { createOwnAddressCheck } from '../net/own-addresses.ts';
 import { OriginTrust } from '../pki/origin-trust.ts';
 import { clientTlsOptions, type OriginKeyShares, originTlsOptions } from '../pki/tls-options.ts';
@@ -32,6 +33,8 @@ export interface PolicySnapshot {
   exceptionFor(host: string): OriginException | undefined;
   /** The context of an origin leg; `keyShares` are those of the first flight, all groups are offered in any case. */
   originContext(exception: OriginException | undefined, keyShares: OriginKeyShares): SecureContext;
+  /** How a host is treated that may be revoked. */
+  revocationMode(host: string, assetId: string | undefined): RevocationMode;
   readonly originTrust: OriginTrust;
   /** Context of a reverse listener with its own certificate; undefined where leafs are used. */
   ownCertificate(listener: ListenerPolicy): OwnCertificate | undefined;
@@ -84,6 +87,7 @@ export function compilePolicy(document: PolicyDocument): PolicySnapshot {
       document.tls.onOriginFailure,
     neverLearned: compileHostPatterns(document.learnedBypass.never),
     exceptionFor: (host) => exceptions.find(({ matches }) => matches(host))?.entry,
+    revocationMode: revocationLookup(document),
     originContext: contexts,
     originTrust: new OriginTrust(document.originTrust.rootsPem, document.originTrust.ownPem),
     ownCertificate: (listener) => certificates.get(listener.id),
@@ -127,6 +131,17 @@ function forbiddenTest(document: PolicyDocument): PolicySnapshot['forbidden'] {
     const hit = refused.some(({ matches, ports }) => matches(ip) && (ports.size === 0 || ports.has(port)));
     return hit ? 'POLICY_REFUSED' : undefined;
   };
+}
+
+function revocationLookup({ revocation }: PolicyDocument): PolicySnapshot['revocationMode'] {
+  const overrides = revocation.overrides.map(({ hosts, assets, mode }) => ({
+    matches: compileHostPatterns(hosts),
+    assets: new Set(assets),
+    mode,
+  }));
+  return (host, assetId) =>
+    overrides.find(({ matches, assets }) => matches(host) || (assetId !== undefined && assets.has(assetId)))?.mode ??
+    revocation.mode;
 }
 
 function originContexts(document: PolicyDocument): PolicySnapshot['originContext'] {

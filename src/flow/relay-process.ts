@@ -12,6 +12,7 @@ import { LeafStore } from './leaf-store.ts';
 import { LearnedBypassTable } from './learned-bypass.ts';
 import { compilePolicy, type PolicySnapshot } from './policy-snapshot.ts';
 import { type RelayServer, serveRelay } from './relay-server.ts';
+import { createRevocationRequests } from './revocation-requests.ts';
 
 /** Entry point of a relay process: control starts it with the listening sockets as inherited descriptors. */
 
@@ -25,6 +26,7 @@ function tell(message: FromRelay): void {
 
 const leafRequests = createLeafRequests(tell);
 const learned = new LearnedBypassTable((rejection) => tell({ kind: 'leaf-rejected', rejection }));
+const revocationRequests = createRevocationRequests(tell);
 let server: RelayServer | undefined;
 let leafs: LeafStore | undefined;
 let recorder: RecorderHandle | undefined;
@@ -46,6 +48,8 @@ process.on('message', (message: ToRelay) => {
       return leafRequests.resolve(message.id, message.leaf);
     case 'leaf-failed':
       return leafRequests.reject(message.id, message.detail);
+    case 'revocation':
+      return revocationRequests.resolve(message.id, message.findings);
     case 'drain':
       void stop(message.timeoutMs);
   }
@@ -78,6 +82,7 @@ function start(message: Extract<ToRelay, { kind: 'start' }>): void {
       leafs,
       recorder,
       learned,
+      askRevocation: revocationRequests.ask,
       onProblem: (problem) => tell({ kind: 'problem', code: 'GATEWAY_INTERNAL', message: problem }),
     });
     server.listening.then(

@@ -11,6 +11,7 @@ import { describeError, handleFlow } from './handle-flow.ts';
 import { KeyShareMemory } from './key-share-memory.ts';
 import type { LeafStore } from './leaf-store.ts';
 import { LearnedBypassTable } from './learned-bypass.ts';
+import type { AskRevocation } from './origin-revocation.ts';
 import type { PolicySnapshot } from './policy-snapshot.ts';
 
 export interface RelayServerOptions {
@@ -21,6 +22,8 @@ export interface RelayServerOptions {
   readonly recorder: ClosableRecorder;
   /** Without one nothing is learned. */
   readonly learned?: LearnedBypassTable;
+  /** Asks about certificates that may be revoked; without it nothing is known of them. */
+  readonly askRevocation?: AskRevocation;
   /** Told of faults of our own that no record can hold. */
   readonly onProblem?: (problem: string) => void;
 }
@@ -58,6 +61,7 @@ export function serveRelay(options: RelayServerOptions): RelayServer {
     learned,
     keyShares: new KeyShareMemory(),
     resolve: createResolver(),
+    askRevocation: options.askRevocation ?? (async () => []),
     isRecordable: () => recorder.isWritable(),
   };
   const drainLimit: DrainLimit = { deadlineMs: Number.POSITIVE_INFINITY, code: 'GATEWAY_SHUTTING_DOWN' };

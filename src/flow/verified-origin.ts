@@ -1,8 +1,10 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import type { RevocationMode } from '../core/revocation.ts';
 import { count } from '../metrics/counters.ts';
 import type { Flow } from './flow.ts';
-import { type OriginCheckFailure, type OriginLeg, openOriginLeg } from './origin-leg.ts';
+import { OriginCheckFailure, type OriginLeg, openOriginLeg } from './origin-leg.ts';
+import { revocationOf } from './origin-revocation.ts';
 import type { Tunnel } from './relay-tunnel.ts';
 
 /** What the client asked for that the origin leg mirrors. */
@@ -28,6 +30,7 @@ export async function openVerifiedOrigin(
   const address = `${name}:${tunnel.destination.port}`;
   const nowMs = Date.now();
   if (exception !== undefined) flow.facts.originExceptions = [`${exception.reason}: ${exception.allow.join(', ')}`];
+  const mode = flow.policy.revocationMode(name, flow.facts.asset?.id);
   try {
     const leg = await openOriginLeg({
       transport,
@@ -39,10 +42,13 @@ export async function openVerifiedOrigin(
       alpn,
       exception,
       timeoutMs: flow.policy.document.timeouts.handshakeMs,
+      requestStaple: mode !== 'off',
     });
     flow.facts.originTls = leg.tls;
     keyShares.learn(address, groupOf(leg.socket), nowMs);
     count(`daylight_tls_sessions_total{leg="origin",resumed="${leg.tls.resumed}"}`);
+    // A chain that an exception accepts although it leads nowhere names nobody who could revoke it.
+    if (mode !== 'off' && !exception?.allow.includes('untrusted')) await refuseRevoked(flow, leg, mode);
     return leg;
   } catch (error) {
     flow.facts.originTls = (error as OriginCheckFailure).leg;
@@ -55,6 +61,25 @@ function groupOf(socket: TLSSocket): string {
   const { name } = (socket.getEphemeralKeyInfo() ?? {}) as { readonly name?: string };
   return name ?? '';
 }
+
+/** The origin has received no byte of the client by then. Rejects with OriginCheckFailure, and the leg is gone. */
+async function refuseRevoked(flow: Flow, leg: OriginLeg, mode: RevocationMode): Promise<void> {
+  // The origin may close while others are asked about it; the pump learns it as soon as it runs.
+  leg.socket.on('error', ignore);
+  const outcome = await revocationOf(leg, flow.plane.askRevocation, flow.policy.document.revocation.timeoutMs);
+  const { status, source, detail } = outcome;
+  flow.facts.originRevocation = outcome;
+  count(`daylight_origin_revocation_total{status="${status}",source="${source}"}`);
+  const mustStaple = source === 'staple' && status === 'unknown';
+  if (status === 'good' || (status === 'unknown' && mode === 'soft-fail' && !mustStaple)) return;
+  leg.socket.destroy();
+  const code = status === 'revoked' ? 'ORIGIN_CERT_REVOKED' : 'ORIGIN_REVOCATION_UNKNOWN';
+  const failure = new OriginCheckFailure(code, `${detail} (by ${source})`);
+  failure.leg = leg.tls;
+  throw failure;
+}
+
+function ignore(): void {}
 
 /**
  * What the client names comes before what is configured, since the leaf has to satisfy the client. Where the listener

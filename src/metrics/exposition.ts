@@ -29,6 +29,14 @@ export const metricHelp: Readonly<Record<string, { readonly type: 'counter' | 'g
   },
   daylight_learned_bypasses: { type: 'gauge', help: 'Learned bypasses by state (watched, pending, active).' },
   daylight_learned_bypass_flows_total: { type: 'counter', help: 'Flows that a learned bypass let pass unread.' },
+  daylight_origin_revocation_total: {
+    type: 'counter',
+    help: 'Origins asked about by what was found (good, revoked, unknown) and who said so.',
+  },
+  daylight_revocation_fetches_total: {
+    type: 'counter',
+    help: 'Fetches of CRLs and OCSP answers by kind and outcome; refused ones led where they may not.',
+  },
   daylight_records_total: { type: 'counter', help: 'Record lines written by log.' },
   daylight_records_dropped_total: { type: 'counter', help: 'Record lines lost because the disk did not take them.' },
   daylight_relay_restarts_total: { type: 'counter', help: 'Relays that ended unexpectedly and were started again.' },

@@ -56,6 +56,7 @@ export function gatewayParts(flow: FlowFacts): JsonObject {
     origin: textOf(flow.origin),
     origin_local: textOf(flow.originLocal),
     upstream_proxy: upstreamProxy === undefined ? undefined : maskText(upstreamProxy),
+    origin_revocation: revocationPart(flow),
     origin_exceptions: originExceptions.length === 0 ? undefined : originExceptions,
     client_tls: tlsExtras(flow.clientTls),
     origin_tls: tlsExtras(flow.originTls),
@@ -67,6 +68,12 @@ export function bypassedPart({ bypassedFailure }: FlowFacts): JsonObject {
   if (bypassedFailure === undefined) return {};
   const { code, detail } = bypassedFailure;
   return { bypassed_failure: code, bypassed_detail: cut(maskText(detail), limits.recordDetailBytes) };
+}
+
+function revocationPart({ originRevocation }: FlowFacts): JsonObject | undefined {
+  if (originRevocation === undefined) return undefined;
+  const { status, source, detail } = originRevocation;
+  return { status, source, detail: detail === '' ? undefined : cut(detail, limits.recordDetailBytes) };
 }
 
 function clientPart(flow: FlowFacts): JsonObject {

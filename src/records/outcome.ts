@@ -63,8 +63,9 @@ const refusals: ReadonlySet<FailureCode> = new Set<FailureCode>([
 /** Failures of the network or of a peer that is gone: nothing was denied. */
 const troubles =
   /^(?:CLIENT_(?:GONE|LEAF_REJECTED|HANDSHAKE_FAILED|\w*TIMEOUT)|ORIGIN_(?:NAME_UNRESOLVED|REFUSED|UNREACHABLE|GONE|TRUNCATED|NOT_TLS|HANDSHAKE_FAILED|UPSTREAM_PROXY|\w*TIMEOUT))$/;
-const rejections = /^(?:CLIENT|ORIGIN)_(?!CERT|TLS)/;
-const grave = /^(?:ORIGIN_CERT_|ORIGIN_TLS_|POLICY_RULE_|GATEWAY_|CLIENT_HTTP_AMBIGUOUS|ORIGIN_HTTP_AMBIGUOUS)/;
+const rejections = /^(?:CLIENT|ORIGIN)_(?!CERT|TLS|REVOCATION)/;
+const grave =
+  /^(?:ORIGIN_CERT_|ORIGIN_TLS_|ORIGIN_REVOCATION_|POLICY_RULE_|GATEWAY_|CLIENT_HTTP_AMBIGUOUS|ORIGIN_HTTP_AMBIGUOUS)/;
 
 function actionOf({ verdict, failure, alarms }: Ending): readonly [action: number, disposition: number] {
   if (verdict === 'reset' || failure === 'POLICY_RULE_RESET') return [actions.denied, dispositions.reset];

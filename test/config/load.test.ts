@@ -77,6 +77,13 @@ describe('loading', () => {
         never: [],
       },
       originExceptions: [],
+      revocation: {
+        mode: 'soft-fail',
+        timeoutMs: 3_000,
+        directory: workspace.path('var/revocation'),
+        allowAddresses: [],
+        overrides: [],
+      },
       upstream: undefined,
       http: {
         hostMismatch: 'refuse',

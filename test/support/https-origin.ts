@@ -14,6 +14,8 @@ export interface TestOrigin extends AsyncDisposable {
   readonly resumed: () => number;
   /** TCP connections accepted. */
   readonly connections: () => number;
+  /** Staples an OCSP answer from now on. */
+  readonly staple: (answer: Buffer) => void;
 }
 
 /** A real HTTPS origin (HTTP without credentials) that remembers what reached it. */
@@ -54,6 +56,9 @@ export async function startOrigin(
     bytesReceived: () => bytes,
     resumed: () => resumed,
     connections: () => connections,
+    staple: (answer) => {
+      server.on('OCSPRequest', (_certificate, _issuer, callback) => callback(null, answer));
+    },
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));

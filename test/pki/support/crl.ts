@@ -88,6 +88,17 @@ export function labPoints(...urls: readonly string[]): Buffer {
   return labExtension('2.5.29.31', false, sequence(...points));
 }
 
+/** authorityInfoAccess with the URLs of OCSP responders. */
+export function labResponders(...urls: readonly string[]): Buffer {
+  const responders = urls.map((url) => sequence(oid('1.3.6.1.5.5.7.48.1'), uriName(url)));
+  return labExtension('1.3.6.1.5.5.7.1.1', false, sequence(...responders));
+}
+
+/** tlsfeature with status_request: the origin must staple (RFC 7633). */
+export function labMustStaple(): Buffer {
+  return labExtension('1.3.6.1.5.5.7.1.24', false, sequence(integer(5)));
+}
+
 /** Content of a serial number's INTEGER. */
 export function serialContent(number: number): Buffer {
   return unsignedInteger(Buffer.from(number.toString(16).padStart(8, '0'), 'hex')).subarray(2);

@@ -1,6 +1,8 @@
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { waitUntil } from '../../support/gateway.ts';
 import { run } from '../../support/run.ts';
 import type { LabCertificate } from './lab.ts';
 
@@ -53,5 +55,38 @@ function writeOcspFiles(
 function indexLine({ certificate, revoked }: OcspEntry): string {
   const serial = certificate.x509.serialNumber;
   const status = revoked === undefined ? 'V\t491231235959Z\t' : `R\t491231235959Z\t260101000000Z,${revoked}`;
-  return `${status}\t${serial}\tunknown\t/CN=x\n`;
+  return `${status}\t${serial}\tunknown\t/CN=${serial}\n`;
+}
+
+/** A responder that runs: `openssl ocsp -port`. */
+export interface OcspResponder extends AsyncDisposable {
+  readonly url: string;
+}
+
+/** Starts it and waits until it accepts. The port must be free. */
+export async function startOpensslResponder(port: number, authority: OcspAuthority): Promise<OcspResponder> {
+  const directory = mkdtempSync(join(tmpdir(), 'daylight-ocsp-'));
+  const files = writeOcspFiles(directory, authority);
+  const child = spawn('openssl', ['ocsp', '-port', `${port}`, '-ndays', '7', '-ignore_err', ...files], {
+    cwd: directory,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const exited = new Promise((resolve) => child.once('exit', resolve).once('error', resolve));
+  // A connection that says nothing would keep it busy for good: what it writes tells that it listens.
+  let said = '';
+  child.stderr.on('data', (text) => {
+    said += text;
+  });
+  await waitUntil(
+    () => said.includes('waiting for OCSP client connections'),
+    () => `openssl ocsp does not listen: ${said}`,
+  );
+  return {
+    url: `http://127.0.0.1:${port}/`,
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL');
+      await exited;
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
 }

@@ -110,6 +110,7 @@ export async function dial(
       serverName: isIP(name) === 0 ? name : undefined,
       alpn: [],
       exception: { hosts: [], allow: exceptions, reason: '' },
+      requestStaple: false,
       timeoutMs: 10_000,
     });
     return await new Promise((resolve) => {

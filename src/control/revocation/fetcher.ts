@@ -1,0 +1,145 @@
+import { Agent, type Dispatcher, ProxyAgent } from 'undici';
+import { compileCidrs, compileHostPatterns } from '../../codec/host.ts';
+import { limits } from '../../core/limits.ts';
+import { isPublicAddress } from '../../net/public-address.ts';
+import { createGuardedConnect, RefusedAddress } from './destination-guard.ts';
+import { FetchSlots } from './fetch-slots.ts';
+import type { RevocationSettings } from './revocation-settings.ts';
+
+/** What is asked of a URL: its content, or the answer to a request that is posted to it. */
+export interface FetchWish {
+  readonly url: string;
+  readonly post?: { readonly body: Buffer; readonly contentType: string };
+  readonly maximumBytes: number;
+}
+
+export type Fetched =
+  | { readonly kind: 'ok'; readonly body: Buffer }
+  /** `refused`: not asked at all, by policy or for too many others. */
+  | { readonly kind: 'failed' | 'refused'; readonly detail: string };
+
+const mostRedirects = 3;
+
+/** Fetches what certificates point to: http alone, bounded in time, bytes, redirects and number, never within our own networks. */
+export class Fetcher {
+  readonly #direct: Dispatcher;
+  readonly #proxy: Dispatcher | undefined;
+  readonly #isDirect: (host: string) => boolean;
+  readonly #isAllowed: (ip: string) => boolean;
+  readonly #slots = new FetchSlots(limits.revocationFetchesPerHost);
+
+  constructor(settings: RevocationSettings) {
+    const { upstream } = settings;
+    const isOpened = compileCidrs(settings.allowAddresses);
+    this.#isAllowed = (ip) => isOpened(ip) || isPublicAddress(ip);
+    this.#direct = new Agent({
+      connect: createGuardedConnect(settings),
+      pipelining: 1,
+      keepAliveTimeout: 1_000,
+      maxHeaderSize: 16_384,
+    });
+    this.#isDirect = compileHostPatterns(upstream?.except ?? []);
+    this.#proxy = upstream === undefined ? undefined : proxyAgent(upstream);
+  }
+
+  /** Resolves within `limits.revocationFetchMs` once its turn has come; never rejects. */
+  async fetch(wish: FetchWish): Promise<Fetched> {
+    const { host } = new URL(wish.url);
+    const turn = this.#slots.enter(host);
+    if (turn === undefined) return { kind: 'refused', detail: 'too many fetches under way' };
+    await turn;
+    try {
+      return await this.#follow(wish, AbortSignal.timeout(limits.revocationFetchMs));
+    } catch (error) {
+      if (error instanceof RefusedAddress) return { kind: 'refused', detail: error.message };
+      return { kind: 'failed', detail: describe(error) };
+    } finally {
+      this.#slots.leave(host);
+    }
+  }
+
+  /** Lets go of connections that are kept. */
+  async close(): Promise<void> {
+    await Promise.all([this.#direct.destroy(), this.#proxy?.destroy()]);
+  }
+
+  async #follow(wish: FetchWish, signal: AbortSignal): Promise<Fetched> {
+    let url = new URL(wish.url);
+    for (let redirects = 0; redirects <= mostRedirects; redirects += 1) {
+      const answer = await this.#request(url, wish, signal);
+      const location = answer.headers.location;
+      if (answer.statusCode >= 300 && answer.statusCode < 400 && typeof location === 'string') {
+        await discard(answer);
+        if (!URL.canParse(location, url)) return { kind: 'failed', detail: 'redirect to no URL' };
+        url = new URL(location, url);
+        if (url.protocol !== 'http:') return { kind: 'refused', detail: 'redirect away from http' };
+        continue;
+      }
+      if (answer.statusCode === 200) return await read(answer, wish.maximumBytes);
+      await discard(answer);
+      return { kind: 'failed', detail: `HTTP status ${answer.statusCode}` };
+    }
+    return { kind: 'failed', detail: 'too many redirects' };
+  }
+
+  #request(url: URL, { post }: FetchWish, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    const host = url.hostname.replace(/^\[|\]$/g, '');
+    const dispatcher = this.#proxy === undefined || this.#isDirect(host) ? this.#direct : this.#proxied(host);
+    return dispatcher.request({
+      origin: url.origin,
+      path: `${url.pathname}${url.search}`,
+      method: post === undefined ? 'GET' : 'POST',
+      headers: { 'user-agent': 'daylight', ...(post === undefined ? {} : { 'content-type': post.contentType }) },
+      body: post?.body ?? null,
+      signal,
+      headersTimeout: limits.revocationFetchMs,
+      bodyTimeout: limits.revocationFetchMs,
+    });
+  }
+
+  /** The proxy resolves names; an address is judged here all the same. */
+  #proxied(host: string): Dispatcher {
+    if (/^[0-9.]+$|:/.test(host) && !this.#isAllowed(host)) throw new RefusedAddress('address is not public');
+    return this.#proxy ?? this.#direct;
+  }
+}
+
+function proxyAgent({ proxy, credentials }: NonNullable<RevocationSettings['upstream']>): ProxyAgent {
+  const host = proxy.host.includes(':') ? `[${proxy.host}]` : proxy.host;
+  const basic = (user: string, password: string): string => Buffer.from(`${user}:${password}`).toString('base64');
+  return new ProxyAgent({
+    uri: `http://${host}:${proxy.port}`,
+    // Proxies seldom allow CONNECT to port 80: http is asked of them in absolute form.
+    proxyTunnel: false,
+    ...(credentials === undefined ? {} : { token: `Basic ${basic(credentials.user, credentials.password)}` }),
+  });
+}
+
+async function read({ headers, body }: Dispatcher.ResponseData, maximumBytes: number): Promise<Fetched> {
+  const announced = Number(headers['content-length'] ?? 0);
+  const chunks: Buffer[] = [];
+  let length = 0;
+  if (announced <= maximumBytes) {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      length += chunk.length;
+      if (length > maximumBytes) break;
+      chunks.push(chunk);
+    }
+  }
+  if (announced <= maximumBytes && length <= maximumBytes) return { kind: 'ok', body: Buffer.concat(chunks) };
+  body.on('error', () => {}).destroy();
+  return { kind: 'failed', detail: `longer than ${maximumBytes} bytes` };
+}
+
+/** The connection goes with it: what is left may be without end. */
+async function discard({ body }: Dispatcher.ResponseData): Promise<void> {
+  body.on('error', () => {}).destroy();
+}
+
+/** Words of our own or error codes, never the text of a peer. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return 'fetch failed';
+  if (error.name === 'TimeoutError') return 'no answer in time';
+  const code = (error as NodeJS.ErrnoException).code;
+  return typeof code === 'string' ? code : error.message === 'name does not resolve' ? error.message : 'fetch failed';
+}
