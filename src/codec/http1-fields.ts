@@ -21,6 +21,14 @@ export const knownFields = {
 const unknownField = -1;
 const underscoredField = -2;
 
+/** What a scan found of the known fields, to be put back when the same section comes again. */
+export interface FieldSummary {
+  readonly count: number;
+  readonly seen: number;
+  readonly repeated: number;
+  readonly first: readonly number[];
+}
+
 /**
  * Scans a field section (RFC 9112 section 5): the lines of a head after its first, or trailers. Strict: every line ends
  * in CR LF, no folding, no blank before the colon, no control characters. Offsets of the last scan stay in the scanner,
@@ -65,6 +73,17 @@ export class FieldScan {
       this.count++;
       at += 2;
     }
+  }
+
+  summary(): FieldSummary {
+    return { count: this.count, seen: this.#seen, repeated: this.#repeated, first: [...this.#first] };
+  }
+
+  restore({ count, seen, repeated, first }: FieldSummary): void {
+    this.count = count;
+    this.#seen = seen;
+    this.#repeated = repeated;
+    this.#first.set(first);
   }
 
   has(field: number): boolean {

@@ -4,6 +4,7 @@ import { type HeadFailure, type Http1Fault, headFailure } from './http1-fault.ts
 import { FieldScan } from './http1-fields.ts';
 import { type ParsedRequest, requestOf } from './http1-request.ts';
 import { type ParsedResponse, responseOf } from './http1-response.ts';
+import type { SectionMemo } from './http1-section-memo.ts';
 
 export type { ParsedRequest, ParsedResponse };
 
@@ -18,22 +19,31 @@ const partialHead: PartialHead = { kind: 'partial' };
 
 /**
  * Parses one request head from `start`, strictly after RFC 9112; whatever two recipients might read differently is
- * refused. Never throws. A head that is refused for its syntax is refused as soon as the bytes show it.
+ * refused. Never throws. A head that is refused for its syntax is refused as soon as the bytes show it. What `memo`
+ * holds of the head before changes the time that this takes, never what it returns.
  */
-export function parseRequestHead(bytes: Buffer, start: number, end: number): ParsedRequest | PartialHead | HeadFailure {
+export function parseRequestHead(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  memo?: SectionMemo,
+): ParsedRequest | PartialHead | HeadFailure {
   const fieldsAt = scanRequestLine(bytes, start, end);
   if (fieldsAt === refused) return headFailure('client', line.fault, line.detail);
-  const after = fieldsAt === partial ? partial : fields.run(bytes, fieldsAt, end);
+  const known = fieldsAt === partial ? 0 : (memo?.recall(bytes, fieldsAt, end, fields) ?? 0);
+  const after = known > 0 ? fieldsAt + known : fieldsAt === partial ? partial : fields.run(bytes, fieldsAt, end);
   if (after === refused) return headFailure('client', fields.fault, fields.detail);
   if ((after === partial ? end : after) - start > limits.httpHeadBytes) {
     return headFailure('client', 'too-large', 'a head beyond the limit');
   }
   if (after === partial) return partialHead;
-  const text = bytes.toString('latin1', start, after);
+  const text = bytes.toString('latin1', start, known > 0 ? fieldsAt : after);
   const method = text.slice(0, line.firstEnd - start);
   const target = text.slice(line.firstEnd - start + 1, line.secondEnd - start);
   const version = line.minor === 1 ? '1.1' : '1.0';
-  return requestOf({ method, target, version, headers: fields.headers(text, start), length: after - start }, fields);
+  const headers = known > 0 && memo !== undefined ? memo.headers : fields.headers(text, start);
+  if (known === 0) memo?.keep(bytes, fieldsAt, after, fields, headers);
+  return requestOf({ method, target, version, headers, length: after - start }, fields);
 }
 
 /**
@@ -45,20 +55,23 @@ export function parseResponseHead(
   start: number,
   end: number,
   requestMethod: string,
+  memo?: SectionMemo,
 ): ParsedResponse | PartialHead | HeadFailure {
   const fieldsAt = scanStatusLine(bytes, start, end);
   if (fieldsAt === refused) return headFailure('origin', line.fault, line.detail);
-  const after = fieldsAt === partial ? partial : fields.run(bytes, fieldsAt, end);
+  const known = fieldsAt === partial ? 0 : (memo?.recall(bytes, fieldsAt, end, fields) ?? 0);
+  const after = known > 0 ? fieldsAt + known : fieldsAt === partial ? partial : fields.run(bytes, fieldsAt, end);
   if (after === refused) return headFailure('origin', fields.fault, fields.detail);
   if ((after === partial ? end : after) - start > limits.httpHeadBytes) {
     return headFailure('origin', 'too-large', 'a head beyond the limit');
   }
   if (after === partial) return partialHead;
-  const text = bytes.toString('latin1', start, after);
+  const text = bytes.toString('latin1', start, known > 0 ? fieldsAt : after);
   const status = line.status;
   const reason = text.slice(line.firstEnd - start, line.secondEnd - start);
   const version = line.minor === 1 ? '1.1' : '1.0';
-  const headers = fields.headers(text, start);
+  const headers = known > 0 && memo !== undefined ? memo.headers : fields.headers(text, start);
+  if (known === 0) memo?.keep(bytes, fieldsAt, after, fields, headers);
   return responseOf({ status, reason, version, headers, length: after - start }, fields, requestMethod);
 }
 

@@ -1,4 +1,5 @@
 import { cr, lf, partial } from './http1-bytes.ts';
+import { SectionMemo } from './http1-section-memo.ts';
 
 /** What `append` answers for a line that ends in LF alone. */
 export const bareLineFeed = -2;
@@ -10,6 +11,8 @@ export const outgrown = -3;
  * comes here: a section that lies in one chunk is read where it lies. Linear in time for one-byte pieces.
  */
 export class SectionBuffer {
+  /** The section that came before, in the same direction. */
+  readonly memo = new SectionMemo();
   readonly #limitBytes: number;
   #bytes = empty;
   #length = 0;

@@ -1,5 +1,6 @@
 import type { FlowFacts } from '../core/record.ts';
 import { connectionPart, endpointParts, gatewayParts, proxyParts } from './flow-parts.ts';
+import { HeadMemo } from './header-text.ts';
 import { members } from './json.ts';
 import { flowMetadata, type Writer } from './metadata.ts';
 import { tlsParts } from './tls-parts.ts';
@@ -17,6 +18,9 @@ export interface FlowText {
   readonly gateway: string;
   readonly scheme: 'http' | 'https';
   readonly port: number | undefined;
+  /** The headers that were written last: kept-alive connections repeat them. */
+  readonly requestHead: HeadMemo;
+  readonly responseHead: HeadMemo;
 }
 
 interface Entry {
@@ -73,5 +77,7 @@ function flowText(writer: Writer, flow: FlowFacts): FlowText {
     gateway: members(gatewayParts(flow)),
     scheme: flow.decrypted ? 'https' : 'http',
     port: flow.destination?.port,
+    requestHead: new HeadMemo(),
+    responseHead: new HeadMemo(),
   };
 }

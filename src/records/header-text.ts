@@ -74,6 +74,20 @@ export function headText(headers: readonly Header[]): HeadText {
   };
 }
 
+/** Remembers the text of the headers that were written last; headers are never changed, so the same array is the same text. */
+export class HeadMemo {
+  #headers: readonly Header[] | undefined;
+  #text: HeadText | undefined;
+
+  textOf(headers: readonly Header[]): HeadText {
+    if (this.#text === undefined || headers !== this.#headers) {
+      this.#text = headText(headers);
+      this.#headers = headers;
+    }
+    return this.#text;
+  }
+}
+
 /** Cuts a text that was masked already. */
 export function cut(text: string, mostLength: number): string {
   return text.length <= mostLength ? text : `${text.slice(0, mostLength)}[${text.length - mostLength} more]`;

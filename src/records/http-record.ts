@@ -1,9 +1,10 @@
+import type { Header } from '../core/http.ts';
 import { limits } from '../core/limits.ts';
 import type { FlowFacts, HttpTransactionFacts } from '../core/record.ts';
 import { excerptText } from './excerpt.ts';
 import { filesOf, fileText } from './file-text.ts';
 import { type FlowText, flowTextOf } from './flow-text.ts';
-import { cut, type HeadText, headText } from './header-text.ts';
+import { cut, type HeadText } from './header-text.ts';
 import { type JsonObject, members } from './json.ts';
 import type { Stamp, Writer } from './metadata.ts';
 import { classes, httpActivities, otherActivity, typeUid } from './ocsf.ts';
@@ -28,10 +29,12 @@ export function httpRecordLine(
   return compose(flowTextOf(writer, flow), transaction, stamp, false);
 }
 
+const noHeaders: readonly Header[] = [];
+
 function compose(flow: FlowText, transaction: HttpTransactionFacts, stamp: Stamp, withHeads: boolean): string {
   const { request, response, outcome, startMs, endMs, txId } = transaction;
-  const requestHead = headText(withHeads ? request.headers : []);
-  const responseHead = headText(withHeads ? (response?.headers ?? []) : []);
+  const requestHead = flow.requestHead.textOf(withHeads ? request.headers : noHeaders);
+  const responseHead = flow.responseHead.textOf(withHeads ? (response?.headers ?? noHeaders) : noHeaders);
   const truncated =
     !withHeads || requestHead.isTruncated || responseHead.isTruncated || isTargetCut(request)
       ? ',"is_truncated":true'

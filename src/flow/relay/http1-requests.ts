@@ -139,7 +139,7 @@ export class RequestStream {
         return at + 2;
       }
     }
-    const parsed = parseRequestHead(bytes, at, end);
+    const parsed = parseRequestHead(bytes, at, end, this.#section.memo);
     switch (parsed.kind) {
       case 'partial':
         return this.#keepPart(bytes, at, end);

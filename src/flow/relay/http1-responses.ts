@@ -104,7 +104,7 @@ export class ResponseStream {
       this.#refuse({ code: 'ORIGIN_HTTP_UNSOLICITED', detail: '' }, undefined);
       return at;
     }
-    const parsed = parseResponseHead(bytes, at, end, exchange.request.method);
+    const parsed = parseResponseHead(bytes, at, end, exchange.request.method, this.#section.memo);
     switch (parsed.kind) {
       case 'partial':
         this.#forwarder.skip(at, end);
