@@ -26,12 +26,14 @@ export class Fetcher {
   readonly #proxy: Dispatcher | undefined;
   readonly #isDirect: (host: string) => boolean;
   readonly #isAllowed: (ip: string) => boolean;
+  readonly #fetchMs: number;
   readonly #slots = new FetchSlots(limits.revocationFetchesPerHost);
 
   constructor(settings: RevocationSettings) {
     const { upstream } = settings;
     const isOpened = compileCidrs(settings.allowAddresses);
     this.#isAllowed = (ip) => isOpened(ip) || isPublicAddress(ip);
+    this.#fetchMs = settings.fetchMs;
     this.#direct = new Agent({
       connect: createGuardedConnect(settings),
       pipelining: 1,
@@ -42,14 +44,14 @@ export class Fetcher {
     this.#proxy = upstream === undefined ? undefined : proxyAgent(upstream);
   }
 
-  /** Resolves within `limits.revocationFetchMs` once its turn has come; never rejects. */
+  /** Resolves within the time limit of the settings once its turn has come; never rejects. */
   async fetch(wish: FetchWish): Promise<Fetched> {
     const { host } = new URL(wish.url);
     const turn = this.#slots.enter(host);
     if (turn === undefined) return { kind: 'refused', detail: 'too many fetches under way' };
     await turn;
     try {
-      return await this.#follow(wish, AbortSignal.timeout(limits.revocationFetchMs));
+      return await this.#follow(wish, AbortSignal.timeout(this.#fetchMs));
     } catch (error) {
       if (error instanceof RefusedAddress) return { kind: 'refused', detail: error.message };
       return { kind: 'failed', detail: describe(error) };
@@ -92,8 +94,8 @@ export class Fetcher {
       headers: { 'user-agent': 'daylight', ...(post === undefined ? {} : { 'content-type': post.contentType }) },
       body: post?.body ?? null,
       signal,
-      headersTimeout: limits.revocationFetchMs,
-      bodyTimeout: limits.revocationFetchMs,
+      headersTimeout: this.#fetchMs,
+      bodyTimeout: this.#fetchMs,
     });
   }
 

@@ -1,3 +1,4 @@
+import { limits } from '../../core/limits.ts';
 import type { ListenAddress, PolicyDocument, UpstreamPolicy } from '../../core/policy.ts';
 
 /** What control needs to know to ask about certificates. */
@@ -9,6 +10,8 @@ export interface RevocationSettings {
   /** Addresses of the gateway itself, which are never asked. */
   readonly ownListeners: readonly ListenAddress[];
   readonly upstream: UpstreamPolicy | undefined;
+  /** Longest that one fetch takes. */
+  readonly fetchMs: number;
 }
 
 /** The part of a policy that says how certificates are asked about. */
@@ -19,5 +22,6 @@ export function revocationSettings(policy: PolicyDocument): RevocationSettings {
     allowAddresses: policy.revocation.allowAddresses,
     ownListeners: [...policy.listeners.map(({ listen }) => listen), ...admin],
     upstream: policy.upstream,
+    fetchMs: limits.revocationFetchMs,
   };
 }
