@@ -15,6 +15,7 @@ import {
 import { auditIssuanceLog } from '../pki/issuance-log.ts';
 import { certifyRoot, type Issuer, makeKey, uniqueCommonName } from '../pki/issuer.ts';
 import { ensurePrivateDirectory, readNamedFile, replaceFile } from '../pki/private-files.ts';
+import { auditIssuance } from './ca-audit.ts';
 import {
   authorityDirectory,
   type CaAction,
@@ -50,6 +51,8 @@ Actions:
   rotate --activate | --cancel        issue by the next one from now on; give it up
   rotate --finish                     stop trusting the earlier ones
   issued [--json]                     count issued leafs and check the chain of their log
+  audit [--json] [--seal FILE]        the same, and that no line was cut off its end since the authority last sealed it
+                                      (every 10 seconds), or since the seal in FILE, a copy of issued.seal kept elsewhere
 
 Options:
   --directory DIR   the authority's directory; else authority.directory of the configuration
@@ -103,6 +106,8 @@ async function run(action: CaAction, values: CaOptions, io: Output): Promise<voi
       return report(await rotate(directory, values, now), io);
     case 'issued':
       return issued(directory, values, io);
+    case 'audit':
+      return audit(directory, values, io);
   }
 }
 
@@ -185,6 +190,14 @@ async function issued(directory: string, values: CaOptions, io: Output): Promise
   if (audit.brokenAt !== undefined) {
     throw new Error(`line ${audit.brokenAt} does not follow from the one before it: the log was changed or cut`);
   }
+}
+
+async function audit(directory: string, values: CaOptions, io: Output): Promise<void> {
+  const { lines, sealedAt, unsealed, fault } = await auditIssuance(directory, values.seal);
+  const facts = { lines, sealedAt: sealedAt ?? null, unsealed, fault: fault ?? null };
+  const seal = sealedAt === undefined ? 'no seal' : `sealed ${sealedAt}, ${unsealed} since`;
+  io.stdout.write(values.json ? `${JSON.stringify(facts)}\n` : `${lines} lines in the issuance log, ${seal}\n`);
+  if (fault !== undefined) throw new Error(fault);
 }
 
 function keyTypeOf(values: CaOptions): 'rsa' | 'ec' {

@@ -15,6 +15,7 @@ const options = {
   format: { type: 'string' },
   out: { type: 'string' },
   'password-file': { type: 'string' },
+  seal: { type: 'string' },
   'with-key': { type: 'boolean', default: false },
   cert: { type: 'string' },
   key: { type: 'string' },
@@ -36,6 +37,7 @@ const allowed = {
   import: ['cert', 'key', 'chain', 'p12', 'password-file', 'replace', 'rotate', 'activate-at'],
   rotate: ['key-type', 'activate-at', 'activate', 'finish', 'cancel'],
   issued: ['json'],
+  audit: ['json', 'seal'],
 } as const satisfies Record<string, readonly (keyof typeof options)[]>;
 
 export type CaAction = keyof typeof allowed;

@@ -43,7 +43,7 @@ export class Gateway {
     const { loaded, log, metrics, simulate } = options;
     this.#options = options;
     this.#loaded = loaded;
-    this.#signer = createSigner(loaded.authority);
+    this.#signer = createSigner(loaded.authority, (problem) => log.warn(problem));
     this.#learning = new Learning({
       directory: loaded.config.authorityDirectory,
       policy: () => this.#loaded.document.learnedBypass,

@@ -1,6 +1,8 @@
 import type { IssuedLeaf, LeafRequest } from '../core/ipc.ts';
+import { limits } from '../core/limits.ts';
 import type { Authority } from '../pki/authority.ts';
 import { IssuanceLog } from '../pki/issuance-log.ts';
+import { writeSeal } from '../pki/issuance-seal.ts';
 import { issueLeaf } from '../pki/leaf.ts';
 
 /** The only holder of the CA key. */
@@ -8,14 +10,28 @@ export interface Signer {
   sign(request: LeafRequest): Promise<IssuedLeaf>;
   /** Signs with another authority from now on. */
   replace(authority: Authority): void;
-  /** Waits for the last line of the issuance log. */
+  /** Waits for the last line of the issuance log, and seals it. */
   close(): Promise<void>;
 }
 
-/** Issues leafs for relays; each one is in the issuance log before a relay gets it. */
-export function createSigner(authority: Authority): Signer {
+/** Issues leafs for relays; each one is in the issuance log before a relay gets it, and in time under a seal. */
+export function createSigner(authority: Authority, onProblem: (problem: string) => void = () => {}): Signer {
   let present = authority;
   let log = new IssuanceLog(authority.directory);
+  let sealed: string | undefined;
+  const seal = async (): Promise<void> => {
+    try {
+      await log.resume();
+      const { head } = log;
+      const what = `${head} ${present.active.fingerprint256}`;
+      if (head === undefined || what === sealed) return;
+      await writeSeal(present.directory, head, present.active, Date.now());
+      sealed = what;
+    } catch (error) {
+      onProblem(`the issuance log cannot be sealed: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  };
+  const timer = setInterval(() => void seal(), limits.issuanceSealMs).unref();
   return {
     async sign(request) {
       const leaf = await issueLeaf(present, request, Date.now());
@@ -25,7 +41,13 @@ export function createSigner(authority: Authority): Signer {
     replace(next) {
       if (next.directory !== present.directory) log = new IssuanceLog(next.directory);
       present = next;
+      // An earlier CA may be taken out of what verifies a seal.
+      void seal();
     },
-    close: () => log.close(),
+    async close() {
+      clearInterval(timer);
+      await log.close();
+      await seal();
+    },
   };
 }

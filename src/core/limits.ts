@@ -130,6 +130,8 @@ export const limits = {
   /** Answers on disk, all together and by number: the oldest go. */
   revocationDiskBytes: 268_435_456,
   revocationFiles: 8_192,
+  /** Time between two seals of the issuance log: what was issued since is protected by its chain alone. */
+  issuanceSealMs: 10_000,
   /** Size at which the issuance log is set aside and a new file begun. */
   issuanceLogBytes: 67_108_864,
   /** Longest file that is read as PEM or PKCS#12: 2 000 roots fit. */

@@ -59,6 +59,14 @@ export async function readAuthority(directory: string, now: number): Promise<Aut
   };
 }
 
+/** Certificates (PEM) of an authority, without its key. Rejects with FlowFailure GATEWAY_AUTHORITY_KEY. */
+export async function readAuthorityCertificates(directory: string): Promise<readonly string[]> {
+  const path = join(directory, authorityFiles.certificates);
+  const pems = await readCertificates(path);
+  if (pems === undefined) throw refusal(`${directory} holds no authority`);
+  return pems;
+}
+
 /** The text of ca.pem for a state. */
 export function certificatesText({ active, next, others }: AuthorityState): string {
   const nextOnes = next === undefined ? [] : [next.pem, ...next.chain];

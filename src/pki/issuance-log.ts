@@ -18,6 +18,8 @@ export interface IssuanceAudit {
   readonly lines: number;
   /** Number (from 1) of the first line that does not follow from the one before it. */
   readonly brokenAt: number | undefined;
+  /** Number of the line that was asked for by its hash; undefined when it is not in the log. */
+  readonly foundAt?: number | undefined;
 }
 
 const fileName = 'issued.ndjson';
@@ -67,6 +69,20 @@ export class IssuanceLog {
     });
   }
 
+  /** SHA-256 of the last line; undefined before the first line of this process. */
+  get head(): string | undefined {
+    return this.#previous;
+  }
+
+  /** Takes the chain up without writing, so that there is a head to seal. */
+  async resume(): Promise<void> {
+    const resumed = this.#queue.then(async () => {
+      if (this.#previous === undefined) await this.#resume(join(this.#directory, fileName));
+    });
+    this.#queue = resumed.catch(() => {});
+    await resumed;
+  }
+
   /** Resolves when every line asked for so far is written. */
   async close(): Promise<void> {
     await this.#queue;
@@ -97,14 +113,15 @@ export class IssuanceLog {
   }
 }
 
-/** Follows the chain through the files of a directory, oldest first. */
-export async function auditIssuanceLog(directory: string): Promise<IssuanceAudit> {
+/** Follows the chain through the files of a directory, oldest first, and looks for the line with a hash. */
+export async function auditIssuanceLog(directory: string, sought?: string): Promise<IssuanceAudit> {
   const files = [
     ...(await setAsideFiles(directory)),
     ...((await sizeOf(join(directory, fileName))) > 0 ? [fileName] : []),
   ];
   let previous: string | undefined;
   let lines = 0;
+  let foundAt = sought === beginning ? 0 : undefined;
   for (const file of files) {
     for await (const line of createInterface({ input: createReadStream(join(directory, file)) })) {
       lines++;
@@ -112,9 +129,10 @@ export async function auditIssuanceLog(directory: string): Promise<IssuanceAudit
       if (previous !== undefined && previousOf(line) !== previous) return { lines, brokenAt: lines };
       if (previousOf(line) === undefined) return { lines, brokenAt: lines };
       previous = hash('sha256', line, 'hex');
+      if (previous === sought) foundAt = lines;
     }
   }
-  return { lines, brokenAt: undefined };
+  return { lines, brokenAt: undefined, ...(sought === undefined ? {} : { foundAt }) };
 }
 
 /** What was issued, read from the leaf itself, and for whom. */
