@@ -11,6 +11,8 @@ export interface HostileGround extends AsyncDisposable {
   readonly credentials: Credentials;
   readonly origin: TestOrigin;
   readonly gateway: RunningGateway;
+  /** The gateway's CA (PEM). */
+  readonly gatewayCa: string;
   /** Port of the explicit listener. */
   readonly port: number;
   readonly steady: SteadyClient;
@@ -30,9 +32,10 @@ export const shortTimeouts = { opening: '1s', connect: '1s', handshake: '1s', id
 /** Names that the good origin's certificate covers. */
 const coveredNames = ['localhost', '127.0.0.1', 'a.example', '*.wild.example'];
 
-/** Prepares it; `config` is added to the configuration, with more listeners before the explicit one. */
+/** Prepares it; `config` is added to the configuration, with more listeners before the explicit one, `files` beside it. */
 export async function openHostileGround(
   config: { readonly listeners?: readonly object[]; readonly [key: string]: unknown } = {},
+  files: Readonly<Record<string, string>> = {},
 ): Promise<HostileGround> {
   const authority = await createTestAuthority();
   const credentials = await authority.issue({ names: coveredNames });
@@ -41,7 +44,7 @@ export async function openHostileGround(
   const adminPort = await freePort();
   const { listeners = [], ...more } = config;
   const gateway = await startGateway({
-    files: { 'roots.pem': authority.rootPem },
+    files: { ...files, 'roots.pem': authority.rootPem },
     config: {
       originTrust: { system: false, files: ['$DIRECTORY/roots.pem'] },
       timeouts: shortTimeouts,
@@ -63,6 +66,7 @@ export async function openHostileGround(
     credentials,
     origin,
     gateway,
+    gatewayCa: ca,
     port,
     steady,
     address: () => `127.0.${2 + Math.floor(addresses / 250)}.${1 + (addresses++ % 250)}`,
