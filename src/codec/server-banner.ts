@@ -40,6 +40,15 @@ const sshLine = /^SSH-[12]\./m;
 /** The first line, whole, of a greeting of SMTP (RFC 5321 section 4.2) or FTP (RFC 959 section 4.2). */
 const greeting = /^(120|220|421|554)[ -]([^\n]*)\n/;
 
+/** Whether bytes may still become the greeting of SMTP or FTP, whose first line is not whole yet. */
+export function isPartialGreeting(bytes: Buffer): boolean {
+  if (bytes.length > bannerBytesMax || bytes.includes(0x0a)) return false;
+  const text = bytes.toString('latin1', 0, 4);
+  return greetingStarts.some((start) => start.startsWith(text));
+}
+
+const greetingStarts = ['120', '220', '421', '554'].flatMap((code) => [`${code} `, `${code}-`]);
+
 /** Both begin with 220. SMTP names its host first and mostly itself; FTP says what it likes. */
 function mailOrFiles(text: string, firstLine: string): OpaqueProtocol {
   if (/\bE?SMTP\b/i.test(text)) return 'smtp';

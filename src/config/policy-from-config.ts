@@ -29,6 +29,7 @@ export function policyFromConfig(
     learnedBypass,
     originExceptions,
     http,
+    mail,
     opaque,
     admin,
   } = config;
@@ -45,6 +46,7 @@ export function policyFromConfig(
     revocation: revocationPolicy(config.revocation, inputs),
     upstream: config.upstream === undefined ? undefined : upstreamOf(config.upstream, source, inputs),
     http,
+    mail,
     opaque,
     rules,
     records: recordsPolicy(config.records, inputs),

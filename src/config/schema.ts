@@ -2,6 +2,7 @@ import { limits } from '../core/limits.ts';
 import { bypassFiles, learnedBypass, originFailureAction, originFailures } from './client-trust-schema.ts';
 import { http } from './http-schema.ts';
 import { listener } from './listener-schema.ts';
+import { mail } from './mail-schema.ts';
 import { durationText } from './quantity-format.ts';
 import { revocation } from './revocation-schema.ts';
 import { hostPatterns, listen, paths } from './schema-parts.ts';
@@ -240,6 +241,7 @@ export const schema = {
     revocation,
     upstream,
     http,
+    mail,
     opaque: {
       type: 'string',
       enum: ['allow', 'refuse'],

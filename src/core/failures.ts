@@ -149,6 +149,15 @@ export const failures = {
     'The PROXY protocol header is missing, malformed or from a source that is not trusted.',
     'Set proxyProtocol and trustedProxies as the load balancer is set.',
   ),
+  CLIENT_SMTP_AMBIGUOUS: client(
+    'What the client sent as mail can be read in two ways (line ends, end of the mail, length of a chunk).',
+    'Correct the client; this is the pattern of SMTP smuggling (RFC 5321 section 2.3.8).',
+  ),
+  CLIENT_SMTP_TOO_LARGE: client('A line of the mail session is longer than the limit.', 'See core/limits.ts.'),
+  CLIENT_SMTP_CROSS_PROTOCOL: client(
+    'The client speaks HTTP to a mail server.',
+    'Look for a page that makes browsers post to a mail port (cross-protocol attack).',
+  ),
   CLIENT_UPGRADE_INJECTION: client(
     'The client sent bytes behind its command to go over to TLS, before TLS began.',
     'Look for an attacker between client and gateway: such bytes are dropped with the flow, never taken for protected ones.',
@@ -286,6 +295,11 @@ export const failures = {
   ORIGIN_HTTP_UNSOLICITED: origin('The origin sent a response that no request asked for.', 'Correct the origin.'),
   ORIGIN_TRUNCATED: origin('The origin ended a message before its end.', 'Check the origin and the path to it.'),
   ORIGIN_UPSTREAM_PROXY: origin('The upstream proxy refused or failed.', 'Check upstream.proxy and its credentials.'),
+  ORIGIN_SMTP_MALFORMED: origin('A reply of the mail server violates SMTP syntax.', 'Correct the origin (RFC 5321).'),
+  ORIGIN_SMTP_UNSOLICITED: origin(
+    'The mail server sent a reply that no command asked for.',
+    'Correct the origin, or look for an attacker before it.',
+  ),
   ORIGIN_UPGRADE_INJECTION: origin(
     'The origin sent bytes behind its consent to go over to TLS, before TLS began.',
     'Look for an attacker between gateway and origin: such bytes are dropped with the flow, never taken for protected ones.',
@@ -310,6 +324,10 @@ export const failures = {
   POLICY_ADMIN_ADDRESS: policy(
     'The destination is the admin address of the gateway.',
     'It is never reachable through the proxy.',
+  ),
+  POLICY_TLS_REQUIRED: policy(
+    'Policy demands TLS, and the client or the origin does without.',
+    'Offer STARTTLS at the origin, let the client use it, or set mail.requireTls: false.',
   ),
   POLICY_UPGRADE_REFUSED: policy('The upgrade to this protocol is refused by policy.', 'Set upgrades: allow for it.'),
   POLICY_CONNECT_REFUSED: policy(

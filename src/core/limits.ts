@@ -65,6 +65,23 @@ export const limits = {
   recordMessageExcerptBytes: 8_192,
   /** How long messages of one WebSocket gather for one record. */
   recordMessagesMs: 10_000,
+  /** Command line of SMTP: RFC 4954 section 4 asks for 12 288 with an initial response to AUTH. */
+  smtpCommandBytes: 12_288,
+  /** Line of an AUTH exchange: Kerberos tickets with many groups are the longest known. */
+  smtpAuthLineBytes: 65_536,
+  /** Line and whole of a reply; RFC 5321 section 4.5.3.1.5 asks for 512 a line, some policy texts are longer. */
+  smtpReplyLineBytes: 4_096,
+  smtpReplyBytes: 65_536,
+  /** Commands whose replies are outstanding, RCPTs of one mail mostly; then the client is paused. */
+  smtpPipelineDepth: 1_024,
+  /** What a client has sent ahead of an answer that must come first; then it is paused. */
+  smtpAheadBytes: 65_536,
+  /** Recipients of one mail that rules and records see; the rest is counted. */
+  mailRecipients: 1_000,
+  /** What of one mail waits for its verdict: nearly all mail without attachments, and most with one, is shorter. */
+  mailHoldBytes: 1_048_576,
+  /** Mails that wait for their verdict in memory, per relay; beyond it further mails are judged as they pass. */
+  mailHeldBytes: 67_108_864,
   /** No byte in either direction. SSE and long polling send keep-alives more often (270 s is the longest known poll). */
   idleTimeoutMs: 330_000,
   /** After one side ended its half, how long the other may go on without a byte. */

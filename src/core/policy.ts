@@ -25,6 +25,7 @@ export interface PolicyDocument {
   readonly learnedBypass: LearnedBypassPolicy;
   readonly upstream: UpstreamPolicy | undefined;
   readonly http: HttpPolicy;
+  readonly mail: MailPolicy;
   /** Flows that are neither TLS nor HTTP: relayed unread with a record, or refused. */
   readonly opaque: 'allow' | 'refuse';
   readonly rules: readonly RuleDocument[];
@@ -189,6 +190,14 @@ export interface BodiesPolicy {
   readonly decodeBytes: number;
   /** Whether uploads and downloads are told of in the record, with their true type and hash. */
   readonly files: 'record' | 'off';
+}
+export interface MailPolicy {
+  /** Mail passes over TLS only, whatever the origin offers. */
+  readonly requireTls: boolean;
+  /** XCLIENT and XFORWARD pass: a mail server in front may speak for its clients. */
+  readonly xclient: boolean;
+  /** Bytes of a mail that wait for its verdict where rules look at mails; the rest of a longer one passes as it is judged. */
+  readonly holdBytes: number;
 }
 export interface RecordsPolicy {
   readonly directory: string;

@@ -5,8 +5,11 @@ import { runRelay } from './run-relay.ts';
 import { secureLegs } from './secure-legs.ts';
 import { openVerifiedOrigin } from './verified-origin.ts';
 
-/** A flow that is not TLS on the client's side: the same relay over plain sockets, recorded as such. */
-export async function relayPlaintext(flow: Flow, tunnel: Tunnel, protocol: string): Promise<void> {
+/**
+ * A flow that is not TLS on the client's side: the same relay over plain sockets, recorded as such. Without a protocol the
+ * first bytes tell it.
+ */
+export async function relayPlaintext(flow: Flow, tunnel: Tunnel, protocol: string | undefined): Promise<void> {
   const transport = await tunnel.dial();
   if (tunnel.originTls !== 'always') {
     return runRelay(flow, {

@@ -60,7 +60,8 @@ export async function relayTunnel(flow: Flow, tunnel: Tunnel): Promise<void> {
       if (isOldTls(opening)) throw new FlowFailure('CLIENT_HELLO_MALFORMED', 'SSL 2.0 framing');
       return relayOpaque(flow, { ...tunnel, dial }, opening.protocol);
     case 'silent':
-      return relayOpaque(flow, { ...tunnel, dial }, bannerOf(await dial()));
+      // What the origin says first tells the protocol.
+      return relayPlaintext(flow, { ...tunnel, dial }, undefined);
     case 'malformed':
       throw new FlowFailure(opening.code, opening.detail);
   }

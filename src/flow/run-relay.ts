@@ -20,6 +20,7 @@ import { isSameDestination } from './relay/http1-admission.ts';
 import { createOpaqueRelay } from './relay/opaque.ts';
 import { createSniffingRelay } from './relay/sniffing.ts';
 import { createWebSocketRelay } from './relay/websocket.ts';
+import { isMail, mailRelay } from './run-mail.ts';
 
 export interface RelayOptions {
   readonly origin: Duplex | undefined;
@@ -84,10 +85,12 @@ function relayFor(flow: Flow, options: RelayOptions, wire: Wire): Relay {
     return createOpaqueRelay({ wire });
   };
   const { protocol, alpn } = options;
+  const greeted = (spoken: string): Relay | undefined =>
+    isMail(flow, spoken) ? mailRelay(flow, wire, options.secure !== undefined) : undefined;
   if (isHttp1(protocol ?? alpn)) return http();
-  if (protocol !== undefined) return opaque(protocol);
+  if (protocol !== undefined) return greeted(protocol) ?? opaque(protocol);
   const refuseOpaque = flow.policy.document.opaque === 'refuse';
-  return createSniffingRelay({ wire, http, opaque: (sniffed) => opaque(alpn ?? sniffed), refuseOpaque });
+  return createSniffingRelay({ wire, http, greeted, opaque: (sniffed) => opaque(alpn ?? sniffed), refuseOpaque });
 }
 
 function isHttp1(protocol: string | undefined): boolean {

@@ -90,6 +90,7 @@ describe('loading', () => {
         upgrades: 'allow',
         bodies: { undecodable: 'allow', decodeBytes: 67_108_864, files: 'record' },
       },
+      mail: { requireTls: false, xclient: false, holdBytes: 1_048_576 },
       opaque: 'allow',
       rules: [],
       records: {
@@ -163,6 +164,7 @@ originExceptions: [{ hosts: [old.example], allow: [tls1.0, untrusted], reason: o
 refuse: [{ addresses: [169.254.169.254], ports: [80], reason: metadata }]
 upstream: { proxy: "http://gateway@proxy.example:3128", passwordFile: upstream-password, except: ["*.internal.example"] }
 http: { hostMismatch: allow, upgrades: refuse }
+mail: { requireTls: true, xclient: true, holdBytes: 10MiB }
 opaque: refuse
 records: { directory: /var/log/daylight, rotateBytes: 1GiB, rotateEvery: 1h, keep: 48, bodyExcerptBytes: 0, onFailure: stop, alarmDurability: sync }
 timeouts: { opening: 1s, connect: 2s, handshake: 3s, idle: 4m, drain: 500ms }
@@ -213,6 +215,7 @@ relays: 3
         except: ['*.internal.example'],
       },
       http: { hostMismatch: 'allow', upgrades: 'refuse' },
+      mail: { requireTls: true, xclient: true, holdBytes: 10_485_760 },
       opaque: 'refuse',
       records: {
         directory: '/var/log/daylight',

@@ -6,6 +6,7 @@ set -euo pipefail
 
 packages=(curl openssl nginx-light python3 wget git nftables iproute2 gnutls-bin testssl.sh sslscan libatomic1 python3-cryptography-vectors
   postfix swaks msmtp)
+packages+=(libnet-ssleay-perl)
 
 missing=()
 for package in "${packages[@]}"; do

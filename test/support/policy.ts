@@ -35,6 +35,7 @@ export function policyDocument(changes: Partial<PolicyDocument> = {}): PolicyDoc
       upgrades: 'allow',
       bodies: { undecodable: 'allow', decodeBytes: 67_108_864, files: 'record' },
     },
+    mail: { requireTls: false, xclient: false, holdBytes: 1_048_576 },
     opaque: 'allow',
     rules: [],
     records: {

@@ -10,6 +10,9 @@ export async function openTunnel(proxyPort: number, target: string): Promise<Soc
   const [answer] = (await once(socket, 'data')) as [Buffer];
   socket.pause();
   const status = answer.toString('latin1').split('\r\n')[0] ?? '';
+  // An origin that speaks first may have done so already.
+  const end = answer.indexOf('\r\n\r\n') + 4;
+  if (end >= 4 && end < answer.length) socket.unshift(answer.subarray(end));
   if (/^HTTP\/1\.1 200 /.test(status)) return socket;
   socket.destroy();
   throw new Error(status);

@@ -1,4 +1,5 @@
 import { recogniseBanner, recogniseOpening } from '../../codec/first-bytes.ts';
+import { isPartialGreeting } from '../../codec/server-banner.ts';
 import type { FailureCode } from '../../core/failures.ts';
 import type { Opening } from '../../core/opening.ts';
 import type { Relay, Wire } from '../../core/relay.ts';
@@ -6,6 +7,8 @@ import type { Relay, Wire } from '../../core/relay.ts';
 export interface SniffingOptions {
   readonly wire: Wire;
   readonly http: () => Relay;
+  /** The relay of a protocol whose server speaks first; undefined where there is none. */
+  readonly greeted: (protocol: string) => Relay | undefined;
   readonly opaque: (protocol: string) => Relay;
   /** Policy: what is not HTTP is refused. */
   readonly refuseOpaque: boolean;
@@ -20,15 +23,21 @@ export function createSniffingRelay(options: SniffingOptions): Relay {
   let chosen: Relay | undefined;
   /** Bytes of the client that do not tell yet what they are. */
   let held: Buffer = Buffer.alloc(0);
+  /** A greeting whose first line is not whole. */
+  let heldGreeting: Buffer = Buffer.alloc(0);
 
   const choose = (relay: Relay): void => {
     chosen = relay;
-    const bytes = held;
+    const [greeting, bytes] = [heldGreeting, held];
+    heldGreeting = Buffer.alloc(0);
     held = Buffer.alloc(0);
+    if (greeting.length > 0) relay.receive('origin', greeting);
     if (bytes.length > 0) relay.receive('client', bytes);
   };
   const chooseOpaque = (protocol: string): void => {
-    if (options.refuseOpaque) wire.abort('CLIENT_NOT_TLS', protocol);
+    const greeted = options.greeted(protocol);
+    if (greeted !== undefined) choose(greeted);
+    else if (options.refuseOpaque) wire.abort('CLIENT_NOT_TLS', protocol);
     else choose(options.opaque(protocol));
   };
   const chooseFor = (opening: Exclude<Opening, { kind: 'silent' }>): void => {
@@ -48,16 +57,21 @@ export function createSniffingRelay(options: SniffingOptions): Relay {
 
   return {
     receive(from, bytes) {
-      if (chosen === undefined && from === 'origin') chooseOpaque(recogniseBanner(bytes) ?? 'unknown');
       if (chosen !== undefined) return chosen.receive(from, bytes);
-      if (from === 'origin') return;
+      if (from === 'origin') {
+        heldGreeting = heldGreeting.length === 0 ? bytes : Buffer.concat([heldGreeting, bytes]);
+        // Half a line tells too little, and a wrong guess would let mail pass unread.
+        if (!isPartialGreeting(heldGreeting)) chooseOpaque(recogniseBanner(heldGreeting) ?? 'unknown');
+        return;
+      }
       held = held.length === 0 ? bytes : Buffer.concat([held, bytes]);
       const opening = recogniseOpening(held);
       if (opening.kind !== 'partial' && opening.kind !== 'silent') chooseFor(opening);
     },
     end(from, clean) {
       // Nobody has said anything that policy could refuse.
-      if (chosen === undefined && held.length === 0 && clean && options.refuseOpaque) return wire.close();
+      if (chosen === undefined && held.length + heldGreeting.length === 0 && clean && options.refuseOpaque)
+        return wire.close();
       if (chosen === undefined) chooseOpaque('unknown');
       chosen?.end(from, clean);
     },
@@ -66,7 +80,9 @@ export function createSniffingRelay(options: SniffingOptions): Relay {
       if (chosen?.timedOut === undefined) wire.abort('CLIENT_IDLE_TIMEOUT', 'no byte within the idle limit');
       else chosen.timedOut();
     },
+    upgraded: () => chosen?.upgraded?.(),
+    upgradeFailed: (code, detail) => chosen?.upgradeFailed?.(code, detail),
     tick: (nowMs) => chosen?.tick?.(nowMs),
-    idle: () => (chosen === undefined ? held.length === 0 : (chosen.idle?.() ?? false)),
+    idle: () => (chosen === undefined ? held.length + heldGreeting.length === 0 : (chosen.idle?.() ?? false)),
   };
 }

@@ -20,6 +20,7 @@ export class RecordingWire implements Wire {
   readonly ended: Side[] = [];
   readonly pauses: boolean[] = [];
   readonly retargets: Destination[] = [];
+  readonly upgrades: Upgrade[] = [];
   /** How the flow ended: `close`, `close CODE`, `abort CODE` or `upgrade PROTOCOL`. */
   ending: string | undefined;
   detail = '';
@@ -47,6 +48,7 @@ export class RecordingWire implements Wire {
   }
 
   upgrade(next: Upgrade): void {
+    this.upgrades.push(next);
     this.#endWith(`upgrade ${next.kind === 'opaque' ? next.protocol : next.kind}`, '');
     this.onUpgrade?.();
   }

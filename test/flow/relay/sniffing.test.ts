@@ -10,7 +10,13 @@ function open(refuseOpaque = false) {
     chosen.push(name);
     return createOpaqueRelay({ wire });
   };
-  const sniffing = createSniffingRelay({ wire, http: () => relay('http'), opaque: relay, refuseOpaque });
+  const sniffing = createSniffingRelay({
+    wire,
+    http: () => relay('http'),
+    greeted: (name) => (name === 'smtp' ? relay('mail relay') : undefined),
+    opaque: relay,
+    refuseOpaque,
+  });
   const say = (text: string) => sniffing.receive('client', Buffer.from(text, 'latin1'));
   const answer = (text: string) => sniffing.receive('origin', Buffer.from(text, 'latin1'));
   return { wire, chosen, sniffing, say, answer };
@@ -29,9 +35,19 @@ describe('the sniffing relay', () => {
     say('EH');
     answer('220 mail.example ESMTP\r\n');
     say('LO me\r\n');
-    expect(chosen).toEqual(['smtp']);
+    expect(chosen).toEqual(['mail relay']);
     expect(wire.to('origin')).toBe('EHLO me\r\n');
     expect(wire.to('client')).toBe('220 mail.example ESMTP\r\n');
+  });
+
+  it('waits for the whole first line of a greeting, however it is cut', () => {
+    const { wire, chosen, answer } = open();
+    const greeting = '220 mail.example ESMTP\r\n';
+    for (const byte of greeting.slice(0, -1)) answer(byte);
+    expect(chosen).toEqual([]);
+    answer('\n');
+    expect(chosen).toEqual(['mail relay']);
+    expect(wire.to('client')).toBe(greeting);
   });
 
   it('lets no HTTP/2 pass that was not agreed on', () => {

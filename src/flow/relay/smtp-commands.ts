@@ -1,0 +1,100 @@
+import { looksLikeHttp, parseCommand, type SmtpCommand } from '../../codec/smtp-command.ts';
+import type { FailureCode } from '../../core/failures.ts';
+import { answers } from './smtp-answers.ts';
+import type { ExpectedReply } from './smtp-conversation.ts';
+
+/** What becomes of a command line. */
+export type CommandDecision =
+  | { readonly kind: 'pass'; readonly expected: ExpectedReply }
+  /** Passed on, and nothing more is read until its reply: what follows it depends on that. */
+  | { readonly kind: 'auth' | 'starttls'; readonly argument: string }
+  /** Passed on, and a mail under way is forgotten. */
+  | { readonly kind: 'restart'; readonly expected: ExpectedReply }
+  | { readonly kind: 'mail'; readonly command: SmtpCommand }
+  | { readonly kind: 'answer'; readonly text: string }
+  /** The session ends. */
+  | { readonly kind: 'refuse'; readonly reply: string; readonly code: FailureCode; readonly detail: string }
+  | { readonly kind: 'not-mail' };
+
+export interface CommandContext {
+  readonly isGreeted: boolean;
+  /** TLS is demanded and not there yet. */
+  readonly needsTls: boolean;
+  readonly canUpgrade: boolean;
+  readonly isMailOpen: boolean;
+  readonly xclient: boolean;
+}
+
+/** Decides on a command line with its line end: pure. */
+export function decideOnCommand(line: Buffer, context: CommandContext): CommandDecision {
+  if (looksLikeHttp(line)) return refuse('421 4.7.0', 'CLIENT_SMTP_CROSS_PROTOCOL', 'an HTTP line');
+  if (isAmbiguous(line)) return refuse('521 5.5.2', 'CLIENT_SMTP_AMBIGUOUS', 'a bare CR, LF or NUL in a command');
+  const command = parseCommand(line);
+  if (command === undefined) return answer(answers.badCommand);
+  const { verb, argument } = command;
+  if (!context.isGreeted && isFtp(command)) return { kind: 'not-mail' };
+  if (context.needsTls && !beforeTls.has(verb)) return answer(answers.needsTls);
+  if (context.isMailOpen && !withinMail.has(verb)) return answer(answers.badOrder);
+  switch (verb) {
+    case 'EHLO':
+    case 'HELO':
+    case 'LHLO':
+      return { kind: 'restart', expected: { kind: 'hello', verb, argument } };
+    case 'RSET':
+      return { kind: 'restart', expected: { kind: 'reset' } };
+    case 'MAIL':
+      return { kind: 'pass', expected: { kind: 'mail', argument } };
+    case 'RCPT':
+      return { kind: 'pass', expected: { kind: 'recipient', argument } };
+    case 'DATA':
+    case 'BDAT':
+      return { kind: 'mail', command };
+    case 'AUTH':
+      return { kind: 'auth', argument };
+    case 'STARTTLS':
+      return context.canUpgrade ? { kind: 'starttls', argument } : answer(answers.notPassed);
+    case 'XCLIENT':
+    case 'XFORWARD':
+      return context.xclient ? passed : answer(answers.notPassed);
+    default:
+      // What is not known may frame what follows in a way of its own (BURL, XEXCH50) or turn the session round (ATRN).
+      return passedVerbs.has(verb) ? passed : answer(answers.notPassed);
+  }
+}
+
+const passed: CommandDecision = { kind: 'pass', expected: { kind: 'other' } };
+const beforeTls: ReadonlySet<string> = new Set(['EHLO', 'HELO', 'LHLO', 'NOOP', 'RSET', 'QUIT', 'STARTTLS', 'HELP']);
+const withinMail: ReadonlySet<string> = new Set(['BDAT', 'RSET', 'NOOP', 'QUIT', 'EHLO', 'HELO', 'LHLO', 'HELP']);
+const passedVerbs: ReadonlySet<string> = new Set([
+  'ETRN',
+  'EXPN',
+  'HELP',
+  'NOOP',
+  'QUIT',
+  'SAML',
+  'SEND',
+  'SOML',
+  'VRFY',
+]);
+const ftpVerbs: ReadonlySet<string> = new Set(['USER', 'PASS', 'FEAT', 'SYST', 'HOST', 'OPTS', 'PBSZ', 'CLNT']);
+
+/** What only FTP begins with, whose servers greet alike. */
+function isFtp({ verb, argument }: SmtpCommand): boolean {
+  return ftpVerbs.has(verb) || (verb === 'AUTH' && /^(?:TLS|SSL)\b/i.test(argument));
+}
+
+/** A CR or LF alone, or a NUL, may end the line for another reader. */
+function isAmbiguous(line: Buffer): boolean {
+  const text = line.subarray(0, -2);
+  return !line.subarray(-2).equals(crlf) || text.includes(0x0d) || text.includes(0x00);
+}
+
+const crlf = Buffer.from('\r\n');
+
+function answer(text: string): CommandDecision {
+  return { kind: 'answer', text };
+}
+
+function refuse(reply: string, code: FailureCode, detail: string): CommandDecision {
+  return { kind: 'refuse', reply, code, detail };
+}

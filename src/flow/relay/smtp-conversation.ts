@@ -1,0 +1,133 @@
+import { ReplyReader, type SmtpReply } from '../../codec/smtp-reply.ts';
+import type { FailureCode } from '../../core/failures.ts';
+import type { Wire } from '../../core/relay.ts';
+
+/** What the next reply of the origin answers. */
+export interface ExpectedReply {
+  readonly kind:
+    | 'greeting'
+    | 'hello'
+    | 'mail'
+    | 'recipient'
+    | 'data'
+    | 'held-data'
+    | 'content'
+    | 'chunk'
+    | 'auth'
+    | 'starttls'
+    | 'reset'
+    | 'other';
+  /** What the command said: name, address or mechanism. */
+  readonly argument?: string;
+  readonly verb?: string;
+  /** The client has had an answer to this already, or has not asked. */
+  readonly isSilent?: boolean;
+}
+
+/** A reply of the gateway in its place among those of the origin. */
+interface OwnReply {
+  readonly kind: 'own';
+  readonly bytes: Buffer;
+  /** The session ends with it. */
+  readonly ending: { readonly code: FailureCode | undefined; readonly detail: string } | undefined;
+}
+
+export interface ReplyHandler {
+  reply(reply: SmtpReply, expected: ExpectedReply): void;
+  /** A reply that nothing asked for. */
+  unsolicited(reply: SmtpReply): void;
+}
+
+/**
+ * The order of replies. They come in the order of commands (RFC 5321 section 4.1.4), so each is told from the next by its
+ * place alone; an own reply takes its place in the queue and never overtakes one that is under way.
+ */
+export class Conversation {
+  readonly #wire: Wire;
+  readonly #handler: ReplyHandler;
+  readonly #reader = new ReplyReader();
+  readonly #queue: (ExpectedReply | OwnReply)[] = [{ kind: 'greeting' }];
+  #isOver = false;
+
+  constructor(wire: Wire, handler: ReplyHandler) {
+    this.#wire = wire;
+    this.#handler = handler;
+  }
+
+  /** Nothing is to be said any more. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Replies under way. */
+  get outstanding(): number {
+    return this.#queue.length;
+  }
+
+  /** Bytes of the origin that are no complete reply. */
+  get pendingBytes(): number {
+    return this.#reader.pendingBytes;
+  }
+
+  /** Passes a command on. */
+  command(line: Buffer, expected: ExpectedReply): void {
+    this.#queue.push(expected);
+    this.#wire.send('origin', line);
+  }
+
+  expect(expected: ExpectedReply): void {
+    this.#queue.push(expected);
+  }
+
+  /** Answers the client in the origin's place. */
+  own(text: string): void {
+    this.#queue.push({ kind: 'own', bytes: Buffer.from(`${text}\r\n`, 'latin1'), ending: undefined });
+    this.#sayOwn();
+  }
+
+  /** Answers for the last time: the session ends with it. */
+  end(text: string, code: FailureCode | undefined, detail: string): void {
+    this.#queue.push({ kind: 'own', bytes: Buffer.from(`${text}\r\n`, 'latin1'), ending: { code, detail } });
+    this.#sayOwn();
+  }
+
+  /** The same at once, whatever is under way: the origin will answer nothing any more. */
+  endNow(text: string, code: FailureCode | undefined, detail: string): void {
+    if (this.#isOver) return;
+    this.#queue.length = 0;
+    this.end(text, code, detail);
+  }
+
+  /** Says nothing any more. */
+  stop(): void {
+    this.#isOver = true;
+  }
+
+  receive(bytes: Buffer): void {
+    this.#reader.push(bytes);
+    for (let reply = this.#next(); reply !== undefined; reply = this.#next()) {
+      const expected = this.#queue.shift();
+      if (expected === undefined || expected.kind === 'own') this.#handler.unsolicited(reply);
+      else this.#handler.reply(reply, expected);
+      this.#sayOwn();
+    }
+    const { fault } = this.#reader;
+    if (fault !== undefined && !this.#isOver) {
+      this.endNow(`421 4.3.0 ORIGIN_SMTP_MALFORMED ${fault}`, 'ORIGIN_SMTP_MALFORMED', fault);
+    }
+  }
+
+  #next(): SmtpReply | undefined {
+    return this.#isOver ? undefined : this.#reader.next();
+  }
+
+  #sayOwn(): void {
+    for (let first = this.#queue[0]; first?.kind === 'own' && !this.#isOver; first = this.#queue[0]) {
+      this.#queue.shift();
+      this.#wire.send('client', first.bytes);
+      if (first.ending === undefined) continue;
+      this.#isOver = true;
+      this.#wire.close(first.ending.code, first.ending.detail);
+    }
+  }
+}
