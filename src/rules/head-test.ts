@@ -89,7 +89,7 @@ function compileValueTest(test: FieldTest): (value: string) => Iterable<Span> {
   const { hosts, cidr, greaterThan, lessThan } = test;
   if (hosts !== undefined) {
     const covers = compileHostPatterns(hosts);
-    return whole((value) => covers(canonicalHost(value) ?? value));
+    return whole(lastRemembered((value) => covers(canonicalHost(value) ?? value)));
   }
   if (cidr !== undefined) return whole(compileCidrs(cidr));
   if (greaterThan !== undefined) return whole((value) => numberOf(value) > greaterThan);
@@ -101,6 +101,19 @@ const nowhere: readonly Span[] = [];
 
 function whole(holds: (value: string) => boolean): (value: string) => readonly Span[] {
   return (value) => (holds(value) ? [{ offset: 0, length: value.length }] : nowhere);
+}
+
+/** The exchanges of a connection mostly name one host, and what is true of it stays true. */
+function lastRemembered(holds: (value: string) => boolean): (value: string) => boolean {
+  let lastValue = '';
+  let lastHolds = holds(lastValue);
+  return (value) => {
+    if (value !== lastValue) {
+      lastHolds = holds(value);
+      lastValue = value;
+    }
+    return lastHolds;
+  };
 }
 
 function affixes(
