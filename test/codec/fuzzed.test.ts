@@ -1,0 +1,35 @@
+import { dirname, join, normalize } from 'node:path';
+import { expect, test } from 'vitest';
+import { readProjectFile, typescriptFiles } from '../architecture/repository.ts';
+
+/** Files of the layers that read what peers and operators write; tables, types and the choice of a verdict read nothing. */
+const readers = [
+  ...typescriptFiles('src/codec'),
+  ...typescriptFiles('src/rules').filter((file) => file !== 'src/rules/verdict-of.ts'),
+  ...['der-reader', 'certificate', 'extensions', 'distinguished-name', 'pem', 'pkcs12-reader', 'strength'].map(
+    (name) => `src/pki/${name}.ts`,
+  ),
+];
+
+/** What a file imports of the project, types left out. */
+function importsOf(file: string): readonly string[] {
+  const imports = readProjectFile(file).matchAll(/^(?:import|export) (?!type)[^;]*? from '(\.[^']+)';$/gm);
+  return [...imports].map(([, path = '']) => normalize(join(dirname(file), path)));
+}
+
+test('a property test reaches every reader of foreign bytes', () => {
+  const reached = new Set<string>();
+  const reach = (file: string): void => {
+    if (reached.has(file) || !file.startsWith('src/')) return;
+    reached.add(file);
+    for (const next of importsOf(file)) reach(next);
+  };
+  const fuzzing = typescriptFiles('test').filter((file) => readProjectFile(file).includes("from 'fast-check'"));
+  for (const file of fuzzing) for (const imported of importsOf(file)) reach(imported);
+  expect(readers.length).toBeGreaterThan(50);
+  expect(readers.filter((file) => !reached.has(file) && isReader(file))).toEqual([]);
+});
+
+function isReader(file: string): boolean {
+  return /^export (?:async )?(?:function|class)/m.test(readProjectFile(file));
+}
