@@ -53,7 +53,7 @@ function refusal(fault: string): LengthFields {
 }
 
 /** Digits alone, no leading zero (some read it as octal), and exact as a number. A loop: this is on the way of every body. */
-function parseLength(text: string): number | undefined {
+export function parseLength(text: string): number | undefined {
   const digits = text.length;
   if (digits === 0 || digits > 16 || (digits > 1 && text.charCodeAt(0) === zero)) return undefined;
   let bytes = 0;

@@ -39,6 +39,13 @@ export const http = {
   description: 'HTTP inside intercepted flows.',
   required: [],
   properties: {
+    h2: {
+      type: 'boolean',
+      default: true,
+      description:
+        'HTTP/2 where client and origin both speak it. Without it both are offered HTTP/1.1, and HTTP/2 without TLS is refused.',
+      examples: [false],
+    },
     hostMismatch: {
       type: 'string',
       enum: ['refuse', 'allow'],

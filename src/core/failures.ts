@@ -129,6 +129,20 @@ export const failures = {
     'Correct the client; this is the pattern of request smuggling (RFC 9112 section 11.2).',
   ),
   CLIENT_HTTP_HEAD_TOO_LARGE: client('The request head is larger than the limit.', 'See core/limits.ts.', 431),
+  CLIENT_HTTP2_PROTOCOL: client(
+    'The client violates HTTP/2 (framing, header compression or stream states).',
+    'Correct the client (RFC 9113); the detail names the rule.',
+  ),
+  CLIENT_HTTP2_FLOOD: client(
+    'The client floods its connection with HTTP/2 frames that carry nothing.',
+    'Look for a hostile or broken client; see docs/http2.md for the limits.',
+    429,
+  ),
+  CLIENT_HTTP2_RAPID_RESET: client(
+    'The client opens and cancels HTTP/2 streams, or has them refused, faster than any honest client.',
+    'Look for a hostile client (CVE-2023-44487, CVE-2025-8671); see docs/http2.md for the limits.',
+    429,
+  ),
   CLIENT_HTTP_VERSION: client('The HTTP version of the request is not supported.', 'Use HTTP/1.1.', 505),
   CLIENT_HTTP_TIMEOUT: client('The client sent its request too slowly.', 'Look for a slow or hostile client.', 408),
   CLIENT_HOST_MISMATCH: client(
@@ -290,6 +304,14 @@ export const failures = {
   ORIGIN_HTTP_AMBIGUOUS: origin(
     'The response can be read in two ways.',
     'Correct the origin; this is the pattern of response splitting (RFC 9112 section 11.1).',
+  ),
+  ORIGIN_HTTP2_PROTOCOL: origin(
+    'The origin violates HTTP/2 (framing, header compression or stream states).',
+    'Correct the origin (RFC 9113); the detail names the rule.',
+  ),
+  ORIGIN_HTTP2_FLOOD: origin(
+    'The origin floods its connection with HTTP/2 frames that carry nothing.',
+    'Look for a hostile or broken origin; see docs/http2.md for the limits.',
   ),
   ORIGIN_HTTP_HEAD_TOO_LARGE: origin('The response head is larger than the limit.', 'See core/limits.ts.'),
   ORIGIN_HTTP_UNSOLICITED: origin('The origin sent a response that no request asked for.', 'Correct the origin.'),

@@ -22,6 +22,8 @@ export interface RequestHead {
   readonly host: string;
   readonly headers: readonly Header[];
   readonly framing: BodyFraming;
+  /** Stream of an HTTP/2 request. */
+  readonly streamId?: number;
 }
 
 export interface ResponseHead {

@@ -82,6 +82,26 @@ export const limits = {
   mailHoldBytes: 1_048_576,
   /** Mails that wait for their verdict in memory, per relay; beyond it further mails are judged as they pass. */
   mailHeldBytes: 67_108_864,
+  /** Frames that one header block may be cut into (RFC 9113 section 6.10); four hold the largest head that is taken. */
+  http2HeaderFrames: 32,
+  /** Dynamic table of either direction: what browsers ask for. Each entry takes some hundred bytes of memory. */
+  http2TableBytes: 65_536,
+  /** Streams open at once on a connection. Servers allow 100 to 250, few know no limit. */
+  http2Streams: 1_000,
+  /** SETTINGS frames of one side that the other has not acknowledged. */
+  http2PendingSettings: 16,
+  /** DATA that is dropped costs its sender something below this size; larger ones are bounded by the windows. */
+  http2SmallDataBytes: 1_024,
+  /** Streams that were reset, per connection and side, whose late frames are still expected and dropped. */
+  http2ResetMemory: 1_000,
+  /** Frames that carry nothing (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA ...) which a side may send ahead of those that do. */
+  http2EmptyFrames: 1_000,
+  /** The same, at most, however much was earned by DATA and HEADERS: what a burst of those may be answered with. */
+  http2EmptyFramesMost: 20_000,
+  http2EmptyFramesPerSecond: 100,
+  /** Streams of a connection that may be reset or refused at once: a page that is left, a player that seeks. As in nghttp2. */
+  http2Resets: 1_000,
+  http2ResetsPerSecond: 33,
   /** No byte in either direction. SSE and long polling send keep-alives more often (270 s is the longest known poll). */
   idleTimeoutMs: 330_000,
   /** After one side ended its half, how long the other may go on without a byte. */

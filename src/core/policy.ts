@@ -177,6 +177,8 @@ export interface ListenAddressOrHost {
   readonly port: number;
 }
 export interface HttpPolicy {
+  /** HTTP/2, where client and origin both speak it; without it they are offered HTTP/1.1 alone. */
+  readonly h2: boolean;
   /** A Host that the verified origin certificate does not cover. */
   readonly hostMismatch: 'refuse' | 'allow';
   /** 101 Switching Protocols inside an inspected flow. `websocket`: only what is inspected, which is WebSocket. */

@@ -60,6 +60,8 @@ export interface Relay {
   timedOut?(): void;
   /** The pump's clock: called about once a second with milliseconds since an arbitrary start. */
   tick?(nowMs: number): void;
+  /** The gateway wants the flow to end: a protocol that can tells the client to begin nothing else. May be called again. */
+  drain?(): void;
   /** True between transactions: a draining gateway may close the flow now without cutting anything. */
   idle?(): boolean;
 }

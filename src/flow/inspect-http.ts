@@ -132,7 +132,7 @@ class InspectedExchange implements Exchange {
     this.#requestBody?.close();
     this.#responseBody?.close();
     flow.transactions += 1;
-    count(transactionSeries[this.#verdict.kind]);
+    count(transactionSeries[this.#request?.version === '2' ? 'h2' : 'http/1.1'][this.#verdict.kind]);
     if (outcome.failure !== undefined) count(`daylight_failures_total{code="${outcome.failure}"}`);
     const request = this.#request;
     // A request whose head could not be parsed has no transaction to tell of; the flow record holds the failure.
@@ -206,12 +206,13 @@ function contextOf(flow: FlowFacts): TransactionContext {
   };
 }
 
-const transactionSeries = {
-  allow: 'daylight_transactions_total{protocol="http/1.1",verdict="allow"}',
-  block: 'daylight_transactions_total{protocol="http/1.1",verdict="block"}',
-  reset: 'daylight_transactions_total{protocol="http/1.1",verdict="reset"}',
-  refuse: 'daylight_transactions_total{protocol="http/1.1",verdict="block"}',
-} as const;
+const transactionSeries = { 'http/1.1': seriesOf('http/1.1'), h2: seriesOf('h2') } as const;
+
+function seriesOf(protocol: string): Readonly<Record<Verdict['kind'], string>> {
+  const series = (verdict: string): string =>
+    `daylight_transactions_total{protocol="${protocol}",verdict="${verdict}"}`;
+  return { allow: series('allow'), block: series('block'), reset: series('reset'), refuse: series('block') };
+}
 
 const unknownLength: BodyFraming = { kind: 'until-close' };
 const whole: readonly string[] = [];

@@ -15,7 +15,7 @@ import { openVerifiedOrigin } from './verified-origin.ts';
 
 /** The inspected way of a TLS flow: dial, verify the origin, mint, answer the client, relay. No path goes on after a failed check. */
 export async function interceptTls(flow: Flow, tunnel: Tunnel, hello: ClientHello): Promise<void> {
-  const alpn = relayableAlpn(hello);
+  const alpn = relayableAlpn(hello, flow.policy.document.http.h2);
   const transport = await tunnel.dial();
   if (tunnel.originTls === 'never') return interceptToPlainOrigin(flow, tunnel, hello, transport);
   const serverName = canonicalServerName(hello, tunnel.destination);
@@ -24,7 +24,7 @@ export async function interceptTls(flow: Flow, tunnel: Tunnel, hello: ClientHell
   if (leg.tls.alpn === undefined) refuseUnconfirmed(alpn);
   // The origin may close while the leaf is being minted; the pump learns it as soon as it runs.
   leg.socket.on('error', ignore);
-  const leaf = await leafOf(flow, tunnel, hello, leg.identity);
+  const leaf = await leafOf(flow, tunnel, hello, leg.identity, leg.tls.alpn);
   const name = leg.identity.name;
   const judged = tunnel.ownCertificate === undefined;
   await answerClient(flow, hello, leaf, leg.tls.alpn).catch((error: unknown) => {
@@ -43,9 +43,11 @@ export async function interceptTls(flow: Flow, tunnel: Tunnel, hello: ClientHell
   silence?.(name);
 }
 
-/** Protocols that we can relay in an inspected flow. h2 is answered with http/1.1 alone until it is relayed. */
-function relayableAlpn(hello: ClientHello): readonly string[] {
-  const offered = hello.alpn.filter((protocol) => !/^(h2|h3|spdy|grpc-exp)/.test(protocol));
+/** Protocols that we can relay in an inspected flow, in the client's order; h2 unless policy switches it off. */
+function relayableAlpn(hello: ClientHello, h2: boolean): readonly string[] {
+  const offered = hello.alpn.filter(
+    (protocol) => (h2 && protocol === 'h2') || !/^(h2|h3|spdy|grpc-exp)/.test(protocol),
+  );
   if (hello.alpn.length > 0 && offered.length === 0) {
     throw new FlowFailure('CLIENT_ALPN_UNSUPPORTED', hello.alpn.join(' ').slice(0, 100));
   }
@@ -68,13 +70,14 @@ export async function leafOf(
   tunnel: Tunnel,
   hello: ClientHello,
   identity: OriginIdentity,
+  alpn?: string,
 ): Promise<LeafContext> {
   const { leafs } = flow.plane;
   const policy = flow.policy.document.tls.client;
-  if (tunnel.ownCertificate !== undefined) return leafs.ownContext(tunnel.ownCertificate, policy);
+  if (tunnel.ownCertificate !== undefined) return leafs.ownContext(tunnel.ownCertificate, policy, alpn);
   if (!acceptsAuthority(hello, flow.policy.document.authority.keyType))
     throw new FlowFailure('CLIENT_SIGNATURES_UNSUPPORTED');
-  return leafs.contextFor({ kind: 'verified', identity }, leafKeyTypeFor(hello), policy);
+  return leafs.contextFor({ kind: 'verified', identity, alpn }, leafKeyTypeFor(hello), policy);
 }
 
 /** Answers the client's handshake, and notes its leg in the flow. */
@@ -102,9 +105,16 @@ export async function answerClient(
 async function interceptToPlainOrigin(flow: Flow, tunnel: Tunnel, hello: ClientHello, origin: Socket): Promise<void> {
   if (tunnel.ownCertificate === undefined)
     throw new FlowFailure('GATEWAY_LEAF_FAILED', 'originTls never needs a certificate');
-  const leaf = flow.plane.leafs.ownContext(tunnel.ownCertificate, flow.policy.document.tls.client);
-  await answerClient(flow, hello, leaf, hello.alpn.includes('http/1.1') ? 'http/1.1' : undefined);
+  const alpn = plainAlpn(hello, flow.policy.document.http.h2);
+  const leaf = flow.plane.leafs.ownContext(tunnel.ownCertificate, flow.policy.document.tls.client, alpn);
+  await answerClient(flow, hello, leaf, alpn);
   await runRelay(flow, { origin, protocol: undefined, alpn: flow.facts.clientTls?.alpn, scheme: 'https' });
+}
+
+/** A plain origin chooses nothing: HTTP/1.1 where the client offers it, HTTP/2 where it knows nothing else (gRPC). */
+function plainAlpn({ alpn }: ClientHello, h2: boolean): string | undefined {
+  if (alpn.includes('http/1.1')) return 'http/1.1';
+  return h2 && alpn.includes('h2') ? 'h2' : undefined;
 }
 
 function tlsFailureOf(error: NodeJS.ErrnoException) {

@@ -32,7 +32,12 @@ export function watchForSilence(flow: Flow, origin: Socket): (name: string) => v
     const { facts } = flow;
     if (facts.failure === 'CLIENT_LEAF_REJECTED') noteRejection(flow, name, 'alert', alertOf(facts.failureDetail));
     else if (facts.bytesFromClient > 0) noteAcceptance(flow, name);
-    else if (facts.bytesFromOrigin === 0 && clientEndedMs !== undefined && clientEndedMs - startMs < soonMs) {
+    // An origin of HTTP/2 speaks without being asked.
+    else if (
+      (facts.bytesFromOrigin === 0 || facts.protocol === 'h2') &&
+      clientEndedMs !== undefined &&
+      clientEndedMs - startMs < soonMs
+    ) {
       noteRejection(flow, name, 'closed-after-handshake', '');
     }
   };

@@ -22,7 +22,8 @@ export interface LeafContext {
  * one there is just the untrusted authority, whose leaf no client accepts silently.
  */
 export type LeafReason =
-  | { readonly kind: 'verified'; readonly identity: OriginIdentity }
+  /** `alpn` is what the client will be answered: sessions of one protocol are never resumed as another. */
+  | { readonly kind: 'verified'; readonly identity: OriginIdentity; readonly alpn?: string | undefined }
   | { readonly kind: 'untrusted'; readonly name: string; readonly code: FailureCode };
 
 /** Asks control to sign; rejects with FlowFailure GATEWAY_LEAF_FAILED or GATEWAY_LEAF_TIMEOUT. */
@@ -83,8 +84,8 @@ export class LeafStore {
   }
 
   /** The context of a published endpoint with its own certificate: never of our authority. */
-  ownContext(own: OwnCertificate, policy: TlsPolicy['client']): LeafContext {
-    const key = `own ${createHash('sha256').update(own.cert).digest('hex')} ${policyKey(policy)}`;
+  ownContext(own: OwnCertificate, policy: TlsPolicy['client'], alpn?: string): LeafContext {
+    const key = `own ${createHash('sha256').update(own.cert).digest('hex')} ${alpn ?? ''} ${policyKey(policy)}`;
     const ready = this.#ready.get(key);
     if (ready !== undefined) return ready;
     const made = this.#context(key, own.cert, own.key, policy);
@@ -157,7 +158,7 @@ function leafNameOf({ certificate, name }: OriginIdentity): string {
 function cacheKey(reason: LeafReason, keyType: LeafKeyType, policy: TlsPolicy['client']): string {
   const subject =
     reason.kind === 'verified'
-      ? `verified ${reason.identity.certificate.fingerprint256} ${leafNameOf(reason.identity)}`
+      ? `verified ${reason.identity.certificate.fingerprint256} ${leafNameOf(reason.identity)} ${reason.alpn ?? ''}`
       : `untrusted ${reason.name}`;
   return `${subject} ${keyType} ${policyKey(policy)}`;
 }

@@ -1,8 +1,11 @@
 import type { Duplex } from 'node:stream';
 import { limits } from '../core/limits.ts';
 
-/** Who stops the reading of a leg: the relay (a full pipeline) and a full send buffer do so independently. */
-export type PauseReason = 'relay' | 'pressure';
+/**
+ * Who stops the reading of a leg: the relay (a full pipeline), a full send buffer of the other leg, and one of its own
+ * that only answers of the gateway can have filled do so independently.
+ */
+export type PauseReason = 'relay' | 'pressure' | 'answers';
 
 /** What the pump does at the events of a leg's stream. */
 export interface LegListeners {
@@ -44,6 +47,7 @@ export class PumpLeg {
   listen(listeners: LegListeners): void {
     this.#listeners = listeners;
     for (const [event, listener] of Object.entries(listeners)) this.#stream?.on(event, listener);
+    this.#stream?.on('drain', () => this.pause('answers', false));
     // Whoever looked at the opening left the stream paused.
     this.applyPause();
     const stream = this.#stream;
@@ -106,7 +110,10 @@ export class PumpLeg {
     const bytes = this.#more === undefined ? first : Buffer.concat(this.#more);
     this.#first = undefined;
     this.#more = undefined;
-    return !stream.write(bytes) && stream.writableLength >= limits.sendBufferBytes;
+    const isFull = !stream.write(bytes) && stream.writableLength >= limits.sendBufferBytes;
+    // A peer that reads nothing does not get answers made for it without end.
+    if (isFull && stream.writableLength >= 4 * limits.sendBufferBytes) this.pause('answers', true);
+    return isFull;
   }
 
   /** Ends our half after what was written. */

@@ -14,8 +14,7 @@ import { coarseNowMs, type Ticking, ticker } from './ticker.ts';
 export class Pump implements Wire, Ticking {
   readonly #options: PumpOptions;
   readonly #legs: Record<Side, PumpLeg>;
-  readonly #done: Promise<PumpOutcome>;
-  #resolve: (outcome: PumpOutcome) => void = () => {};
+  readonly #outcome = Promise.withResolvers<PumpOutcome>();
   #relay: Relay;
   #receiving = false;
   #closing = false;
@@ -30,9 +29,6 @@ export class Pump implements Wire, Ticking {
   constructor(options: PumpOptions) {
     this.#options = options;
     this.#legs = { client: new PumpLeg(options.client), origin: new PumpLeg(options.origin) };
-    this.#done = new Promise((resolve) => {
-      this.#resolve = resolve;
-    });
     this.#relay = options.relay(this);
   }
 
@@ -42,7 +38,7 @@ export class Pump implements Wire, Ticking {
     this.#activityMs = coarseNowMs();
     this.#attach('client', this.#options.client);
     if (this.#options.origin !== undefined) this.#attach('origin', this.#options.origin);
-    return this.#done;
+    return this.#outcome.promise;
   }
 
   /** Asks for an end when nothing would be cut; the relay is asked again on each tick. */
@@ -64,7 +60,7 @@ export class Pump implements Wire, Ticking {
 
   tick(nowMs: number): void {
     if (this.#settled || this.#closing || this.#isUpgrading) return;
-    if (this.#draining && this.#relay.idle?.()) return this.close();
+    if (this.#draining && this.#endIfIdle()) return;
     const { idleTimeoutMs } = this.#options;
     const halfClosed = this.#legs.client.ended || this.#legs.origin.ended;
     const limitMs = halfClosed ? Math.min(limits.halfCloseTimeoutMs, idleTimeoutMs) : idleTimeoutMs;
@@ -77,9 +73,15 @@ export class Pump implements Wire, Ticking {
     const { client, origin } = this.#legs;
     if (client.isStalled) return this.cut('CLIENT_IDLE_TIMEOUT', 'the client takes nothing of what is sent to it');
     if (origin.isStalled) return this.cut('ORIGIN_IDLE_TIMEOUT', 'the origin takes nothing of what is sent to it');
-    if (this.#relay.idle?.()) this.close();
-    else if (this.#relay.timedOut === undefined) this.cut('CLIENT_IDLE_TIMEOUT', 'no byte within the idle limit');
+    if (this.#endIfIdle()) return;
+    if (this.#relay.timedOut === undefined) this.cut('CLIENT_IDLE_TIMEOUT', 'no byte within the idle limit');
     else this.#guard(() => this.#relay.timedOut?.());
+  }
+
+  #endIfIdle(): boolean {
+    this.#guard(() => this.#relay.drain?.());
+    if (this.#relay.idle?.()) this.close();
+    return this.#closing;
   }
 
   send(to: Side, bytes: Buffer): void {
@@ -214,7 +216,6 @@ export class Pump implements Wire, Ticking {
       this.#broke(error);
     }
     this.#receiving = false;
-    if (this.#settled) return;
     this.#flush('client');
     this.#flush('origin');
   }
@@ -228,8 +229,7 @@ export class Pump implements Wire, Ticking {
   }
 
   #failed(side: Side, error: NodeJS.ErrnoException): void {
-    const leg = this.#legs[side];
-    if (this.#closing || leg.ended) return;
+    if (this.#closing || this.#legs[side].ended) return;
     const known = this.#options.failureOf?.(side, error);
     if (known !== undefined) this.#note(known.code, known.detail);
     this.#ended(side, false);
@@ -265,7 +265,7 @@ export class Pump implements Wire, Ticking {
     this.#settled = true;
     this.#closing = true;
     ticker.delete(this);
-    this.#resolve({
+    this.#outcome.resolve({
       code: this.#code,
       detail: this.#detail,
       bytesFromClient: this.#legs.client.bytes,

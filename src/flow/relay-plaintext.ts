@@ -19,7 +19,7 @@ export async function relayPlaintext(flow: Flow, tunnel: Tunnel, protocol: strin
       secure: secureLegs(flow, tunnel),
     });
   }
-  const alpn = protocol === 'http/1.1' ? ['http/1.1'] : [];
+  const alpn = protocol === 'http/1.1' || protocol === 'h2' ? [protocol] : [];
   const leg = await openVerifiedOrigin(flow, tunnel, transport, { serverName: undefined, alpn });
   if (leg.tls.alpn !== undefined && leg.tls.alpn !== protocol) throw new FlowFailure('ORIGIN_HANDSHAKE_FAILED', 'ALPN');
   flow.origin = leg.socket;

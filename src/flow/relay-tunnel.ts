@@ -54,7 +54,8 @@ export async function relayTunnel(flow: Flow, tunnel: Tunnel): Promise<void> {
     case 'http1':
       return relayPlaintext(flow, { ...tunnel, dial }, 'http/1.1');
     case 'http2':
-      // It is HTTP, and nobody here reads it: passed on it would escape inspection.
+      if (flow.policy.document.http.h2) return relayPlaintext(flow, { ...tunnel, dial }, 'h2');
+      // It is HTTP, and policy has nobody read it: passed on it would escape inspection.
       throw new FlowFailure('CLIENT_HTTP_VERSION', 'HTTP/2 without TLS');
     case 'opaque':
       if (isOldTls(opening)) throw new FlowFailure('CLIENT_HELLO_MALFORMED', 'SSL 2.0 framing');

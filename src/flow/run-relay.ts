@@ -12,6 +12,7 @@ import { coveringName } from './certificate-names.ts';
 import { decideOnDestination } from './decide-destination.ts';
 import type { Flow } from './flow.ts';
 import { hostRefusalFor } from './host-refusal.ts';
+import { http2RelayFor } from './http2-relay.ts';
 import { inspectHttp } from './inspect-http.ts';
 import { Pump } from './pump.ts';
 import type { SecureLegs } from './pump-options.ts';
@@ -88,9 +89,18 @@ function relayFor(flow: Flow, options: RelayOptions, wire: Wire): Relay {
   const greeted = (spoken: string): Relay | undefined =>
     isMail(flow, spoken) ? mailRelay(flow, wire, options.secure !== undefined) : undefined;
   if (isHttp1(protocol ?? alpn)) return http();
+  if ((protocol ?? alpn) === 'h2') return http2RelayFor(flow, options, wire);
   if (protocol !== undefined) return greeted(protocol) ?? opaque(protocol);
   const refuseOpaque = flow.policy.document.opaque === 'refuse';
-  return createSniffingRelay({ wire, http, greeted, opaque: (sniffed) => opaque(alpn ?? sniffed), refuseOpaque });
+  const http2 = flow.policy.document.http.h2 ? () => http2RelayFor(flow, options, wire) : undefined;
+  return createSniffingRelay({
+    wire,
+    http,
+    http2,
+    greeted,
+    opaque: (sniffed) => opaque(alpn ?? sniffed),
+    refuseOpaque,
+  });
 }
 
 function isHttp1(protocol: string | undefined): boolean {

@@ -106,9 +106,10 @@ function ruleText({ rule }: HttpTransactionFacts): string {
 }
 
 function gatewayText(transaction: HttpTransactionFacts): string {
-  const { depth, verdict, rule, matches, alarms = matches, outcome, notInspected, upgradedTo } = transaction;
+  const { request, depth, verdict, rule, matches, alarms = matches, outcome, notInspected, upgradedTo } = transaction;
   const files = filesOf(transaction);
-  const always = `,"tx_depth":${depth},"verdict":"${verdict}","complete":${outcome.complete}`;
+  const stream = request.streamId === undefined ? '' : `,"stream_id":${request.streamId}`;
+  const always = `,"tx_depth":${depth}${stream},"verdict":"${verdict}","complete":${outcome.complete}`;
   if (
     rule === undefined &&
     matches === 0 &&

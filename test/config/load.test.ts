@@ -86,6 +86,7 @@ describe('loading', () => {
       },
       upstream: undefined,
       http: {
+        h2: true,
         hostMismatch: 'refuse',
         upgrades: 'allow',
         bodies: { undecodable: 'allow', decodeBytes: 67_108_864, files: 'record' },

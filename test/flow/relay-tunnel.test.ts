@@ -3,6 +3,7 @@ import { connect as connectTls, createServer as createTlsServer, type TLSSocket 
 import { describe, expect, it } from 'vitest';
 import { startDataPlane } from '../support/data-plane.ts';
 import { startOrigin } from '../support/https-origin.ts';
+import { policyDocument } from '../support/policy.ts';
 import { listening, receiveAll, sleep } from '../support/tcp.ts';
 import { createTestAuthority } from '../support/test-authority.ts';
 import { openTunnel } from '../support/tunnel.ts';
@@ -31,10 +32,15 @@ describe('what would pass unread as something else', () => {
       'CLIENT_HELLO_MALFORMED',
       '\x15\x03',
     ],
-    ['HTTP/2 without TLS', Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), 'CLIENT_HTTP_VERSION', 'HTTP/1.1 505'],
+    [
+      'HTTP/2 without TLS where it is switched off',
+      Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+      'CLIENT_HTTP_VERSION',
+      'HTTP/1.1 505',
+    ],
   ])('%s is refused', async (_what, opening, code, answer) => {
     const origin = await silentOrigin();
-    await using plane = await startDataPlane();
+    await using plane = await startDataPlane({ http: { ...policyDocument().http, h2: false } });
     const client = await openTunnel(plane.port, `127.0.0.1:${origin.port}`);
     client.write(opening);
     expect((await receiveAll(client.resume())).toString('latin1')).toMatch(

@@ -31,6 +31,7 @@ export function policyDocument(changes: Partial<PolicyDocument> = {}): PolicyDoc
     revocation: { mode: 'soft-fail', timeoutMs: 2_000, directory: 'var/revocation', allowAddresses: [], overrides: [] },
     upstream: undefined,
     http: {
+      h2: true,
       hostMismatch: 'refuse',
       upgrades: 'allow',
       bodies: { undecodable: 'allow', decodeBytes: 67_108_864, files: 'record' },

@@ -1,4 +1,5 @@
 import { type FailureCode, failureOf } from '../../core/failures.ts';
+import type { Header } from '../../core/http.ts';
 import type { RuleRef } from '../../core/verdict.ts';
 
 export interface FailurePage {
@@ -18,26 +19,42 @@ export interface FailurePage {
   readonly status?: number | undefined;
 }
 
+/** What a page says, whatever version of HTTP carries it. */
+export interface PageParts {
+  readonly status: number;
+  readonly fields: readonly Header[];
+  readonly body: Buffer;
+}
+
 /** A complete HTTP/1.1 response that tells a client what failed, what it means and what helps; the connection then closes. */
-export function failurePage(written: FailurePage): Buffer {
+export function failurePage(page: FailurePage): Buffer {
+  const { status, fields, body } = pageParts(page);
+  const head = [
+    `HTTP/1.1 ${status} ${reasons[status] ?? 'Error'}`,
+    ...fields.map(([name, value]) => `${name}: ${value}`),
+    'Connection: close',
+  ];
+  const headBytes = Buffer.from(`${head.join('\r\n')}\r\n\r\n`, 'latin1');
+  return page.method === 'HEAD' ? headBytes : Buffer.concat([headBytes, body]);
+}
+
+/** Status, fields and body of the page. */
+export function pageParts(written: FailurePage): PageParts {
   // What went wrong inside the gateway is for its operator alone.
   const page = written.code === 'GATEWAY_INTERNAL' ? { ...written, detail: '' } : written;
   const status = page.status ?? failureOf(page.code).status;
   const isJson = prefersJson(page.accept);
   const body = Buffer.from(isJson ? jsonBody(page) : htmlBody(page, status));
-  const head = [
-    `HTTP/1.1 ${status} ${reasons[status] ?? 'Error'}`,
-    `Content-Type: ${isJson ? 'application/json' : 'text/html; charset=utf-8'}`,
-    `Content-Length: ${body.length}`,
-    'Cache-Control: no-store',
-    "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'",
-    'X-Content-Type-Options: nosniff',
-    `Daylight-Failure: ${page.code}`,
+  const fields: readonly Header[] = [
+    ['Content-Type', isJson ? 'application/json' : 'text/html; charset=utf-8'],
+    ['Content-Length', String(body.length)],
+    ['Cache-Control', 'no-store'],
+    ['Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'"],
+    ['X-Content-Type-Options', 'nosniff'],
+    ['Daylight-Failure', page.code],
     ...(extraFields[status] ?? []),
-    'Connection: close',
   ];
-  const headBytes = Buffer.from(`${head.join('\r\n')}\r\n\r\n`, 'latin1');
-  return page.method === 'HEAD' ? headBytes : Buffer.concat([headBytes, body]);
+  return { status, fields, body };
 }
 
 const reasons: Readonly<Record<number, string>> = {
@@ -58,9 +75,9 @@ const reasons: Readonly<Record<number, string>> = {
 };
 
 /** Fields that a status demands (RFC 9110 sections 15.5.6 and 15.5.8). */
-const extraFields: Readonly<Record<number, readonly string[]>> = {
-  405: ['Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'],
-  407: ['Proxy-Authenticate: Basic realm="daylight", charset="UTF-8"'],
+const extraFields: Readonly<Record<number, readonly Header[]>> = {
+  405: [['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS']],
+  407: [['Proxy-Authenticate', 'Basic realm="daylight", charset="UTF-8"']],
 };
 
 /** A client that names JSON and does not put HTML first is a program; everybody else may be a person. */

@@ -9,6 +9,8 @@ export interface SniffingOptions {
   readonly http: () => Relay;
   /** The relay of a protocol whose server speaks first; undefined where there is none. */
   readonly greeted: (protocol: string) => Relay | undefined;
+  /** Undefined where policy switches HTTP/2 off. */
+  readonly http2?: (() => Relay) | undefined;
   readonly opaque: (protocol: string) => Relay;
   /** Policy: what is not HTTP is refused. */
   readonly refuseOpaque: boolean;
@@ -45,7 +47,8 @@ export function createSniffingRelay(options: SniffingOptions): Relay {
       case 'http1':
         return choose(options.http());
       case 'http2':
-        // It is HTTP, it was not agreed on, and nobody here reads it: passed on it would escape inspection.
+        if (options.http2 !== undefined) return choose(options.http2());
+        // It is HTTP, and policy has nobody read it: passed on it would escape inspection.
         return wire.abort('CLIENT_HTTP_VERSION', 'HTTP/2 without ALPN');
       case 'opaque':
         return chooseOpaque(opening.protocol);
@@ -83,6 +86,7 @@ export function createSniffingRelay(options: SniffingOptions): Relay {
     upgraded: () => chosen?.upgraded?.(),
     upgradeFailed: (code, detail) => chosen?.upgradeFailed?.(code, detail),
     tick: (nowMs) => chosen?.tick?.(nowMs),
+    drain: () => chosen?.drain?.(),
     idle: () => (chosen === undefined ? held.length + heldGreeting.length === 0 : (chosen.idle?.() ?? false)),
   };
 }

@@ -1,0 +1,33 @@
+import type { Relay, Wire } from '../core/relay.ts';
+import type { Flow } from './flow.ts';
+import { hostRefusalFor } from './host-refusal.ts';
+import { authorityJudgeFor } from './http2-authority.ts';
+import { inspectHttp } from './inspect-http.ts';
+import { createHttp2Relay } from './relay/http2.ts';
+import type { RelayOptions } from './run-relay.ts';
+
+/** The relay of an HTTP/2 connection: every request is judged by its own host. */
+export function http2RelayFor(flow: Flow, { hostAllowed, scheme }: RelayOptions, wire: Wire): Relay {
+  const { facts, policy, plane } = flow;
+  const judge = authorityJudgeFor(flow);
+  const hostRefusal = hostRefusalFor(flow);
+  facts.protocol = 'h2';
+  return createHttp2Relay({
+    wire,
+    flowId: facts.flowId,
+    scheme,
+    upgrades: policy.document.http.upgrades,
+    streamIdleMs: policy.document.timeouts.idleMs,
+    exchange: (depth, host) =>
+      inspectHttp({
+        flow: judge(host).facts,
+        rules: policy.rules,
+        recorder: plane.recorder,
+        bodyExcerptBytes: policy.document.records.bodyExcerptBytes,
+        bodies: policy.document.http.bodies,
+      }).exchange(depth),
+    // What is bypassed belongs on a connection of its own: the client opens one when it is told so (421).
+    hostAllowed: (host) => hostAllowed?.(host) !== false && judge(host).isInspected,
+    ...(hostRefusal === undefined ? {} : { hostRefusal }),
+  });
+}

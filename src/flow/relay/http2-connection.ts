@@ -1,0 +1,247 @@
+import { Http2Field } from '../../codec/http2-field.ts';
+import {
+  goawayFrame,
+  type Http2Error,
+  http2Errors,
+  mostStream,
+  rstStreamFrame,
+  windowUpdateFrame,
+} from '../../codec/http2-frames.ts';
+import { type FailureCode, FlowFailure } from '../../core/failures.ts';
+import type { Exchange } from '../../core/http.ts';
+import { limits } from '../../core/limits.ts';
+import type { Wire } from '../../core/relay.ts';
+import type { Side } from '../../core/side.ts';
+import type { Admission } from './http1-admission.ts';
+import { requestField } from './http1-exchange.ts';
+import { pageParts } from './http1-page.ts';
+import type { Refusal } from './http1-pipeline.ts';
+import { Budget } from './http2-budget.ts';
+import { ClientWindow } from './http2-client-window.ts';
+import { Http2Outgoing } from './http2-outgoing.ts';
+import { ResetMemory } from './http2-reset-memory.ts';
+import type { Http2Stream } from './http2-stream.ts';
+
+export interface Http2Options extends Omit<Admission, 'mode' | 'isPermitted'> {
+  readonly wire: Wire;
+  /** Makes the exchange of a request to a host. `depth` counts from 0 in the flow. */
+  readonly exchange: (depth: number, host: string) => Exchange;
+  /** Named on the pages of the gateway. */
+  readonly flowId: string;
+}
+
+/** What both directions of a connection share: its streams, what may still be sent, and how streams and connection end. */
+export class Http2Connection {
+  readonly options: Http2Options;
+  readonly to: Readonly<Record<Side, Http2Outgoing>>;
+  readonly window: ClientWindow;
+  readonly streams = new Map<number, Http2Stream>();
+  /** Streams of which a side may still send frames although they are over. */
+  readonly late: Readonly<Record<Side, ResetMemory>> = { client: new ResetMemory(), origin: new ResetMemory() };
+  readonly #resets = new Budget(limits.http2Resets, limits.http2ResetsPerSecond);
+  /** Highest stream that the client has opened. */
+  lastStreamId = 0;
+  /** Highest stream that is taken: what GOAWAY has told the client. */
+  #mostStreamId = mostStream;
+  /** Exchanges begun. */
+  depth = 0;
+  nowMs = 0;
+  isOver = false;
+  /** No new stream is taken. */
+  isDraining = false;
+
+  constructor(options: Http2Options) {
+    this.options = options;
+    this.to = { client: new Http2Outgoing(options.wire, 'client'), origin: new Http2Outgoing(options.wire, 'origin') };
+    this.window = new ClientWindow(this.to.client);
+  }
+
+  /** Whether another stream may be opened. What is not taken was not acted on: the client may try it again elsewhere. */
+  takesStream(streamId: number): boolean {
+    return !this.isDraining && streamId <= this.#mostStreamId && this.streams.size < limits.http2Streams;
+  }
+
+  /** The origin takes no stream beyond the last. Returns whether the client is to know: what it was told goes only down. */
+  originLeaves(lastStreamId: number): boolean {
+    if (lastStreamId > this.#mostStreamId) return false;
+    this.#mostStreamId = lastStreamId;
+    for (const stream of this.streams.values()) {
+      if (stream.id > lastStreamId) this.wasReset(stream, 'origin', 'ORIGIN_GONE', 'the origin goes away before it');
+    }
+    return true;
+  }
+
+  /** Tells the client to open no other stream. */
+  drain(): void {
+    if (this.isDraining || this.isOver) return;
+    this.isDraining = true;
+    this.#mostStreamId = Math.min(this.#mostStreamId, this.lastStreamId);
+    this.to.client.send(goawayFrame(this.#mostStreamId, http2Errors.noError));
+  }
+
+  /** Frees a stream whose messages are both done. */
+  settle(stream: Http2Stream): void {
+    if (!stream.isRequestDone || !stream.isResponseDone) return;
+    this.streams.delete(stream.id);
+    stream.finish(undefined, '');
+  }
+
+  /** Refuses a stream: what was not sent of it is not sent, and where no answer has begun the gateway answers. */
+  refuse(stream: Http2Stream, refusal: Refusal): void {
+    const { code, detail } = refusal;
+    this.#leave(stream, http2Errors.cancel);
+    if (code === 'POLICY_RULE_RESET') this.#resetClient(stream, http2Errors.cancel);
+    else if (stream.isResponseBegun) this.#resetClient(stream, http2Errors.internalError);
+    else this.#answer(stream, refusal);
+    stream.finish(code, detail);
+    this.countReset();
+  }
+
+  /** Resets a stream on both legs because one side broke the rules on it (RFC 9113 section 8.1.1). */
+  breakOff(stream: Http2Stream, code: FailureCode, detail: string): void {
+    this.#leave(stream, http2Errors.protocolError);
+    this.#resetClient(stream, http2Errors.protocolError);
+    stream.finish(code, detail);
+    this.countReset();
+  }
+
+  /** A stream was reset by a side, which was passed on: nothing else of it passes. */
+  wasReset(stream: Http2Stream, by: Side, code: FailureCode | undefined, detail: string): void {
+    this.streams.delete(stream.id);
+    if (by === 'client' && !stream.isResponseDone) this.late.origin.add(stream.id);
+    if (by === 'origin' && !stream.isRequestDone) this.late.client.add(stream.id);
+    stream.finish(code, detail);
+  }
+
+  /** A stream was cancelled or refused, for which an honest client has a reason now and then. */
+  countReset(): void {
+    if (this.isOver || this.#resets.spend(1)) return;
+    this.fail('client', http2Errors.enhanceYourCalm, 'CLIENT_HTTP2_RAPID_RESET', 'too many streams reset or refused');
+  }
+
+  /** Gives a side back the window of the connection that its dropped DATA took: the other side never saw it. */
+  credit(side: Side, bytes: number): void {
+    if (bytes > 0) this.to[side].send(windowUpdateFrame(0, bytes));
+  }
+
+  /** Ends the connection because a side broke its rules. What the origin broke, the client is told for each request. */
+  fail(side: Side, error: Http2Error, code: FailureCode, detail: string): void {
+    if (this.isOver) return;
+    if (side === 'origin') {
+      this.to.origin.send(goawayFrame(0, error));
+      this.close(code, detail, http2Errors.internalError);
+    } else {
+      this.finishAll(code, detail);
+      this.to.client.send(goawayFrame(Math.min(this.lastStreamId, this.#mostStreamId), error));
+      this.options.wire.close(code, detail);
+    }
+  }
+
+  /** Ends the connection in order: each request that has no answer yet gets one, and the client is told which were taken up. */
+  close(code: FailureCode, detail: string, error: Http2Error = http2Errors.noError): void {
+    if (this.isOver) return;
+    for (const stream of this.streams.values()) {
+      if (stream.isResponseBegun) this.to.client.send(rstStreamFrame(stream.id, http2Errors.internalError));
+      else this.#answer(stream, { code, detail });
+    }
+    this.finishAll(code, detail);
+    this.to.client.send(goawayFrame(Math.min(this.lastStreamId, this.#mostStreamId), error));
+    this.options.wire.close(code, detail);
+  }
+
+  /** The client has ended its half: what it had not asked for in full it will not get. */
+  abandonRequests(): void {
+    for (const stream of this.streams.values()) {
+      if (stream.isClientDone) continue;
+      this.#leave(stream, http2Errors.cancel);
+      stream.finish('CLIENT_GONE', 'the client ended in the middle of a request body');
+    }
+  }
+
+  /** Ends the connection visibly broken. */
+  abort(code: FailureCode, detail: string): void {
+    if (this.isOver) return;
+    this.finishAll(code, detail);
+    this.options.wire.abort(code, detail);
+  }
+
+  /** The connection is over: only the exchanges are left to report. */
+  finishAll(code: FailureCode, detail: string): void {
+    this.isOver = true;
+    const broken: unknown[] = [];
+    for (const stream of this.streams.values()) {
+      try {
+        stream.finish(code, detail);
+      } catch (error) {
+        // Records cannot be written, which is told for each: the others are due theirs all the same.
+        broken.push(error);
+      }
+    }
+    this.streams.clear();
+    if (broken.length > 0) throw broken[0];
+  }
+
+  /** An inspector that fails, e.g. because an alarm cannot be written, ends the exchanges; the pump ends the flow. */
+  broken(error: unknown): unknown {
+    this.to.client.flush();
+    this.to.origin.flush();
+    try {
+      this.finishAll(error instanceof FlowFailure ? error.code : 'GATEWAY_INTERNAL', 'the inspection failed');
+    } catch {
+      // What broke the inspection breaks its last reports too.
+    }
+    return error;
+  }
+
+  tick(nowMs: number): void {
+    this.nowMs = nowMs;
+    this.#resets.refill();
+  }
+
+  flush(): void {
+    this.to.client.flush();
+    this.to.origin.flush();
+  }
+
+  /** The stream is over for the origin too, which is told so if it knows of it and is not done. */
+  #leave(stream: Http2Stream, error: Http2Error): void {
+    this.streams.delete(stream.id);
+    if (!stream.isForwarded) return;
+    if (!stream.isResponseDone || !stream.isRequestDone) this.to.origin.send(rstStreamFrame(stream.id, error));
+    if (!stream.isResponseDone) this.late.origin.add(stream.id);
+  }
+
+  #resetClient(stream: Http2Stream, error: Http2Error): void {
+    if (!stream.isClientDone) this.late.client.add(stream.id);
+    this.to.client.send(rstStreamFrame(stream.id, error));
+  }
+
+  #answer(stream: Http2Stream, { code, detail, status, rule }: Refusal): void {
+    const { request, id } = stream;
+    const page = pageParts({
+      code,
+      rule,
+      // The rule says it all; its id is the detail of the record.
+      detail: rule === undefined ? detail : '',
+      flowId: this.options.flowId,
+      accept: requestField(request, 'accept'),
+      status,
+    });
+    const isWithoutBody = request.method === 'HEAD';
+    const fields = [
+      new Http2Field(':status', String(page.status)),
+      ...page.fields.map(([name, value]) => new Http2Field(name.toLowerCase(), value)),
+    ];
+    const isUnread = stream.isClientDone;
+    if (!isUnread) this.late.client.add(id);
+    this.to.client.headers(id, fields, isWithoutBody);
+    // RFC 9113 section 8.1: a server that has answered may ask the client to stop sending without an error.
+    const ended = (): void => {
+      if (!isUnread) this.to.client.send(rstStreamFrame(id, http2Errors.noError));
+    };
+    if (isWithoutBody) ended();
+    else if (!this.window.answer(id, page.body, stream.credited, ended)) {
+      this.to.client.send(rstStreamFrame(id, http2Errors.cancel));
+    }
+  }
+}

@@ -1,0 +1,54 @@
+import { encodeFields } from '../../codec/hpack-encoder.ts';
+import type { Http2Field } from '../../codec/http2-field.ts';
+import { headersFrames } from '../../codec/http2-frames.ts';
+import type { Wire } from '../../core/relay.ts';
+import type { Side } from '../../core/side.ts';
+import { viewOf } from './http1-forwarder.ts';
+
+/** What is sent to one side: received frames that lie side by side as one view, and frames of the gateway's own between them. */
+export class Http2Outgoing {
+  readonly #wire: Wire;
+  readonly #to: Side;
+  #bytes: Buffer = empty;
+  #from = 0;
+  #until = 0;
+  /** The next header block begins by giving the dynamic table up: nothing else keeps a lowered limit. */
+  tellsTable = true;
+
+  constructor(wire: Wire, to: Side) {
+    this.#wire = wire;
+    this.#to = to;
+  }
+
+  /** Sends a received frame as it is. */
+  forward(bytes: Buffer, from: number, to: number): void {
+    if (bytes === this.#bytes && from === this.#until) this.#until = to;
+    else {
+      this.flush();
+      this.#bytes = bytes;
+      this.#from = from;
+      this.#until = to;
+    }
+  }
+
+  send(frame: Buffer): void {
+    this.flush();
+    this.#wire.send(this.#to, frame);
+  }
+
+  headers(streamId: number, fields: readonly Http2Field[], endsStream: boolean, priority?: Buffer): void {
+    const block = encodeFields(fields, this.tellsTable);
+    this.tellsTable = false;
+    this.send(headersFrames(streamId, block, endsStream, priority));
+  }
+
+  flush(): void {
+    if (this.#until > this.#from) this.#wire.send(this.#to, viewOf(this.#bytes, this.#from, this.#until));
+    // An idle connection must not hold on to its last receive buffer.
+    this.#bytes = empty;
+    this.#from = 0;
+    this.#until = 0;
+  }
+}
+
+const empty = Buffer.alloc(0);
