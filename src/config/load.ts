@@ -18,7 +18,11 @@ export interface LoadedConfig {
   readonly contentDigest: string;
   readonly authorityDirectory: string;
   /** `files` are absolute paths. */
-  readonly originTrust: { readonly system: boolean; readonly files: readonly string[] };
+  readonly originTrust: {
+    readonly system: boolean;
+    readonly files: readonly string[];
+    readonly fetchIntermediates: boolean;
+  };
   readonly relays: number;
   /** Absolute paths and patterns of everything that was read: what to watch. */
   readonly files: readonly string[];
@@ -55,14 +59,14 @@ export function loadConfig(file: string, directory: string = process.cwd()): Loa
   const { originTrust, authority, relays } = config;
   // Control reads it; a rotation of the CA is a change like any other.
   inputs.watch(join(authority.directory, 'ca.pem'));
-  const content = [draft, originTrust.system, trusted, own, authority, relays];
+  const content = [draft, originTrust.system, originTrust.fetchIntermediates, trusted, own, authority, relays];
   return {
     kind: 'loaded',
     config: {
       policy: { version: versionOf(content), ...draft },
       contentDigest: contentDigestOf(content),
       authorityDirectory: inputs.resolve(authority.directory),
-      originTrust: { system: originTrust.system, files: originTrust.files.map((path) => inputs.resolve(path)) },
+      originTrust: { ...originTrust, files: originTrust.files.map((path) => inputs.resolve(path)) },
       relays: relays === 'auto' ? availableParallelism() : relays,
       files: inputs.watched,
       ruleFiles: files,

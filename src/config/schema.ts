@@ -44,6 +44,13 @@ const originTrust = {
   properties: {
     system: { type: 'boolean', default: true, description: "Trust the system's roots.", examples: [false] },
     files: { ...paths, description: 'PEM files with further roots.', examples: [['extra-roots.pem']] },
+    fetchIntermediates: {
+      type: 'boolean',
+      default: true,
+      description:
+        'Fetch intermediates that an origin fails to send, from the address in its certificate: http, bounded, and only from public addresses and `revocation.allowAddresses`. What is fetched is believed only as part of a chain that holds.',
+      examples: [false],
+    },
   },
 } as const satisfies ObjectSchema;
 

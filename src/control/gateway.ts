@@ -3,6 +3,7 @@ import { serveAdmin } from '../admin/server.ts';
 import { FlowFailure } from '../core/failures.ts';
 import type { Fault } from '../core/simulation.ts';
 import type { Exposition } from '../metrics/exposition.ts';
+import { IssuerService } from './issuers/issuer-service.ts';
 import { Learning } from './learning.ts';
 import { ListeningSockets } from './listening-sockets.ts';
 import type { OperationalLog } from './operational-log.ts';
@@ -30,6 +31,7 @@ export class Gateway {
   readonly #sockets = new ListeningSockets();
   readonly #signer: Signer;
   readonly #revocation: RevocationService;
+  readonly #issuers: IssuerService;
   readonly #supervisor: Supervisor;
   readonly #learning: Learning;
   #loaded: LoadedPolicy;
@@ -52,12 +54,14 @@ export class Gateway {
       share: () => this.#supervisor.shareLearned(),
     });
     this.#revocation = new RevocationService(revocationSettings(loaded.document), metrics);
+    this.#issuers = new IssuerService(revocationSettings(loaded.document), metrics);
     this.#supervisor = new Supervisor({
       policy: loaded.document,
       relays: loaded.config.relays,
       sockets: this.#sockets,
       signer: this.#signer,
       revocation: this.#revocation,
+      issuers: this.#issuers,
       log,
       metrics,
       learned: () => this.#learning.bypasses,
@@ -97,7 +101,7 @@ export class Gateway {
     this.#close();
     await this.#supervisor.stop(this.#loaded.document.timeouts.drainMs);
     await this.#learning.stop();
-    await Promise.all([this.#signer.close(), this.#revocation.close()]);
+    await Promise.all([this.#signer.close(), this.#revocation.close(), this.#issuers.close()]);
   }
 
   /** Ends what is left at once. */
@@ -149,6 +153,7 @@ export class Gateway {
     }
     this.#signer.replace(next.authority);
     this.#revocation.replace(revocationSettings(next.document));
+    this.#issuers.replace(revocationSettings(next.document));
     this.#loaded = next;
   }
 

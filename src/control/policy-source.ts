@@ -46,7 +46,7 @@ export async function loadPolicy(file: string): Promise<LoadedPolicy> {
   const document: PolicyDocument = {
     ...config.policy,
     authority: { fingerprint: fingerprint256, keyType },
-    originTrust: { rootsPem, ownPem },
+    originTrust: { rootsPem, ownPem, fetchIntermediates: config.originTrust.fetchIntermediates },
   };
   return { document, config, authority, notes: [...authority.changes, ...skippedNote(skipped)] };
 }

@@ -9,15 +9,14 @@ import type { LearnedBypasses } from './learned-bypasses.ts';
 import type { ListeningSockets } from './listening-sockets.ts';
 import type { OperationalLog } from './operational-log.ts';
 import { type RelayChild, startRelayChild } from './relay-child.ts';
-import type { RevocationService } from './revocation/revocation-service.ts';
+import { type Answerers, answerQuestion } from './relay-questions.ts';
 import type { Signer } from './signer.ts';
 
-export interface SupervisorOptions {
+export interface SupervisorOptions extends Answerers {
   readonly policy: PolicyDocument;
   readonly relays: number;
   readonly sockets: ListeningSockets;
   readonly signer: Signer;
-  readonly revocation: RevocationService;
   readonly log: OperationalLog;
   readonly metrics: Exposition;
   readonly learned: () => LearnedBypasses;
@@ -164,7 +163,7 @@ export class Supervisor {
   }
 
   #received(child: RelayChild, message: FromRelay): void {
-    const { signer, revocation, metrics, log } = this.#options;
+    const { signer, metrics, log } = this.#options;
     switch (message.kind) {
       case 'ready': {
         const supervised = this.#running.get(child);
@@ -190,10 +189,9 @@ export class Supervisor {
       case 'leaf-rejected':
         this.#options.learned().reject(message.rejection, this.#policy.learnedBypass);
         return;
+      case 'issuer-request':
       case 'revocation-request':
-        void revocation
-          .check(message.pairs)
-          .then((findings) => child.send({ kind: 'revocation', id: message.id, findings }));
+        void answerQuestion(child, message, this.#options);
         return;
       case 'metrics':
         metrics.add(message.counters);

@@ -55,6 +55,7 @@ export type ToRelay =
   | { readonly kind: 'learned-bypasses'; readonly learned: readonly LearnedBypass[] }
   | { readonly kind: 'leaf'; readonly id: number; readonly leaf: IssuedLeaf }
   | { readonly kind: 'leaf-failed'; readonly id: number; readonly detail: string }
+  | { readonly kind: 'issuers'; readonly id: number; readonly certificates: readonly Uint8Array[] }
   | { readonly kind: 'revocation'; readonly id: number; readonly findings: readonly RevocationFinding[] }
   /** The relay stops accepting, lets its flows end within `timeoutMs`, then exits. */
   | { readonly kind: 'drain'; readonly timeoutMs: number };
@@ -65,6 +66,8 @@ export type FromRelay =
   | { readonly kind: 'policy-rejected'; readonly version: string; readonly detail: string }
   | { readonly kind: 'leaf-request'; readonly id: number; readonly request: LeafRequest }
   | { readonly kind: 'leaf-rejected'; readonly rejection: LeafRejection }
+  /** For certificates of issuers that an origin did not send. */
+  | { readonly kind: 'issuer-request'; readonly id: number; readonly addresses: readonly string[] }
   | { readonly kind: 'revocation-request'; readonly id: number; readonly pairs: readonly IssuedPair[] }
   | { readonly kind: 'metrics'; readonly counters: MetricDeltas; readonly gauges: Readonly<Record<string, number>> }
   /** Something an operator should know; control logs it. */

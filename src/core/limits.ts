@@ -140,6 +140,19 @@ export const limits = {
   rsaBits: 16_384,
   /** Verdicts that are remembered, per relay and policy. */
   verdictCacheEntries: 4_096,
+  /** Addresses of one missing issuer that are asked; certificates name one or two. */
+  issuerAddresses: 4,
+  /** What such an address may answer: a certificate, or a bundle of some. */
+  issuerBytes: 65_536,
+  /** How long a flow waits for a missing issuer, within its handshake limit. */
+  issuerWaitMs: 5_000,
+  /** Addresses of issuers asked at once by control, and questions of one relay under way. */
+  issuerFetches: 64,
+  /** How long a fetched issuer is kept, and for how long an address that gave none is left alone. */
+  issuerMs: 86_400_000,
+  issuerRetryMs: 60_000,
+  /** Fetched issuers kept by control: a thousand and more. */
+  issuerCacheBytes: 4_194_304,
   /** How long a verdict is believed: within it, an origin's new sessions cost no signature check. */
   verdictMs: 300_000,
   /** Longest CRL that is fetched: 10 MB and a little. Larger ones belong to CAs that offer OCSP or split them. */

@@ -135,6 +135,8 @@ export interface OriginTrustPolicy {
   readonly rootsPem: readonly string[];
   /** PEM of the gateway's own authorities: what they issued is no origin. */
   readonly ownPem?: readonly string[];
+  /** Fetch intermediates that an origin does not send, from where its certificate says. */
+  readonly fetchIntermediates?: boolean;
 }
 /** Whether certificates of origins are checked for revocation. */
 export interface RevocationPolicy {

@@ -8,6 +8,7 @@ import type { ClientHello } from '../core/tls.ts';
 import { localAddressOf, remoteAddressOf } from '../net/original-destination.ts';
 import type { Resolve } from '../net/resolve.ts';
 import { newUlid } from '../records/ulid.ts';
+import type { FetchIssuers } from './judge-origin.ts';
 import type { KeyShareMemory } from './key-share-memory.ts';
 import type { LeafStore } from './leaf-store.ts';
 import type { LearnedBypassTable } from './learned-bypass.ts';
@@ -22,6 +23,7 @@ export interface DataPlane {
   readonly keyShares: KeyShareMemory;
   readonly resolve: Resolve;
   readonly askRevocation: AskRevocation;
+  readonly fetchIssuers: FetchIssuers;
   /** False when records cannot be written and policy says to stop. */
   readonly isRecordable: () => boolean;
 }

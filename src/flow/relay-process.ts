@@ -7,6 +7,7 @@ import { count, takeIncrements } from '../metrics/counters.ts';
 import { residentBytes } from '../metrics/resident-bytes.ts';
 import { openRecorder, type RecorderHandle, type RecordMetrics } from '../records/recorder.ts';
 import { describeError } from './handle-flow.ts';
+import { createIssuerRequests } from './issuer-requests.ts';
 import { createLeafRequests } from './leaf-requests.ts';
 import { LeafStore } from './leaf-store.ts';
 import { LearnedBypassTable } from './learned-bypass.ts';
@@ -26,6 +27,7 @@ function tell(message: FromRelay): void {
 
 const leafRequests = createLeafRequests(tell);
 const learned = new LearnedBypassTable((rejection) => tell({ kind: 'leaf-rejected', rejection }));
+const issuerRequests = createIssuerRequests(tell);
 const revocationRequests = createRevocationRequests(tell);
 let server: RelayServer | undefined;
 let leafs: LeafStore | undefined;
@@ -48,6 +50,8 @@ process.on('message', (message: ToRelay) => {
       return leafRequests.resolve(message.id, message.leaf);
     case 'leaf-failed':
       return leafRequests.reject(message.id, message.detail);
+    case 'issuers':
+      return issuerRequests.resolve(message.id, message.certificates);
     case 'revocation':
       return revocationRequests.resolve(message.id, message.findings);
     case 'drain':
@@ -83,6 +87,7 @@ function start(message: Extract<ToRelay, { kind: 'start' }>): void {
       recorder,
       learned,
       askRevocation: revocationRequests.ask,
+      fetchIssuers: issuerRequests.fetch,
       onProblem: (problem) => tell({ kind: 'problem', code: 'GATEWAY_INTERNAL', message: problem }),
     });
     server.listening.then(

@@ -8,6 +8,7 @@ import { createResolver } from '../net/resolve.ts';
 import { type DrainLimit, drainFlows } from './drain-flows.ts';
 import { type DataPlane, type Flow, openFlow } from './flow.ts';
 import { describeError, handleFlow } from './handle-flow.ts';
+import type { FetchIssuers } from './judge-origin.ts';
 import { KeyShareMemory } from './key-share-memory.ts';
 import type { LeafStore } from './leaf-store.ts';
 import { LearnedBypassTable } from './learned-bypass.ts';
@@ -24,6 +25,7 @@ export interface RelayServerOptions {
   readonly learned?: LearnedBypassTable;
   /** Asks about certificates that may be revoked; without it nothing is known of them. */
   readonly askRevocation?: AskRevocation;
+  readonly fetchIssuers?: FetchIssuers;
   /** Told of faults of our own that no record can hold. */
   readonly onProblem?: (problem: string) => void;
 }
@@ -62,6 +64,7 @@ export function serveRelay(options: RelayServerOptions): RelayServer {
     keyShares: new KeyShareMemory(),
     resolve: createResolver(),
     askRevocation: options.askRevocation ?? (async () => []),
+    fetchIssuers: options.fetchIssuers ?? (async () => []),
     isRecordable: () => recorder.isWritable(),
   };
   const drainLimit: DrainLimit = { deadlineMs: Number.POSITIVE_INFINITY, code: 'GATEWAY_SHUTTING_DOWN' };

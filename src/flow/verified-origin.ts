@@ -36,7 +36,7 @@ export async function openVerifiedOrigin(
       transport,
       context: flow.policy.originContext(exception, keyShares.prefersClassical(address, nowMs) ? 'classical' : 'all'),
       trust: flow.policy.originTrust,
-      fetchIssuers: undefined,
+      fetchIssuers: flow.policy.document.originTrust.fetchIntermediates ? flow.plane.fetchIssuers : undefined,
       name,
       serverName: isAddress(name) ? undefined : name,
       alpn,

@@ -11,6 +11,10 @@ export const metricHelp: Readonly<Record<string, { readonly type: 'counter' | 'g
   },
   daylight_alarms_total: { type: 'counter', help: 'Alarms by severity.' },
   daylight_failures_total: { type: 'counter', help: 'Flows and transactions that failed, by failure code.' },
+  daylight_issuer_fetches_total: {
+    type: 'counter',
+    help: 'Fetches of intermediates that origins did not send, by outcome (ok, useless, failed, refused).',
+  },
   daylight_origin_paths_found_total: {
     type: 'counter',
     help: 'Origins whose chain holds by another path than the one that OpenSSL tried.',

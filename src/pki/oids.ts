@@ -64,6 +64,7 @@ export const oids = {
   ecdsaSha512: '1.2.840.10045.4.3.4',
 
   pkcs7Content: '1.2.840.113549.1.7.1',
+  pkcs7Signed: '1.2.840.113549.1.7.2',
   pkcs7Encrypted: '1.2.840.113549.1.7.6',
   pkcs12KeyBag: '1.2.840.113549.1.12.10.1.2',
   pkcs12CertificateBag: '1.2.840.113549.1.12.10.1.3',

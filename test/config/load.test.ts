@@ -112,7 +112,11 @@ describe('loading', () => {
     using workspace = new Workspace();
     workspace.write('extra-roots.pem', (await createTestAuthority()).rootPem);
     const config = loaded(workspace, sample);
-    expect(config.originTrust).toEqual({ system: true, files: [workspace.path('extra-roots.pem')] });
+    expect(config.originTrust).toEqual({
+      system: true,
+      files: [workspace.path('extra-roots.pem')],
+      fetchIntermediates: true,
+    });
     expect(config.policy.listeners.map(({ id }) => id)).toEqual([
       'explicit:127.0.0.1:8080',
       'transparent:0.0.0.0:8443',
