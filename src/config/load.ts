@@ -17,6 +17,8 @@ export interface LoadedConfig {
   /** Differs whenever anything does, passwords included, unlike `policy.version`. Never written anywhere. */
   readonly contentDigest: string;
   readonly authorityDirectory: string;
+  /** Where control finds the passphrase of the authority's keys. */
+  readonly authorityPassphraseFile: string | undefined;
   /** `files` are absolute paths. */
   readonly originTrust: {
     readonly system: boolean;
@@ -67,6 +69,7 @@ export function loadConfig(file: string, directory: string = process.cwd()): Loa
       contentDigest: contentDigestOf(content),
       authorityDirectory: inputs.resolve(authority.directory),
       originTrust: { ...originTrust, files: originTrust.files.map((path) => inputs.resolve(path)) },
+      authorityPassphraseFile: authority.passphraseFile && inputs.resolve(authority.passphraseFile),
       relays: relays === 'auto' ? availableParallelism() : relays,
       files: inputs.watched,
       ruleFiles: files,

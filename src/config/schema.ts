@@ -33,6 +33,13 @@ const authority = {
       description: 'Where the CA is kept; `ca.pem` in it is the certificate that clients install.',
       examples: ['certs'],
     },
+    passphraseFile: {
+      type: 'string',
+      format: 'path',
+      description:
+        'File, or descriptor such as `/dev/fd/3`, whose first line is the passphrase that the keys of the CA are encrypted with. Keys that are not yet are encrypted when it is named.',
+      examples: ['/run/credentials/daylight.service/ca-passphrase'],
+    },
   },
 } as const satisfies ObjectSchema;
 

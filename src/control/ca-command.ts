@@ -56,6 +56,8 @@ Actions:
 
 Options:
   --directory DIR   the authority's directory; else authority.directory of the configuration
+  --passphrase-file FILE
+                    passphrase of the keys, where the configuration does not name it
   --config FILE     configuration (default config/daylight.yaml)
   --help            this text
 
@@ -89,7 +91,7 @@ function explain(error: unknown, io: Output): number {
 }
 
 async function run(action: CaAction, values: CaOptions, io: Output): Promise<void> {
-  const directory = authorityDirectory(values);
+  const directory = await authorityDirectory(values);
   const now = Date.now();
   switch (action) {
     case 'show':

@@ -1,6 +1,8 @@
 import { parseArgs } from 'node:util';
 import { loadConfig } from '../config/load.ts';
 import { FlowFailure } from '../core/failures.ts';
+import { protectKeys } from '../pki/key-protection.ts';
+import { readPassphrase } from '../pki/passphrase-file.ts';
 import { readNamedFile } from '../pki/private-files.ts';
 
 /** A command line that cannot be meant. */
@@ -10,6 +12,7 @@ const options = {
   help: { type: 'boolean', default: false },
   config: { type: 'string', default: 'config/daylight.yaml' },
   directory: { type: 'string' },
+  'passphrase-file': { type: 'string' },
   json: { type: 'boolean', default: false },
   'key-type': { type: 'string' },
   format: { type: 'string' },
@@ -55,7 +58,7 @@ export function parseCaArguments(args: readonly string[]): {
     throw new UsageError(action === undefined ? 'which action?' : `unknown action "${action}"`);
   }
   if (rest.length > 0) throw new UsageError(`unexpected "${rest[0]}"`);
-  const known: readonly string[] = [...allowed[action], 'config', 'directory'];
+  const known: readonly string[] = [...allowed[action], 'config', 'directory', 'passphrase-file'];
   for (const token of tokens) {
     if (token.kind === 'option' && !known.includes(token.name)) {
       throw new UsageError(`ca ${action} does not take --${token.name}`);
@@ -64,11 +67,25 @@ export function parseCaArguments(args: readonly string[]): {
   return { action, values };
 }
 
-/** The directory of the authority: named, or by the configuration. Throws FlowFailure GATEWAY_CONFIG_INVALID. */
-export function authorityDirectory({ directory, config }: CaOptions): string {
-  if (directory !== undefined) return directory;
+/** The directory of the authority, its keys open: named, or by the configuration. Throws FlowFailure GATEWAY_CONFIG_INVALID. */
+export async function authorityDirectory(values: CaOptions): Promise<string> {
+  const { directory, passphraseFile } = authorityPlace(values);
+  if (passphraseFile !== undefined) protectKeys(directory, await readPassphrase(passphraseFile));
+  return directory;
+}
+
+interface AuthorityPlace {
+  readonly directory: string;
+  readonly passphraseFile: string | undefined;
+}
+
+function authorityPlace({ directory, config, 'passphrase-file': passphraseFile }: CaOptions): AuthorityPlace {
+  if (directory !== undefined) return { directory, passphraseFile };
   const outcome = loadConfig(config);
-  if (outcome.kind === 'loaded') return outcome.config.authorityDirectory;
+  if (outcome.kind === 'loaded') {
+    const { authorityDirectory: configured, authorityPassphraseFile } = outcome.config;
+    return { directory: configured, passphraseFile: passphraseFile ?? authorityPassphraseFile };
+  }
   const lines = outcome.problems.map(({ file, line, column, message }) => `${file}:${line}:${column}: ${message}`);
   throw new FlowFailure(
     'GATEWAY_CONFIG_INVALID',

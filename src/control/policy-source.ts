@@ -3,6 +3,8 @@ import { problemText } from '../config/problem.ts';
 import { FlowFailure } from '../core/failures.ts';
 import type { PolicyDocument } from '../core/policy.ts';
 import { type Authority, loadOrCreateAuthority, ownCertificates } from '../pki/authority.ts';
+import { protectKeys } from '../pki/key-protection.ts';
+import { readPassphrase } from '../pki/passphrase-file.ts';
 import { loadRoots } from '../pki/trust-store.ts';
 
 /** A configuration with everything that control adds to it: the authority and trusted roots. */
@@ -34,7 +36,11 @@ export async function loadPolicy(file: string): Promise<LoadedPolicy> {
     throw new ConfigRejected(outcome.problems.map(problemText).join('\n'), outcome.files);
   }
   const { config } = outcome;
-  const authority = await loadOrCreateAuthority(config.authorityDirectory);
+  const { authorityDirectory, authorityPassphraseFile } = config;
+  if (authorityPassphraseFile !== undefined) {
+    protectKeys(authorityDirectory, await readPassphrase(authorityPassphraseFile));
+  }
+  const authority = await loadOrCreateAuthority(authorityDirectory);
   const skipped: string[] = [];
   const ownPem = ownCertificates(authority);
   const rootsPem = loadRoots({

@@ -5,8 +5,9 @@ import { setTimeout as wait } from 'node:timers/promises';
 
 import { FlowFailure } from '../core/failures.ts';
 import type { LeafKeyType } from '../core/tls.ts';
-import { certificatePems, certifyRoot, type Issuer, issuerOf, makeKey, privateKeyOf } from './issuer.ts';
-import { createFile, linkOnce, readOwnFile, removeFile } from './private-files.ts';
+import { certificatePems, certifyRoot, type Issuer, issuerOf, makeKey } from './issuer.ts';
+import { keyInText, keyText, lacksProtection } from './key-protection.ts';
+import { createFile, linkOnce, readOwnFile, removeFile, replaceFile } from './private-files.ts';
 
 /** Names of an authority's files in its directory. */
 export const authorityFiles = {
@@ -73,11 +74,6 @@ export function certificatesText({ active, next, others }: AuthorityState): stri
   return [...new Set([active.pem, ...active.chain, ...nextOnes, ...others])].join('');
 }
 
-/** Text of a key file: PKCS#8. The directory and the file's mode protect it. */
-export function keyText(key: KeyObject): string {
-  return key.export({ type: 'pkcs8', format: 'pem' }).toString();
-}
-
 /** Reads the untrusted authority. */
 export async function readUntrusted(directory: string, now: number): Promise<Issuer> {
   const keyPath = join(directory, authorityFiles.untrustedKey);
@@ -118,7 +114,7 @@ export async function ensureIssuer(
     const pending = await readKey(pendingPath);
     if (pending === undefined) {
       if (key === undefined && pems === undefined)
-        await createFile(pendingPath, keyText(await makeKey(keyType)), 0o600);
+        await createFile(pendingPath, keyText(await makeKey(keyType), pendingPath), 0o600);
       else if (await isStillHalf(keyPath, path)) throw refusal(`of ${keyPath} and ${path} one is missing`);
       continue;
     }
@@ -133,6 +129,20 @@ export async function ensureIssuer(
 /** A second look: another process may have published the other half between the first two. */
 async function isStillHalf(keyPath: string, path: string): Promise<boolean> {
   return (await readKey(keyPath)) === undefined || (await readCertificates(path)) === undefined;
+}
+
+/** Encrypts the keys of a directory that has a passphrase now. What was done, for the log. */
+export async function encryptKeys(directory: string): Promise<readonly string[]> {
+  const names = [authorityFiles.key, authorityFiles.nextKey, authorityFiles.untrustedKey];
+  const done: string[] = [];
+  for (const name of names) {
+    const path = join(directory, name);
+    const text = await readOwnFile(path, true);
+    if (text === undefined || !lacksProtection(text, path)) continue;
+    await replaceFile(path, keyText(keyInText(text, path), path), 0o600);
+    done.push(`${name} is encrypted now; a copy made before is not`);
+  }
+  return done;
 }
 
 /** Runs a change of the directory alone: two at once could leave a key without its certificate. */
@@ -154,7 +164,7 @@ export async function withLock<Result>(directory: string, change: () => Promise<
 
 async function readKey(path: string): Promise<KeyObject | undefined> {
   const text = await readOwnFile(path, true);
-  return text === undefined ? undefined : privateKeyOf(text, path);
+  return text === undefined ? undefined : keyInText(text, path);
 }
 
 async function readCertificates(path: string): Promise<readonly string[] | undefined> {

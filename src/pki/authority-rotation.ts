@@ -1,15 +1,9 @@
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FlowFailure } from '../core/failures.ts';
-import {
-  type AuthorityState,
-  authorityFiles,
-  certificatesText,
-  keyText,
-  readAuthority,
-  withLock,
-} from './authority-files.ts';
+import { type AuthorityState, authorityFiles, certificatesText, readAuthority, withLock } from './authority-files.ts';
 import { certificatePems, type Issuer } from './issuer.ts';
+import { keyText } from './key-protection.ts';
 import { createFile, readOwnFile, removeFile, replaceFile } from './private-files.ts';
 
 /** What was done, in sentences for the operator and the log. */
@@ -92,7 +86,7 @@ export function placeFirst(directory: string, issuer: Issuer): Promise<AuditLine
     const keyPath = join(directory, authorityFiles.key);
     if ((await readOwnFile(keyPath, true)) !== undefined) throw refusal(`${keyPath} is there already`);
     await writeCertificates(directory, { active: issuer, next: undefined, activateAt: undefined, others: [] });
-    if (!(await createFile(keyPath, keyText(issuer.key), 0o600))) throw refusal(`${keyPath} is there already`);
+    if (!(await createFile(keyPath, keyText(issuer.key, keyPath), 0o600))) throw refusal(`${keyPath} is there already`);
     return [`leafs come from ${described(issuer)}`];
   });
 }
@@ -109,7 +103,8 @@ async function stage(
   if (activateAt !== undefined) {
     await replaceFile(join(directory, authorityFiles.nextActivation), `${new Date(activateAt).toISOString()}\n`, 0o644);
   }
-  await replaceFile(join(directory, authorityFiles.nextKey), keyText(next.key), 0o600);
+  const keyPath = join(directory, authorityFiles.nextKey);
+  await replaceFile(keyPath, keyText(next.key, keyPath), 0o600);
 }
 
 async function activate(directory: string, state: AuthorityState, next: Issuer): Promise<void> {

@@ -1,7 +1,14 @@
 import { join } from 'node:path';
 import { FlowFailure } from '../core/failures.ts';
 import type { LeafKeyType } from '../core/tls.ts';
-import { authorityFiles, certificatesText, ensureIssuer, readAuthority, readUntrusted } from './authority-files.ts';
+import {
+  authorityFiles,
+  certificatesText,
+  encryptKeys,
+  ensureIssuer,
+  readAuthority,
+  readUntrusted,
+} from './authority-files.ts';
 import { type AuditLines, activateNext } from './authority-rotation.ts';
 import { type Issuer, uniqueCommonName } from './issuer.ts';
 import { checkPrivateDirectory, ensurePrivateDirectory } from './private-files.ts';
@@ -49,6 +56,7 @@ export async function loadOrCreateAuthority(directory: string, options: Authorit
 /** Loads an authority that must be there. Rejects with FlowFailure GATEWAY_AUTHORITY_KEY. */
 export async function loadAuthority(directory: string, now: number = Date.now()): Promise<Authority> {
   await checkPrivateDirectory(directory);
+  const encrypted = await encryptKeys(directory);
   const found = await present(directory, now);
   const due = found.next !== undefined && found.activateAt !== undefined && found.activateAt <= now;
   const changes = due ? await activate(directory, now) : [];
@@ -63,7 +71,7 @@ export async function loadAuthority(directory: string, now: number = Date.now())
     next: state.next,
     activateAt: state.activateAt,
     earlier: state.others.length,
-    changes,
+    changes: [...encrypted, ...changes],
   };
 }
 

@@ -1,15 +1,8 @@
-import {
-  createCipheriv,
-  createHmac,
-  hash,
-  type KeyObject,
-  pbkdf2Sync,
-  randomBytes,
-  X509Certificate,
-} from 'node:crypto';
+import { createHmac, hash, type KeyObject, randomBytes, X509Certificate } from 'node:crypto';
 import { tags } from './der-tags.ts';
 import { explicit, implicit, integer, nothing, octetString, oid, sequence, setOf, value } from './der-writer.ts';
 import { oids } from './oids.ts';
+import { encryptPbes2 } from './pbes2.ts';
 
 /** What goes into a PKCS#12 file. */
 export interface Pkcs12Content {
@@ -44,7 +37,7 @@ function certificateBag(der: Uint8Array, hasKey: boolean, index: number): Buffer
 }
 
 function keyBag(key: KeyObject, password: string): Buffer {
-  const { algorithm, encrypted } = encrypt(key.export({ type: 'pkcs8', format: 'der' }), password);
+  const { algorithm, encrypted } = encryptPbes2(key.export({ type: 'pkcs8', format: 'der' }), password, iterations);
   return sequence(
     oid(oids.pkcs12KeyBag),
     explicit(0, sequence(algorithm, octetString(encrypted))),
@@ -53,7 +46,7 @@ function keyBag(key: KeyObject, password: string): Buffer {
 }
 
 function encryptedSafe(bags: Uint8Array, password: string): Buffer {
-  const { algorithm, encrypted } = encrypt(bags, password);
+  const { algorithm, encrypted } = encryptPbes2(bags, password, iterations);
   const content = sequence(oid(oids.pkcs7Content), algorithm, implicit(0, encrypted));
   return sequence(oid(oids.pkcs7Encrypted), explicit(0, sequence(integer(0), content)));
 }
@@ -64,21 +57,6 @@ function plainContent(content: Uint8Array): Buffer {
 
 function attribute(type: string, content: Uint8Array): Buffer {
   return sequence(oid(type), setOf(content));
-}
-
-/** PBES2 with PBKDF2 (RFC 8018 section 6.2). */
-function encrypt(plain: Uint8Array, password: string): { readonly algorithm: Buffer; readonly encrypted: Buffer } {
-  const salt = randomBytes(16);
-  const iv = randomBytes(16);
-  const cipher = createCipheriv('aes-256-cbc', pbkdf2Sync(password, salt, iterations, 32, 'sha256'), iv);
-  const derivation = sequence(
-    oid(oids.pbkdf2),
-    sequence(octetString(salt), integer(iterations), sequence(oid(oids.hmacSha256), nothing())),
-  );
-  return {
-    algorithm: sequence(oid(oids.pbes2), sequence(derivation, sequence(oid(oids.aes256Cbc), octetString(iv)))),
-    encrypted: Buffer.concat([cipher.update(plain), cipher.final()]),
-  };
 }
 
 function authenticity(content: Uint8Array, password: string): Buffer {

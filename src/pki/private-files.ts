@@ -97,13 +97,14 @@ export async function createFile(path: string, content: string | Uint8Array, mod
   }
 }
 
-/** Gives a file a second name unless that name is taken. False when it is. */
+/** Gives a file a second name. False when that name is taken, or the file is gone: another process has gone further. */
 export async function linkOnce(from: string, to: string): Promise<boolean> {
   try {
     await link(from, to);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' || code === 'ENOENT') return false;
     throw error;
   }
 }

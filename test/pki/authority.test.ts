@@ -185,7 +185,7 @@ describe('an authority is refused', () => {
       (at) => writeFileSync(join(at, 'ca.pem'), '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'),
       'cannot be read',
     ],
-    ['an encrypted key', (at) => writeFileSync(join(at, 'ca.key'), encrypted()), 'is encrypted and needs a password'],
+    ['an encrypted key', (at) => writeFileSync(join(at, 'ca.key'), encrypted()), 'is encrypted: name its passphrase'],
   ])('for %s', async (_, spoil, detail) => {
     const directory = placed();
     spoil(directory);
