@@ -38,6 +38,8 @@ const kinds: Readonly<Record<FormatName, string>> = {
   'relay-count': 'relay count',
   path: 'path',
   glob: 'path or pattern',
+  'header-name': 'header name',
+  'header-field': 'header',
   reason: 'reason',
   identifier: 'identifier',
   user: 'user name',

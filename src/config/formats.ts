@@ -1,3 +1,4 @@
+import { headerChangeProblem } from '../codec/header-change.ts';
 import { type Format, type Parsed, value, wrong } from './format.ts';
 import { cidr, endpoint, hostName, hostPattern, listenAddress } from './network-format.ts';
 import { duration, size } from './quantity-format.ts';
@@ -34,6 +35,24 @@ export const formats: Formats = {
       return count >= 1 && count <= 64 ? value(count) : wrong(`must be ${this.expected}`);
     },
   },
+  'header-name': {
+    expected: 'the name of a header that does not say how a message is read',
+    pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
+    parse(text) {
+      const problem = headerChangeProblem(text);
+      return problem === undefined ? value(text.toLowerCase()) : wrong(problem);
+    },
+  },
+  'header-field': {
+    expected: 'a header such as "X-Environment: production"',
+    pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+: ?.+$",
+    parse(text) {
+      const [, name, content] = /^([^:\s]+):[ \t]*(.*?)[ \t]*$/.exec(text) ?? [];
+      if (name === undefined || content === undefined) return wrong(`must be ${this.expected}`);
+      const problem = headerChangeProblem(name, content);
+      return problem === undefined ? value([name, content]) : wrong(problem);
+    },
+  },
   path: text('a path', '^[^\\u0000-\\u001f]+$'),
   glob: text('a path or a pattern such as "config/rules/*.yaml"', '^[^\\u0000-\\u001f]+$'),
   reason: text('a short reason', '^[^\\u0000-\\u001f]{1,200}$'),
@@ -53,6 +72,8 @@ interface Formats {
   readonly size: Format<number>;
   readonly 'proxy-url': Format<ProxyUrl>;
   readonly 'relay-count': Format<'auto' | number>;
+  readonly 'header-name': Format<string>;
+  readonly 'header-field': Format<readonly [name: string, value: string]>;
   readonly path: Format<string>;
   readonly glob: Format<string>;
   readonly reason: Format<string>;

@@ -32,6 +32,61 @@ const bodies = {
   },
 } as const satisfies ObjectSchema;
 
+const hold = {
+  type: 'object',
+  default: {},
+  description: 'How much of a body waits for rules with `hold`. Other bodies never wait.',
+  required: [],
+  properties: {
+    startBytes: {
+      type: ['integer', 'string'],
+      format: 'size',
+      default: '64KiB',
+      description: 'Of rules with `hold: start`: what waits at most, from the begin of the body.',
+      examples: ['16KiB'],
+    },
+    bodyBytes: {
+      type: ['integer', 'string'],
+      format: 'size',
+      default: '8MiB',
+      description: 'Of rules with `hold: body`: a longer body goes on unheld from here, with `not_held` in its record.',
+      examples: ['32MiB'],
+    },
+  },
+} as const satisfies ObjectSchema;
+
+const headersOf = <M extends string>(message: M) =>
+  ({
+    type: 'object',
+    default: {},
+    description: `Of every ${message}.`,
+    required: [],
+    properties: {
+      remove: {
+        type: 'array',
+        default: [],
+        description: 'Headers that are removed.',
+        examples: [['X-Powered-By']],
+        items: { type: 'string', format: 'header-name', description: 'Name of a header.' },
+      },
+      set: {
+        type: 'array',
+        default: [],
+        description: 'Headers that are set, in place of those of the same name.',
+        examples: [['X-Environment: production']],
+        items: { type: 'string', format: 'header-field', description: 'Name and value of a header.' },
+      },
+    },
+  }) as const satisfies ObjectSchema;
+
+const headers = {
+  type: 'object',
+  default: {},
+  description: 'Headers that are changed in every message. Each change is in the record of the transaction.',
+  required: [],
+  properties: { request: headersOf('request'), response: headersOf('response') },
+} as const satisfies ObjectSchema;
+
 /** HTTP inside intercepted flows. */
 export const http = {
   type: 'object',
@@ -62,5 +117,15 @@ export const http = {
       examples: ['websocket'],
     },
     bodies,
+    hold,
+    headers,
+    altSvc: {
+      type: 'string',
+      enum: ['strip', 'keep'],
+      default: 'strip',
+      description:
+        'The offer of an origin (`Alt-Svc`) to go on in HTTP/3, which is not inspected: remove it, or let it through.',
+      examples: ['keep'],
+    },
   },
 } as const satisfies ObjectSchema;

@@ -232,6 +232,10 @@ export const limits = {
   formFields: 1_000,
   /** Value of one form field that rules see; all of the body is seen by the rules on bodies. */
   formValueBytes: 8_192,
+  /** Bytes of all messages that wait for a rule, per relay; a message that finds no room is refused. */
+  heldBytes: 134_217_728,
+  /** Bytes from the start of what a redact rule masks to where it is known: a window of an expression and the reach of a credential stay below. */
+  redactedBytes: 1_024,
   /** Files of one exchange in its record. */
   recordFiles: 16,
   /** Alarms of one rule in one transaction; a body full of card numbers is one finding. */

@@ -186,6 +186,21 @@ export interface HttpPolicy {
   /** 101 Switching Protocols inside an inspected flow. `websocket`: only what is inspected, which is WebSocket. */
   readonly upgrades: 'allow' | 'websocket' | 'refuse';
   readonly bodies: BodiesPolicy;
+  readonly hold: HoldPolicy;
+  /** Fields that are removed and set in every head. */
+  readonly headers: { readonly request: HeaderPolicy; readonly response: HeaderPolicy };
+  /** Whether origins may lead clients to HTTP/3, which is not inspected. */
+  readonly altSvc: 'strip' | 'keep';
+}
+/** How much of a body waits for rules that ask for it. */
+export interface HoldPolicy {
+  readonly startBytes: number;
+  readonly bodyBytes: number;
+}
+export interface HeaderPolicy {
+  /** Names in lower case. */
+  readonly remove: readonly string[];
+  readonly set: readonly (readonly [name: string, value: string])[];
 }
 export interface BodiesPolicy {
   /** A body whose codings cannot be undone within the limits, where a rule would look at it. */

@@ -92,6 +92,10 @@ export interface HttpTransactionFacts {
   /** Bytes made of a body by undoing its codings, when its excerpt shows those. */
   readonly requestDecodedBytes?: number | undefined;
   readonly responseDecodedBytes?: number | undefined;
+  /** What was changed on its way, in words. */
+  readonly changes?: readonly string[];
+  /** Of which message more came than may wait for rules that asked for it. */
+  readonly notHeld?: readonly string[];
   readonly requestFiles?: readonly FileFacts[];
   readonly responseFiles?: readonly FileFacts[];
   /** Why a body was not inspected in full, e.g. `response content-encoding foo`; empty when it was. */

@@ -9,6 +9,10 @@ export interface RuleDocument {
   readonly action: RuleAction;
   readonly tags: readonly string[];
   readonly when: RuleCondition;
+  /** How much of a body waits until the rule is decided: its first bytes, or all of it, both within the limits of policy. */
+  readonly hold?: 'start' | 'body';
+  /** Of setHeader and removeHeader: the field, and its value when it is set. */
+  readonly header?: { readonly message: 'request' | 'response'; readonly name: string; readonly value?: string };
   /** File and line, for errors and the console. */
   readonly source: string;
 }

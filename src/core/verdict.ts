@@ -7,18 +7,42 @@ export interface RuleRef {
   readonly rev: number;
 }
 
+/** What is changed in the fields of a head on its way. A name that is set loses the lines that it had. */
+export interface HeadChanges {
+  /** Names in lower case. */
+  readonly remove: readonly string[];
+  readonly set: readonly (readonly [name: string, value: string])[];
+}
+
+/**
+ * What may pass. `keepBytes` asks the relay to keep the end of what it was allowed to forward of this message: as many body
+ * bytes (more is right as well), or with Infinity all of it, the head included. It is asked anew with each chunk; without it
+ * everything goes, and it always goes with the end of the message. Kept body bytes may still change in place.
+ */
+export interface AllowVerdict {
+  readonly kind: 'allow';
+  readonly keepBytes?: number;
+  /** Of a head: the relay forwards it changed so. */
+  readonly changes?: HeadChanges;
+}
+
 /** What the rules say on plaintext. An alarm does not hold traffic up, so it is not a verdict of its own. */
 export type Verdict =
-  | { readonly kind: 'allow' }
+  | AllowVerdict
   | { readonly kind: 'block'; readonly rule: RuleRef }
   | { readonly kind: 'reset'; readonly rule: RuleRef }
   /** Policy or a limit refuses what no rule could judge. */
   | { readonly kind: 'refuse'; readonly code: FailureCode; readonly detail: string };
 
-export const allow: Verdict = { kind: 'allow' };
+export const allow: AllowVerdict = { kind: 'allow' };
+
+/** How much of a message the relay keeps. */
+export function keptBytes(verdict: Verdict): number {
+  return verdict.kind === 'allow' ? (verdict.keepBytes ?? 0) : 0;
+}
 
 export type Severity = 'info' | 'low' | 'medium' | 'high' | 'critical';
-export type RuleAction = 'allow' | 'alarm' | 'block' | 'reset';
+export type RuleAction = 'allow' | 'alarm' | 'block' | 'reset' | 'redact' | 'setHeader' | 'removeHeader';
 
 /** A rule that was true. */
 export interface Match {

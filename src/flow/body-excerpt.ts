@@ -18,6 +18,11 @@ export class BodyExcerpt {
     this.#bytes = this.#bytes === undefined ? Buffer.from(part) : Buffer.concat([this.#bytes, part]);
   }
 
+  /** Makes unreadable what is masked in the body. */
+  mask(from: number, to: number): void {
+    this.#bytes?.fill('*', Math.min(from, this.#bytes.length), Math.min(to, this.#bytes.length));
+  }
+
   bytes(): Buffer | undefined {
     return this.#bytes;
   }

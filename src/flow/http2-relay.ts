@@ -24,7 +24,7 @@ export function http2RelayFor(flow: Flow, { hostAllowed, scheme }: RelayOptions,
         rules: policy.rules,
         recorder: plane.recorder,
         bodyExcerptBytes: policy.document.records.bodyExcerptBytes,
-        bodies: policy.document.http.bodies,
+        http: policy.document.http,
       }).exchange(depth),
     // What is bypassed belongs on a connection of its own: the client opens one when it is told so (421).
     hostAllowed: (host) => hostAllowed?.(host) !== false && judge(host).isInspected,

@@ -125,6 +125,11 @@ export class InspectedBody {
     return this.#excerpt.bytes();
   }
 
+  /** A part of the body is masked: the record shows it so. */
+  maskExcerpt(from: number, to: number): void {
+    this.#excerpt.mask(from, to);
+  }
+
   /** Bytes made of the body so far, when the excerpt shows those. */
   get decodedBytes(): number | undefined {
     return this.#isRecoded ? this.#decodedBytes : undefined;

@@ -7,7 +7,7 @@ import type {
   RequestHead,
   ResponseHead,
 } from '../core/http.ts';
-import type { BodiesPolicy } from '../core/policy.ts';
+import type { HttpPolicy } from '../core/policy.ts';
 import type { FlowFacts, HttpTransactionFacts, Recorder } from '../core/record.ts';
 import { strike } from '../core/simulation.ts';
 import { allow, type Match, type RuleRef, type Verdict } from '../core/verdict.ts';
@@ -16,31 +16,39 @@ import { count } from '../metrics/counters.ts';
 import { newUlid } from '../records/ulid.ts';
 import type { CompiledRules, TransactionContext, TransactionScan } from '../rules/compile.ts';
 import { verdictOf } from '../rules/verdict-of.ts';
+import { bodyFacts, changesOf, headerPolicies, textsOf, transactionSeries } from './exchange-facts.ts';
+import { headChanges, type RuleChange } from './head-changes.ts';
 import { type BodyOptions, InspectedBody } from './inspect-body.ts';
 import { inspectMessages } from './inspect-messages.ts';
+import { MessagePassage } from './message-passage.ts';
 
 export interface HttpInspection {
   readonly flow: FlowFacts;
   readonly rules: CompiledRules;
   readonly recorder: Recorder;
   readonly bodyExcerptBytes: number;
-  readonly bodies: BodiesPolicy;
+  readonly http: Pick<HttpPolicy, 'bodies' | 'hold' | 'headers' | 'altSvc'>;
 }
 
 /** Inspects the HTTP exchanges of one flow: runs the rules, writes alarms before their verdict acts, and the traffic records. */
 export function inspectHttp(inspection: HttpInspection): Inspector {
-  const { bodyExcerptBytes, bodies } = inspection;
-  const options: BodyOptions = {
+  const { bodyExcerptBytes, http } = inspection;
+  const options: MessageOptions = {
     excerptBytes: bodyExcerptBytes,
-    decodedBytes: bodies.decodeBytes,
-    recordsFiles: bodies.files === 'record',
+    decodedBytes: http.bodies.decodeBytes,
+    recordsFiles: http.bodies.files === 'record',
+    headers: headerPolicies(http),
   };
   return { exchange: (depth) => new InspectedExchange(inspection, options, depth) };
 }
 
+interface MessageOptions extends BodyOptions {
+  readonly headers: HttpPolicy['headers'];
+}
+
 class InspectedExchange implements Exchange {
   readonly #inspection: HttpInspection;
-  readonly #bodies: BodyOptions;
+  readonly #options: MessageOptions;
   readonly #depth: number;
   readonly #txId = newUlid();
   readonly #startMs = Date.now();
@@ -48,6 +56,11 @@ class InspectedExchange implements Exchange {
   /** Of messages that have a body. */
   #requestBody: InspectedBody | undefined;
   #responseBody: InspectedBody | undefined;
+  /** Of messages that are held or masked. */
+  #requestPassage: MessagePassage | undefined;
+  #responsePassage: MessagePassage | undefined;
+  #ruleChanges: readonly RuleChange[] = noRuleChanges;
+  #changes: readonly string[] = unchanged;
   #request: RequestHead | undefined;
   #response: ResponseHead | undefined;
   #verdict: Verdict = allow;
@@ -58,9 +71,9 @@ class InspectedExchange implements Exchange {
   #upgradedTo: string | undefined;
   #unread: string | undefined;
 
-  constructor(inspection: HttpInspection, bodies: BodyOptions, depth: number) {
+  constructor(inspection: HttpInspection, options: MessageOptions, depth: number) {
     const { flow, rules } = inspection;
-    this.#bodies = bodies;
+    this.#options = options;
     this.#inspection = inspection;
     this.#depth = depth;
     this.#scan = rules.begin(contextOf(flow));
@@ -69,39 +82,54 @@ class InspectedExchange implements Exchange {
   requestHead(head: RequestHead): Verdict {
     this.#request = head;
     strike('inspection');
-    if (head.framing.kind === 'none') return this.#judge(this.#scan.requestHead(head));
+    if (head.framing.kind === 'none') return this.#judgeHead('request', head, this.#scan.requestHead(head), undefined);
     const target = head.method === 'PUT' ? head.target : undefined;
-    const body = new InspectedBody('request', this.#scan, this.#bodies, head, target);
+    const body = new InspectedBody('request', this.#scan, this.#options, head, target);
     this.#requestBody = body;
-    return this.#judge(this.#scan.requestHead(body.isRecoded ? { ...head, framing: unknownLength } : head));
+    const matches = this.#scan.requestHead(body.isRecoded ? { ...head, framing: unknownLength } : head);
+    return this.#judgeHead('request', head, matches, body);
   }
 
   requestBody(chunk: Buffer): Verdict {
     const body = this.#requestBody;
-    return body === undefined ? allow : this.#judgeBody(body, body.push(chunk));
+    if (body === undefined) return allow;
+    const verdict = this.#judgeBody(body, body.push(chunk));
+    const passage = this.#requestPassage;
+    return passage === undefined || verdict.kind !== 'allow' ? verdict : this.#settle(passage.chunk(chunk));
   }
 
   requestEnd(_trailers: readonly Header[]): Verdict {
     const body = this.#requestBody;
-    return body === undefined ? this.#judge(this.#scan.requestEnd()) : this.#judgeBody(body, body.end());
+    if (body === undefined) return this.#judge(this.#scan.requestEnd());
+    const verdict = this.#judgeBody(body, body.end());
+    const passage = this.#requestPassage;
+    return passage === undefined || verdict.kind !== 'allow' ? verdict : this.#settle(passage.end());
   }
 
   responseHead(head: ResponseHead): Verdict {
     this.#response = head;
-    if (head.framing.kind === 'none') return this.#judge(this.#scan.responseHead(head));
-    const body = new InspectedBody('response', this.#scan, this.#bodies, head, this.#request?.target);
+    if (head.framing.kind === 'none')
+      return this.#judgeHead('response', head, this.#scan.responseHead(head), undefined);
+    const body = new InspectedBody('response', this.#scan, this.#options, head, this.#request?.target);
     this.#responseBody = body;
-    return this.#judge(this.#scan.responseHead(body.isRecoded ? { ...head, framing: unknownLength } : head));
+    const matches = this.#scan.responseHead(body.isRecoded ? { ...head, framing: unknownLength } : head);
+    return this.#judgeHead('response', head, matches, body);
   }
 
   responseBody(chunk: Buffer): Verdict {
     const body = this.#responseBody;
-    return body === undefined ? allow : this.#judgeBody(body, body.push(chunk));
+    if (body === undefined) return allow;
+    const verdict = this.#judgeBody(body, body.push(chunk));
+    const passage = this.#responsePassage;
+    return passage === undefined || verdict.kind !== 'allow' ? verdict : this.#settle(passage.chunk(chunk));
   }
 
   responseEnd(_trailers: readonly Header[]): Verdict {
     const body = this.#responseBody;
-    return body === undefined ? this.#judge(this.#scan.responseEnd()) : this.#judgeBody(body, body.end());
+    if (body === undefined) return this.#judge(this.#scan.responseEnd());
+    const verdict = this.#judgeBody(body, body.end());
+    const passage = this.#responsePassage;
+    return passage === undefined || verdict.kind !== 'allow' ? verdict : this.#settle(passage.end());
   }
 
   interim(_head: ResponseHead): void {}
@@ -131,6 +159,8 @@ class InspectedExchange implements Exchange {
     const { flow, recorder } = this.#inspection;
     this.#requestBody?.close();
     this.#responseBody?.close();
+    this.#requestPassage?.close();
+    this.#responsePassage?.close();
     flow.transactions += 1;
     count(transactionSeries[this.#request?.version === '2' ? 'h2' : 'http/1.1'][this.#verdict.kind]);
     if (outcome.failure !== undefined) count(`daylight_failures_total{code="${outcome.failure}"}`);
@@ -155,6 +185,8 @@ class InspectedExchange implements Exchange {
       response: this.#response,
       outcome,
       ...bodyFacts(this.#requestBody, this.#responseBody, this.#unread),
+      changes: changesOf(this.#changes, this.#requestPassage, this.#responsePassage),
+      notHeld: textsOf(this.#requestPassage?.notHeld, this.#responsePassage?.notHeld),
       verdict: this.#verdict.kind === 'refuse' ? 'block' : this.#verdict.kind,
       rule: this.#rule,
       matches: this.#ruleIds?.length ?? 0,
@@ -167,9 +199,49 @@ class InspectedExchange implements Exchange {
   #judgeBody(body: InspectedBody, matches: readonly Match[]): Verdict {
     const verdict = this.#judge(matches);
     if (body.problem === undefined || !body.isUnjudged || verdict.kind !== 'allow') return verdict;
-    if (this.#inspection.bodies.undecodable === 'allow') return verdict;
-    this.#verdict = { kind: 'refuse', code: 'POLICY_BODY_UNDECODABLE', detail: body.problem };
-    return this.#verdict;
+    if (this.#inspection.http.bodies.undecodable === 'allow') return verdict;
+    return this.#settle({ kind: 'refuse', code: 'POLICY_BODY_UNDECODABLE', detail: body.problem });
+  }
+
+  /** Once a head is judged it is known what is changed in it, and whether the message is held or masked. */
+  #judgeHead(
+    message: 'request' | 'response',
+    head: RequestHead | ResponseHead,
+    matches: readonly Match[],
+    body: InspectedBody | undefined,
+  ): Verdict {
+    const verdict = this.#judge(matches);
+    if (verdict.kind !== 'allow') return verdict;
+    // The relay of HTTP/2 neither changes heads nor keeps bytes.
+    const isChangeable = head.version !== '2';
+    const policy = this.#options.headers[message];
+    const noted = isChangeable ? headChanges(message, head.headers, policy, this.#ruleChanges) : undefined;
+    if (noted !== undefined) this.#changes = [...this.#changes, ...noted.notes];
+    const passage = body === undefined ? undefined : this.#passage(message, head, body, isChangeable);
+    if (passage === undefined) return noted === undefined ? allow : { kind: 'allow', changes: noted.changes };
+    if (message === 'request') this.#requestPassage = passage;
+    else this.#responsePassage = passage;
+    const passed = this.#settle(passage.head());
+    return passed.kind !== 'allow' || noted === undefined ? passed : { ...passed, changes: noted.changes };
+  }
+
+  #passage(
+    message: 'request' | 'response',
+    head: RequestHead | ResponseHead,
+    body: InspectedBody,
+    relayKeeps: boolean,
+  ): MessagePassage | undefined {
+    if (!this.#scan.mayChange(message)) return undefined;
+    const awaitsContinue = message === 'request' && head.headers.some(([name]) => name.toLowerCase() === 'expect');
+    const policy = this.#inspection.http.hold;
+    return MessagePassage.of({ message, scan: this.#scan, body, policy, relayKeeps, awaitsContinue });
+  }
+
+  #settle(verdict: Verdict): Verdict {
+    if (verdict.kind === 'allow') return verdict;
+    this.#verdict = verdict;
+    if (verdict.kind !== 'refuse') this.#rule = verdict.rule;
+    return verdict;
   }
 
   #judge(matches: readonly Match[]): Verdict {
@@ -179,7 +251,7 @@ class InspectedExchange implements Exchange {
       this.#ruleIds ??= [];
       this.#ruleIds.push(match.rule.id);
       this.#rule ??= match.rule;
-      if (match.action === 'allow') continue;
+      if (match.action === 'allow' || this.#takeChange(match)) continue;
       flow.alarms += 1;
       this.#alarms += 1;
       count(`daylight_alarms_total{severity="${match.severity}"}`);
@@ -187,11 +259,23 @@ class InspectedExchange implements Exchange {
       recorder.alarm(flow, { timeMs: Date.now(), match, txId: this.#txId, request: this.#request });
     }
     const verdict = verdictOf(matches);
-    if (verdict.kind !== 'allow') {
-      this.#verdict = verdict;
-      if (verdict.kind !== 'refuse') this.#rule = verdict.rule;
-    }
-    return verdict;
+    if (verdict.kind !== 'allow') return this.#settle(verdict);
+    // What stands in a coded body cannot be masked without coding it anew: it is blocked.
+    const unmasked = matches.find((match) => match.action === 'redact' && this.#isRecoded(match.field));
+    return unmasked === undefined ? verdict : this.#settle({ kind: 'block', rule: unmasked.rule });
+  }
+
+  /** A rule that changes a head is no alarm: the change is in the record of the transaction. */
+  #takeChange({ rule }: Match): boolean {
+    const header = this.#inspection.rules.headers.get(rule.id);
+    if (header === undefined) return false;
+    this.#ruleChanges = [...this.#ruleChanges, { ruleId: rule.id, header }];
+    return true;
+  }
+
+  #isRecoded(field: string): boolean {
+    const body = field.startsWith('http.request.') ? this.#requestBody : this.#responseBody;
+    return body?.isRecoded === true;
   }
 }
 
@@ -206,34 +290,6 @@ function contextOf(flow: FlowFacts): TransactionContext {
   };
 }
 
-const transactionSeries = { 'http/1.1': seriesOf('http/1.1'), h2: seriesOf('h2') } as const;
-
-function seriesOf(protocol: string): Readonly<Record<Verdict['kind'], string>> {
-  const series = (verdict: string): string =>
-    `daylight_transactions_total{protocol="${protocol}",verdict="${verdict}"}`;
-  return { allow: series('allow'), block: series('block'), reset: series('reset'), refuse: series('block') };
-}
-
 const unknownLength: BodyFraming = { kind: 'until-close' };
-const whole: readonly string[] = [];
-
-function bodyFacts(
-  request: InspectedBody | undefined,
-  response: InspectedBody | undefined,
-  unread: string | undefined,
-) {
-  return {
-    requestExcerpt: request?.excerpt,
-    responseExcerpt: response?.excerpt,
-    requestDecodedBytes: request?.decodedBytes,
-    responseDecodedBytes: response?.decodedBytes,
-    requestFiles: request?.files ?? [],
-    responseFiles: response?.files ?? [],
-    notInspected: notInspected(request?.problem, response?.problem, unread),
-  };
-}
-
-function notInspected(...problems: readonly (string | undefined)[]): readonly string[] {
-  if (problems.every((problem) => problem === undefined)) return whole;
-  return problems.filter((problem) => problem !== undefined);
-}
+const unchanged: readonly string[] = [];
+const noRuleChanges: readonly RuleChange[] = [];

@@ -114,7 +114,7 @@ function httpRelay(flow: Flow, options: RelayOptions, wire: Wire): Relay {
     rules: policy.rules,
     recorder: plane.recorder,
     bodyExcerptBytes: policy.document.records.bodyExcerptBytes,
-    bodies: policy.document.http.bodies,
+    http: policy.document.http,
   });
   const inspector: Inspector = {
     exchange: (depth, destination) => {

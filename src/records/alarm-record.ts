@@ -80,10 +80,14 @@ function actionOf(action: RuleAction): readonly [action: number, disposition: nu
   switch (action) {
     case 'block':
       return [actions.denied, dispositions.blocked];
+    case 'redact':
+      return [actions.modified, dispositions.corrected];
     case 'reset':
       return [actions.denied, dispositions.reset];
     case 'alarm':
     case 'allow':
+    case 'setHeader':
+    case 'removeHeader':
       return [actions.observed, dispositions.alert];
   }
 }

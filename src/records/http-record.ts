@@ -108,6 +108,7 @@ function ruleText({ rule }: HttpTransactionFacts): string {
 function gatewayText(transaction: HttpTransactionFacts): string {
   const { request, depth, verdict, rule, matches, alarms = matches, outcome, notInspected, upgradedTo } = transaction;
   const files = filesOf(transaction);
+  const { changes, notHeld } = transaction;
   const stream = request.streamId === undefined ? '' : `,"stream_id":${request.streamId}`;
   const always = `,"tx_depth":${depth}${stream},"verdict":"${verdict}","complete":${outcome.complete}`;
   if (
@@ -116,6 +117,8 @@ function gatewayText(transaction: HttpTransactionFacts): string {
     outcome.failure === undefined &&
     notInspected.length === 0 &&
     files === undefined &&
+    (changes?.length ?? 0) === 0 &&
+    (transaction.notHeld?.length ?? 0) === 0 &&
     upgradedTo === undefined
   ) {
     return always;
@@ -126,15 +129,19 @@ function gatewayText(transaction: HttpTransactionFacts): string {
     matches: matches === 0 ? undefined : matches,
     alarms: alarms === 0 ? undefined : alarms,
     failure: outcome.failure,
-    not_inspected:
-      notInspected.length === 0
-        ? undefined
-        : notInspected.map((reason) => cut(maskText(reason), limits.recordDetailBytes)),
+    not_inspected: textsOf(notInspected),
     files,
+    changes: textsOf(changes),
+    not_held: textsOf(notHeld),
     upgraded_to: upgradedTo === undefined ? undefined : cut(maskText(upgradedTo), limits.recordDetailBytes),
   };
   const text = members(parts);
   return text === '' ? always : `${always},${text}`;
+}
+
+function textsOf(texts: readonly string[] | undefined): readonly string[] | undefined {
+  if (texts === undefined || texts.length === 0) return undefined;
+  return texts.map((text) => cut(maskText(text), limits.recordDetailBytes));
 }
 
 function bodiesText(

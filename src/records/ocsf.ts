@@ -33,11 +33,12 @@ export const findingStatuses = { new: 1 } as const;
 
 export const severities: Readonly<Record<Severity, number>> = { info: 1, low: 2, medium: 3, high: 4, critical: 5 };
 
-export const actions = { allowed: 1, denied: 2, observed: 3 } as const;
+export const actions = { allowed: 1, denied: 2, observed: 3, modified: 4 } as const;
 export const dispositions = {
   allowed: 1,
   blocked: 2,
   alert: 19,
+  corrected: 11,
   reset: 21,
   rejected: 25,
   unauthorized: 26,

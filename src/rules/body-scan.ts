@@ -18,6 +18,8 @@ interface Search {
 
 const nothing: readonly BodyEvent[] = [];
 
+const ordinaryTally = (test: SearchTest): Tally => new Tally(test.count);
+
 /** Scans one body for all tests of its direction that are still open. */
 export class BodyScan implements LiteralSink {
   readonly #plan: BodyPlan;
@@ -29,10 +31,10 @@ export class BodyScan implements LiteralSink {
   #scansLiterals: boolean;
   #scansCards: boolean;
 
-  constructor(plan: BodyPlan, isOpen: IsOpen) {
+  constructor(plan: BodyPlan, isOpen: IsOpen, tallyOf = ordinaryTally) {
     this.#plan = plan;
     this.#isOpen = isOpen;
-    this.#searches = plan.searches.map((test) => this.#search(test));
+    this.#searches = plan.searches.map((test) => this.#search(test, tallyOf));
     this.#scansLiterals = this.#hasOpen((kind) => kind !== 'cards');
     this.#scansCards = this.#hasOpen((kind) => kind === 'cards');
     this.#cards = this.#scansCards ? new CardNumberScanner() : undefined;
@@ -85,13 +87,14 @@ export class BodyScan implements LiteralSink {
       if (exact && !this.#history.slice(from, to).equals(literal)) continue;
       if (pattern !== undefined) search.credentials?.literal(pattern, from);
       else if (search.expression !== undefined) search.expression.literal(from, to);
-      else search.tally.add(String(id), from, to, () => bodyExcerpt(this.#history.slice(from, to).toString('latin1')));
+      else
+        search.tally.add(String(id), from, to, to, () => bodyExcerpt(this.#history.slice(from, to).toString('latin1')));
     }
   }
 
-  #search(test: SearchTest): Search | undefined {
+  #search(test: SearchTest, tallyOf: (test: SearchTest) => Tally): Search | undefined {
     if (!this.#isOpen(test.leaf)) return undefined;
-    const tally = new Tally(test.count);
+    const tally = tallyOf(test);
     return {
       test,
       tally,
@@ -114,9 +117,9 @@ export class BodyScan implements LiteralSink {
     if (cards.length === 0) return;
     for (const search of this.#searches) {
       if (search?.test.kind !== 'cards' || !this.#isOpen(search.test.leaf)) continue;
-      for (const { digits, offset, readTo } of cards) {
+      for (const { digits, offset, bytes, readTo } of cards) {
         if (!search.tally.wants(readTo - 1)) break;
-        search.tally.add(digits, offset, readTo, () => maskCardNumber(digits));
+        search.tally.add(digits, offset, offset + bytes, readTo, () => maskCardNumber(digits));
       }
     }
   }

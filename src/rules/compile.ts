@@ -5,8 +5,12 @@ import { type Condition, compileCondition } from './condition.ts';
 import { type FieldReader, fieldReader, foundFieldOf, type TransactionContext } from './field.ts';
 import { type FoundFields, planFoundFields } from './found-fields.ts';
 import { compileHeadTest, type HeadTest } from './head-test.ts';
+import { planRedaction, type RedactionPlan } from './redaction.ts';
 import { asksForMessages } from './rule-fields.ts';
 import { TransactionScan } from './transaction-scan.ts';
+
+/** The field that a rule sets or removes. */
+export type RuleHeader = NonNullable<RuleDocument['header']>;
 
 export type { TransactionContext } from './field.ts';
 export type { TransactionScan } from './transaction-scan.ts';
@@ -16,6 +20,7 @@ export interface CompiledRule {
   readonly ref: RuleRef;
   /** What is the same in every match of the rule. */
   readonly match: Pick<Match, 'rule' | 'action' | 'severity' | 'tags'>;
+  readonly hold: RuleDocument['hold'];
   readonly condition: Condition;
   readonly leaves: readonly number[];
 }
@@ -36,6 +41,11 @@ export class CompiledRules {
   /** The rules that ask for WebSocket messages, each message being to them the body of its request; undefined when none does. */
   readonly messages: CompiledRules | undefined;
   readonly found: FoundFields;
+  /** Rules that ask for bodies to be held. */
+  readonly holds: boolean;
+  readonly redaction: Readonly<Record<'request' | 'response', RedactionPlan | undefined>>;
+  /** By id: the field that a rule sets or removes. */
+  readonly headers: ReadonlyMap<string, RuleHeader>;
 
   constructor(documents: readonly RuleDocument[], kind: 'exchanges' | 'messages' = 'exchanges') {
     const tests: FieldTest[] = [];
@@ -47,6 +57,12 @@ export class CompiledRules {
     this.requestBody = planBody(testsOf(tests, kind === 'messages' ? 'websocket.message' : 'http.request.body'));
     this.responseBody = planBody(testsOf(tests, 'http.response.body'));
     this.found = planFoundFields(tests);
+    this.holds = own.some((document) => document.hold !== undefined);
+    this.redaction = {
+      request: planRedaction(redactTests(this.rules, tests, 'http.request.body')),
+      response: planRedaction(redactTests(this.rules, tests, 'http.response.body')),
+    };
+    this.headers = new Map(own.flatMap(({ id, header }) => (header === undefined ? [] : [[id, header]])));
   }
 
   /** Begins the evaluation of one HTTP exchange. */
@@ -61,12 +77,12 @@ export function compileRules(documents: readonly RuleDocument[]): CompiledRules 
 }
 
 function compileRule(document: RuleDocument, tests: FieldTest[]): CompiledRule {
-  const { id, title, rev, action, severity, tags } = document;
+  const { id, title, rev, action, severity, tags, hold } = document;
   const ref = { id, title, rev };
   const first = tests.length;
   const condition = compileCondition(document.when, (test) => tests.push(test) - 1);
   const leaves = Array.from({ length: tests.length - first }, (_, index) => first + index);
-  return { ref, match: { rule: ref, action, severity, tags }, condition, leaves };
+  return { ref, match: { rule: ref, action, severity, tags }, hold, condition, leaves };
 }
 
 function compileLeaf(test: FieldTest): Leaf {
@@ -76,6 +92,17 @@ function compileLeaf(test: FieldTest): Leaf {
   if (field === 'http.response.body') return { field, body: 'response', head: undefined };
   if (foundFieldOf(field) !== undefined) return { field, body: undefined, head: undefined };
   return { field, body: undefined, head: { reader: fieldReader(field), test: compileHeadTest(test) } };
+}
+
+function redactTests(rules: readonly CompiledRule[], tests: readonly FieldTest[], field: string) {
+  return rules
+    .filter(({ match }) => match.action === 'redact')
+    .flatMap(({ leaves, ref }) =>
+      leaves.flatMap((leaf) => {
+        const test = tests[leaf];
+        return test?.field === field ? [{ leaf, test, rule: ref }] : [];
+      }),
+    );
 }
 
 function testsOf(tests: readonly FieldTest[], field: string): { leaf: number; test: FieldTest }[] {

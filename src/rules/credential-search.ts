@@ -52,7 +52,9 @@ export class CredentialSearch {
     if (text === undefined) return whole;
     const needed = Math.min(start + text.length + pattern.lookAheadBytes, reach);
     if (needed > to && !whole) return false;
-    this.#tally.add(text, start, Math.min(needed, to), () => maskedExcerpt(maskCredential(text, pattern)));
+    this.#tally.add(text, start, start + text.length, Math.min(needed, to), () =>
+      maskedExcerpt(maskCredential(text, pattern)),
+    );
     return true;
   }
 }

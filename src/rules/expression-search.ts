@@ -70,6 +70,6 @@ export class ExpressionSearch {
     const bytes = this.#history.slice(first, end);
     const offset = first + this.#expression.startOf(bytes, bytes.length, after, first === 0);
     const matched = bytes.toString('latin1', offset - first);
-    this.#tally.add(matched, offset, readTo, () => bodyExcerpt(matched));
+    this.#tally.add(matched, offset, end, readTo, () => bodyExcerpt(matched));
   }
 }

@@ -1,6 +1,7 @@
 import { isMap, isScalar, isSeq, type Node } from 'yaml';
 import type { RuleCondition, RuleDocument } from '../core/rule-document.ts';
 import { fieldKind } from './field.ts';
+import { readActionDetails } from './rule-action.ts';
 import { asksForMessages, fieldsOf } from './rule-fields.ts';
 import { type RuleProblem, RuleSource } from './rule-source.ts';
 import { readTest } from './test-reader.ts';
@@ -10,8 +11,8 @@ export type { RuleProblem } from './rule-source.ts';
 /** Groups in groups; real rules have two or three. */
 const deepestCondition = 16;
 const severities = ['info', 'low', 'medium', 'high', 'critical'] as const;
-const actions = ['allow', 'alarm', 'block', 'reset'] as const;
-const ruleKeys = ['id', 'title', 'rev', 'severity', 'action', 'tags', 'when'];
+const actions = ['allow', 'alarm', 'block', 'reset', 'redact', 'setHeader', 'removeHeader'] as const;
+const ruleKeys = ['id', 'title', 'rev', 'severity', 'action', 'tags', 'when', 'hold', 'header'];
 /** Ids stand in URLs, pages and file names of SIEMs. */
 const idPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 
@@ -51,9 +52,11 @@ function readRule(source: RuleSource, node: Node | null): RuleDocument | undefin
   if (when !== undefined && asksForMessages(when) && fieldsOf(when).some(isBodyOfExchange)) {
     source.report(map.get('when'), 'a rule about WebSocket messages cannot ask for the bodies of an exchange');
   }
+  const details = readActionDetails(source, map, action, when);
   if (source.problems.length > before) return undefined;
   if (!id || !title || !rev || !severity || !action || !tags || !when) return undefined;
-  return { id, title, rev, severity, action, tags, when, source: `${source.fileName}:${source.lineOf(map.node)}` };
+  const at = `${source.fileName}:${source.lineOf(map.node)}`;
+  return { id, title, rev, severity, action, tags, when, ...details, source: at };
 }
 
 function isBodyOfExchange(field: string): boolean {

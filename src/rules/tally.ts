@@ -27,8 +27,8 @@ export class Tally {
     return offset < this.#full;
   }
 
-  /** Adds a finding. `key` is what makes it distinct; `excerpt` is asked for only when it counts. */
-  add(key: string, offset: number, readTo: number, excerpt: () => string): void {
+  /** Adds a finding from an offset to an end. `key` is what makes it distinct; `excerpt` is asked for only when it counts. */
+  add(key: string, offset: number, _end: number, readTo: number, excerpt: () => string): void {
     this.#seen ??= new Set();
     this.#fresh ??= new Map();
     if (this.#seen.has(key)) return;

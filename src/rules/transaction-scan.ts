@@ -4,10 +4,11 @@ import type { BodyEvent } from './body-edges.ts';
 import type { CompiledRule, CompiledRules } from './compile.ts';
 import { fails, holds, type Truth, truthOf, unknown } from './condition.ts';
 import { excerptOf, maskedExcerpt } from './excerpt.ts';
-import type { TransactionContext, TransactionHeads } from './field.ts';
+import { foundFieldOf, type TransactionContext, type TransactionHeads } from './field.ts';
 import type { FoundFields } from './found-fields.ts';
 import type { HeadHit } from './head-test.ts';
 import { MessageBody } from './message-body.ts';
+import { type RedactionPlan, RedactionScan } from './redaction.ts';
 
 /** Where a leaf was true. */
 interface Evidence {
@@ -108,6 +109,46 @@ export class TransactionScan {
   /** What is given of a body turns out to be longer or shorter than its head announced. */
   recoded(message: 'request' | 'response'): void {
     (message === 'request' ? this.#request : this.#response).recoded();
+  }
+
+  /** Whether any rule may hold or mask a message. */
+  mayChange(message: 'request' | 'response'): boolean {
+    return this.#compiled.holds || this.#compiled.redaction[message] !== undefined;
+  }
+
+  /** How much of a message has to wait because a rule that asks for it is not decided. */
+  heldPart(message: 'request' | 'response'): 'none' | 'start' | 'body' {
+    if (!this.#compiled.holds) return 'none';
+    let held: 'none' | 'start' = 'none';
+    for (const { hold, leaves } of this.#open) {
+      if (hold === undefined || !leaves.some((leaf) => this.#awaits(leaf, message))) continue;
+      if (hold === 'body') return 'body';
+      held = 'start';
+    }
+    return held;
+  }
+
+  /** Begins to look for what rules mask in a body; undefined when none of them applies. */
+  redaction(message: 'request' | 'response'): RedactionScan | undefined {
+    const plan = this.#compiled.redaction[message];
+    if (plan === undefined) return undefined;
+    const active = new Set(
+      this.#open.filter((rule) => rule.match.action === 'redact').flatMap((rule) => this.#masked(rule, plan)),
+    );
+    return active.size === 0 ? undefined : new RedactionScan(plan, (leaf) => active.has(leaf));
+  }
+
+  /** Leaves of a redact rule, when all of it holds but for what is to be found in the body. */
+  #masked({ condition, leaves }: CompiledRule, { rules }: RedactionPlan): readonly number[] {
+    const own = leaves.filter((leaf) => rules.has(leaf));
+    const truth = truthOf(condition, (leaf) => (own.includes(leaf) ? holds : this.#leafTruth(leaf)));
+    return truth === holds ? own : [];
+  }
+
+  #awaits(leaf: number, message: 'request' | 'response'): boolean {
+    if (this.#truths[leaf] !== unknown) return false;
+    const { body, field } = this.#compiled.leaves[leaf] ?? {};
+    return body === message || (field !== undefined && foundFieldOf(field)?.message === message);
   }
 
   #head(body: MessageBody, framing: BodyFraming): readonly Match[] {

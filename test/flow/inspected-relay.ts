@@ -1,4 +1,4 @@
-import type { BodiesPolicy } from '../../src/core/policy.ts';
+import type { BodiesPolicy, HttpPolicy } from '../../src/core/policy.ts';
 import type { AlarmFacts, HttpTransactionFacts } from '../../src/core/record.ts';
 import type { Side } from '../../src/core/side.ts';
 import { inspectHttp } from '../../src/flow/inspect-http.ts';
@@ -17,7 +17,11 @@ export interface InspectedRelay {
 }
 
 /** An HTTP/1.1 relay whose exchanges are inspected with real rules, between a recording wire and a recorder in memory. */
-export function inspectedRelay(rules: string, policy: Partial<BodiesPolicy> = {}): InspectedRelay {
+export function inspectedRelay(
+  rules: string,
+  policy: Partial<BodiesPolicy> = {},
+  http: Partial<HttpPolicy> = {},
+): InspectedRelay {
   const wire = new RecordingWire();
   const alarms: AlarmFacts[] = [];
   const transactions: HttpTransactionFacts[] = [];
@@ -31,7 +35,7 @@ export function inspectedRelay(rules: string, policy: Partial<BodiesPolicy> = {}
       httpTransaction: (_flow, transaction) => transactions.push(transaction),
     },
     bodyExcerptBytes: 512,
-    bodies: { ...policyDocument().http.bodies, ...policy },
+    http: { ...policyDocument().http, ...http, bodies: { ...policyDocument().http.bodies, ...policy } },
   });
   const relay = createHttp1Relay({
     wire,

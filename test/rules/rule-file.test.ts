@@ -73,7 +73,9 @@ describe('a rule file', () => {
       'x',
     );
     expect(rules.map(({ id }) => id)).toEqual(['a', 'c']);
-    expect(problems).toEqual([{ line: 2, message: 'action: one of allow, alarm, block, reset' }]);
+    expect(problems).toEqual([
+      { line: 2, message: 'action: one of allow, alarm, block, reset, redact, setHeader, removeHeader' },
+    ]);
   });
 });
 

@@ -21,8 +21,13 @@ test('docs/rules.md names every field, operator and credential', () => {
 });
 
 test('the examples of docs/rules.md are right', () => {
-  const [first = '', second = ''] = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, yaml]) => yaml ?? '');
-  expect(parseRuleFile(first, 'x')).toMatchObject({ rules: [{ id: expect.any(String) }], problems: [] });
-  const rule = `- id: r\n  title: t\n  action: alarm\n  ${second}`;
-  expect(parseRuleFile(rule, 'x').problems).toEqual([]);
+  const examples = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, yaml]) => yaml ?? '');
+  expect(examples.length).toBeGreaterThan(3);
+  for (const example of examples) {
+    // Some show a condition alone.
+    const rule = example.startsWith('when:')
+      ? `- id: r\n  title: t\n  action: alarm\n  ${example.replaceAll('\n', '\n  ')}`
+      : example;
+    expect(parseRuleFile(rule, 'x')).toMatchObject({ rules: [{ id: expect.any(String) }], problems: [] });
+  }
 });

@@ -1,5 +1,7 @@
 import type { Wire } from '../../core/relay.ts';
 import type { Side } from '../../core/side.ts';
+import { keptBytes, type Verdict } from '../../core/verdict.ts';
+import { HeldPieces } from './held-pieces.ts';
 
 /**
  * Sends on what was judged: the received bytes themselves, as few and as large views as possible. Judged bytes wait until
@@ -17,6 +19,9 @@ export class Forwarder {
   #messageFrom = 0;
   #messageParts = 0;
   #isBegun = false;
+  /** Body bytes of the present message that stay here until they are released; 0 when it is not held. */
+  #keepBytes = 0;
+  #held: HeldPieces | undefined;
 
   constructor(wire: Wire, to: Side) {
     this.#wire = wire;
@@ -37,6 +42,7 @@ export class Forwarder {
   }
 
   startMessage(at: number): void {
+    this.#keepBytes = 0;
     this.#messageFrom = at;
     this.#messageParts = this.#parts.length;
     this.#isBegun = false;
@@ -60,9 +66,21 @@ export class Forwarder {
     this.#parts.push(part);
   }
 
-  /** Sends what was judged, which is all before `to`, and lets the chunk go. */
-  close(to: number): void {
+  /** Keeps so much of the end of the present message from now on as the verdict says, or sends on what was kept. */
+  keep(verdict: Verdict): void {
+    this.#keepBytes = keptBytes(verdict);
+    if (this.#keepBytes > 0 || this.#held === undefined) return;
+    if (this.#held.sendAll(this.#wire, this.#to)) this.#isBegun = true;
+    this.#held = undefined;
+  }
+
+  /** Sends what was judged, which is all before `to`, and lets the chunk go. `bodyBytes` of the present message passed so far. */
+  close(to: number, bodyBytes = 0): void {
     if (this.#bytes === empty) return;
+    if (this.#keepBytes > 0) {
+      this.#hold(to, bodyBytes);
+      return;
+    }
     // What was left out, such as the begin of a head that comes in pieces, is not sent.
     const isSent = to > this.#messageFrom && to > this.#from;
     if (isSent || this.#parts.length > this.#messageParts) this.#isBegun = true;
@@ -71,9 +89,22 @@ export class Forwarder {
 
   /** Lets the chunk go without the part of the present message that lies in it. */
   discardMessage(): void {
+    this.#held = undefined;
+    this.#keepBytes = 0;
     if (this.#bytes === empty) return;
     this.#parts.length = this.#messageParts;
     this.#send(this.#messageFrom);
+  }
+
+  #hold(to: number, bodyBytes: number): void {
+    const held = this.#held ?? new HeldPieces();
+    this.#held = held;
+    for (const part of this.#parts.splice(this.#messageParts)) held.push(part, bodyBytes);
+    // What goes before the message is not held with it.
+    const from = Math.max(this.#from, this.#messageFrom);
+    if (to > from) held.push(viewOf(this.#bytes, from, to), bodyBytes);
+    this.#send(Math.min(from, to));
+    if (held.sendUpTo(bodyBytes - this.#keepBytes, this.#wire, this.#to)) this.#isBegun = true;
   }
 
   #send(to: number): void {

@@ -2,13 +2,13 @@ import { BodyReader } from '../../codec/http1-body.ts';
 import { cr, lf, partial } from '../../codec/http1-bytes.ts';
 import { headFailure } from '../../codec/http1-fault.ts';
 import { type ParsedRequest, parseRequestHead } from '../../codec/http1-head.ts';
-import { rewriteHead } from '../../codec/http1-rewrite.ts';
 import { outgrown, SectionBuffer } from '../../codec/http1-section.ts';
 import type { Destination } from '../../core/endpoint.ts';
 import { limits } from '../../core/limits.ts';
 import type { Http1Options } from './http1.ts';
 import { isSameDestination, requestDestination, requestRefusal } from './http1-admission.ts';
 import { LiveExchange } from './http1-exchange.ts';
+import { forwardedHead } from './http1-forwarded-head.ts';
 import { Forwarder, viewOf } from './http1-forwarder.ts';
 import { HeldBytes } from './http1-held-bytes.ts';
 import { type Pipeline, type Refusal, refusalOf } from './http1-pipeline.ts';
@@ -123,7 +123,7 @@ export class RequestStream {
         break;
       }
     }
-    this.#forwarder.close(at);
+    this.#forwarder.close(at, this.#current?.requestBodyBytes);
     return mayGoOn;
   }
 
@@ -194,11 +194,9 @@ export class RequestStream {
       return;
     }
     if (mode === 'proxy') this.#retarget(parsed);
-    if (mode === 'proxy' || parsed.offersHttp2) {
-      const head = bytes.subarray(at, at + parsed.length);
-      const rewrite = { asProxy: mode === 'proxy', withoutHttp2Offer: parsed.offersHttp2 };
-      this.#forwarder.replace(at, at + parsed.length, rewriteHead(head, parsed, rewrite));
-    }
+    const head = forwardedHead(bytes, at, parsed, mode === 'proxy', verdict);
+    if (head !== undefined) this.#forwarder.replace(at, at + parsed.length, head);
+    this.#forwarder.keep(verdict);
     this.#isLast = !parsed.persistent;
     this.#body.begin(parsed.head.framing);
     if (this.#body.isComplete) this.#complete(exchange);
@@ -221,6 +219,7 @@ export class RequestStream {
         this.#refuse(refusalOf(verdict), exchange);
         return after;
       }
+      this.#forwarder.keep(verdict);
     }
     if (body.section !== undefined) this.#forwarder.replace(body.heldFrom, after, body.section);
     else if (body.heldFrom >= 0) this.#forwarder.skip(body.heldFrom, after);
@@ -234,6 +233,7 @@ export class RequestStream {
       this.#refuse(refusalOf(verdict), exchange);
       return;
     }
+    this.#forwarder.keep(verdict);
     exchange.isRequestDone = true;
     this.#current = undefined;
     // The response was early: only now is the exchange over, and the connection good for another (RFC 9112 section 9.3).

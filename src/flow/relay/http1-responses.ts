@@ -2,6 +2,7 @@ import { BodyReader } from '../../codec/http1-body.ts';
 import { partial } from '../../codec/http1-bytes.ts';
 import { headFailure } from '../../codec/http1-fault.ts';
 import { type ParsedResponse, parseResponseHead } from '../../codec/http1-head.ts';
+import { changeHead } from '../../codec/http1-head-changes.ts';
 import { outgrown, SectionBuffer } from '../../codec/http1-section.ts';
 import type { ResponseHead } from '../../core/http.ts';
 import { limits } from '../../core/limits.ts';
@@ -61,13 +62,13 @@ export class ResponseStream {
 
   #endBody(exchange: LiveExchange): void {
     const verdict = exchange.inspected.responseEnd([]);
-    if (verdict.kind === 'allow') {
-      this.#closeAfter(exchange);
-      this.#pipeline.close();
+    if (verdict.kind !== 'allow') {
+      this.#refuse(refusalOf(verdict), exchange);
       return;
     }
-    const { code, detail } = refusalOf(verdict);
-    this.#pipeline.abort(code, detail);
+    this.#forwarder.keep(verdict);
+    this.#closeAfter(exchange);
+    this.#pipeline.close();
   }
 
   /** A head that came in pieces is a chunk of its own; the rest follows as another. */
@@ -91,7 +92,7 @@ export class ResponseStream {
     while (at < end && this.#isOpen) {
       at = this.#body.isComplete ? this.#readHead(bytes, at, end) : this.#readBody(bytes, at, end);
     }
-    this.#forwarder.close(at);
+    this.#forwarder.close(at, this.#pipeline.first?.responseBodyBytes);
     // After a 101 the rest of the chunk is no longer HTTP.
     const { switchedTo } = this.#pipeline;
     if (switchedTo !== undefined && at < end) switchedTo.earlyBytes = bytes.subarray(at);
@@ -115,7 +116,7 @@ export class ResponseStream {
         return end;
       case 'parsed':
         exchange.responseWireBytes += parsed.length;
-        this.#begin(parsed, exchange);
+        this.#begin(parsed, exchange, bytes, at);
         return at + parsed.length;
     }
   }
@@ -130,7 +131,7 @@ export class ResponseStream {
     return after;
   }
 
-  #begin(parsed: ParsedResponse, exchange: LiveExchange): void {
+  #begin(parsed: ParsedResponse, exchange: LiveExchange, bytes: Buffer, at: number): void {
     const { head } = parsed;
     const fault = faultBetween(parsed, exchange);
     if (fault !== '') this.#refuse(headFailure('origin', 'ambiguous', fault), exchange);
@@ -139,7 +140,14 @@ export class ResponseStream {
       const verdict = exchange.inspected.responseHead(head);
       if (verdict.kind !== 'allow') this.#refuse(refusalOf(verdict), exchange);
       else if (parsed.upgrade !== undefined) this.#switch(parsed.upgrade, head, exchange);
-      else this.#beginBody(parsed, exchange);
+      else {
+        const end = at + parsed.length;
+        if (verdict.changes !== undefined) {
+          this.#forwarder.replace(at, end, changeHead(bytes.subarray(at, end), verdict.changes));
+        }
+        this.#forwarder.keep(verdict);
+        this.#beginBody(parsed, exchange);
+      }
     }
   }
 
@@ -186,6 +194,7 @@ export class ResponseStream {
         this.#refuse(refusalOf(verdict), exchange);
         return after;
       }
+      this.#forwarder.keep(verdict);
     }
     if (body.section !== undefined) this.#forwarder.replace(body.heldFrom, after, body.section);
     else if (body.heldFrom >= 0) this.#forwarder.skip(body.heldFrom, after);
@@ -195,8 +204,12 @@ export class ResponseStream {
 
   #complete(exchange: LiveExchange): void {
     const verdict = exchange.inspected.responseEnd(this.#body.trailers);
-    if (verdict.kind !== 'allow') this.#refuse(refusalOf(verdict), exchange);
-    else if (this.#isLast) {
+    if (verdict.kind !== 'allow') {
+      this.#refuse(refusalOf(verdict), exchange);
+      return;
+    }
+    this.#forwarder.keep(verdict);
+    if (this.#isLast) {
       this.#mustClose = true;
       this.#closeAfter(exchange);
     } else {

@@ -1,0 +1,55 @@
+import type { HttpPolicy } from '../core/policy.ts';
+import type { Verdict } from '../core/verdict.ts';
+import type { InspectedBody } from './inspect-body.ts';
+import type { MessagePassage } from './message-passage.ts';
+
+const none: readonly string[] = [];
+
+/** The headers that policy changes. Stripping Alt-Svc is the removal of a header like any other. */
+export function headerPolicies({ headers, altSvc }: Pick<HttpPolicy, 'headers' | 'altSvc'>): HttpPolicy['headers'] {
+  if (altSvc === 'keep') return headers;
+  const { remove, set } = headers.response;
+  return { request: headers.request, response: { set, remove: [...new Set([...remove, 'alt-svc'])] } };
+}
+
+/** All that was changed in an exchange, in the words of the record. */
+export function changesOf(
+  changes: readonly string[],
+  request: MessagePassage | undefined,
+  response: MessagePassage | undefined,
+): readonly string[] {
+  if (request === undefined && response === undefined) return changes;
+  return [...changes, ...(request?.notes ?? []), ...(response?.notes ?? [])];
+}
+
+/** What its bodies add to the record of an exchange. */
+export function bodyFacts(
+  request: InspectedBody | undefined,
+  response: InspectedBody | undefined,
+  unread: string | undefined,
+) {
+  return {
+    requestExcerpt: request?.excerpt,
+    responseExcerpt: response?.excerpt,
+    requestDecodedBytes: request?.decodedBytes,
+    responseDecodedBytes: response?.decodedBytes,
+    requestFiles: request?.files ?? [],
+    responseFiles: response?.files ?? [],
+    notInspected: textsOf(request?.problem, response?.problem, unread),
+  };
+}
+
+/** The texts that are there. */
+export function textsOf(...problems: readonly (string | undefined)[]): readonly string[] {
+  if (problems.every((problem) => problem === undefined)) return none;
+  return problems.filter((problem) => problem !== undefined);
+}
+
+/** Counters of transactions, by protocol and verdict. */
+export const transactionSeries = { 'http/1.1': seriesOf('http/1.1'), h2: seriesOf('h2') } as const;
+
+function seriesOf(protocol: string): Readonly<Record<Verdict['kind'], string>> {
+  const series = (verdict: string): string =>
+    `daylight_transactions_total{protocol="${protocol}",verdict="${verdict}"}`;
+  return { allow: series('allow'), block: series('block'), reset: series('reset'), refuse: series('block') };
+}

@@ -1,0 +1,104 @@
+import { limits } from '../core/limits.ts';
+import type { HoldPolicy } from '../core/policy.ts';
+import { type AllowVerdict, allow, type Verdict } from '../core/verdict.ts';
+import type { TransactionScan } from '../rules/compile.ts';
+import type { InspectedBody } from './inspect-body.ts';
+import { MessageHold } from './message-hold.ts';
+import { BodyRedactor } from './redact-body.ts';
+
+type Message = 'request' | 'response';
+
+const keepAll: AllowVerdict = { kind: 'allow', keepBytes: Number.POSITIVE_INFINITY };
+const keepTail: AllowVerdict = { kind: 'allow', keepBytes: limits.redactedBytes };
+const noRoom: Verdict = { kind: 'refuse', code: 'GATEWAY_OVERLOADED', detail: 'no room to hold a message for a rule' };
+
+export interface PassageOptions {
+  readonly message: Message;
+  readonly scan: TransactionScan;
+  readonly body: InspectedBody;
+  readonly policy: HoldPolicy;
+  /** The relay keeps back what it is asked to keep. */
+  readonly relayKeeps: boolean;
+  /** The sender waits for an answer to the head before it sends the body. */
+  readonly awaitsContinue: boolean;
+}
+
+/** How a message passes once its bytes are allowed: held until a rule is decided, or with parts of its body masked. */
+export class MessagePassage {
+  readonly #options: PassageOptions;
+  readonly #hold: MessageHold;
+  readonly #redactor: BodyRedactor | undefined;
+  #isUnheld = false;
+
+  /** Undefined when the message passes as it is. Asked for once its head was judged. */
+  static of(options: PassageOptions): MessagePassage | undefined {
+    const { message, scan, body, relayKeeps } = options;
+    const redaction = body.isRecoded ? undefined : scan.redaction(message);
+    if (redaction === undefined && scan.heldPart(message) === 'none') return undefined;
+    const redactor =
+      redaction === undefined
+        ? undefined
+        : new BodyRedactor(redaction, relayKeeps, (from, to) => body.maskExcerpt(from, to));
+    return new MessagePassage(options, redactor);
+  }
+
+  constructor(options: PassageOptions, redactor: BodyRedactor | undefined) {
+    this.#options = options;
+    this.#redactor = redactor;
+    this.#hold = new MessageHold(options.policy);
+  }
+
+  head(): Verdict {
+    return this.#options.awaitsContinue ? allow : this.#pass(0);
+  }
+
+  chunk(bytes: Buffer): Verdict {
+    // A byte order mark makes the body another text than its bytes: those cannot be masked, so a match blocks.
+    if (!this.#options.body.isRecoded) this.#redactor?.push(bytes);
+    return this.#pass(bytes.length);
+  }
+
+  end(): Verdict {
+    this.#redactor?.end();
+    this.close();
+    return this.#late() ?? allow;
+  }
+
+  /** Gives memory back. */
+  close(): void {
+    this.#hold.release();
+  }
+
+  /** What was masked, in the words of the record. */
+  get notes(): readonly string[] {
+    return this.#redactor?.notes(this.#options.message) ?? [];
+  }
+
+  /** Why a part of the message went on before rules that asked to hold it were decided. */
+  get notHeld(): string | undefined {
+    if (this.#isUnheld) return `${this.#options.message}: not possible in this protocol`;
+    return this.#hold.hasOverflowed
+      ? `${this.#options.message}: more than ${this.#options.policy.bodyBytes} bytes`
+      : undefined;
+  }
+
+  #pass(bytes: number): Verdict {
+    const late = this.#late();
+    if (late !== undefined) return late;
+    const { message, scan, relayKeeps } = this.#options;
+    const part = scan.heldPart(message);
+    if (!relayKeeps) {
+      this.#isUnheld ||= part !== 'none';
+      return allow;
+    }
+    const waits = this.#hold.waits(part, bytes);
+    if (waits === 'full') return noRoom;
+    if (waits) return keepAll;
+    return this.#redactor === undefined ? allow : keepTail;
+  }
+
+  #late(): Verdict | undefined {
+    const rule = this.#redactor?.late;
+    return rule === undefined ? undefined : { kind: 'block', rule };
+  }
+}

@@ -1,0 +1,88 @@
+import { headerChangeProblem } from '../codec/header-change.ts';
+import type { FieldTest, RuleCondition, RuleDocument, RuleField } from '../core/rule-document.ts';
+import type { RuleAction } from '../core/verdict.ts';
+import { fieldKind, foundFieldOf } from './field.ts';
+import { fieldsOf } from './rule-fields.ts';
+import type { RuleMap, RuleSource } from './rule-source.ts';
+
+const holds = ['start', 'body'] as const;
+const messages = ['request', 'response'] as const;
+
+/** What of a rule says how its action is carried out. */
+export type ActionDetails = Pick<RuleDocument, 'hold' | 'header'>;
+
+/** Reads and checks what belongs to the action of a rule. */
+export function readActionDetails(
+  source: RuleSource,
+  map: RuleMap,
+  action: RuleAction | undefined,
+  when: RuleCondition | undefined,
+): ActionDetails {
+  const hold = map.has('hold') ? source.oneOf(map.get('hold'), 'hold', holds, map.node) : undefined;
+  const header = readHeader(source, map, action);
+  if (when !== undefined && action !== undefined) {
+    if (hold !== undefined) checkHold(source, map, action, when);
+    if (header !== undefined) checkMoment(source, map, header.message, when);
+    if (action === 'redact') checkRedaction(source, map, when);
+  }
+  return { ...(hold === undefined ? {} : { hold }), ...(header === undefined ? {} : { header }) };
+}
+
+function readHeader(source: RuleSource, map: RuleMap, action: RuleAction | undefined): ActionDetails['header'] {
+  const changes = action === 'setHeader' || action === 'removeHeader';
+  if (!changes)
+    return map.has('header')
+      ? source.report(map.get('header'), 'header goes with setHeader and removeHeader')
+      : undefined;
+  if (!map.has('header'))
+    return source.report(map.node, `${action} needs header: { in, name${action === 'setHeader' ? ', value' : ''} }`);
+  const keys = action === 'setHeader' ? ['in', 'name', 'value'] : ['in', 'name'];
+  const header = source.map(map.get('header'), 'header', keys);
+  if (header === undefined) return undefined;
+  const message = source.oneOf(header.get('in'), 'in', messages, header.node);
+  const name = source.text(header.get('name'), 'name', header.node);
+  const value = action === 'setHeader' ? source.text(header.get('value'), 'value', header.node) : undefined;
+  if (message === undefined || name === undefined || (action === 'setHeader' && value === undefined)) return undefined;
+  const problem = headerChangeProblem(name, value);
+  if (problem !== undefined) return source.report(header.node, problem);
+  return { message, name, ...(value === undefined ? {} : { value }) };
+}
+
+function checkHold(source: RuleSource, map: RuleMap, action: RuleAction, when: RuleCondition): void {
+  if (action !== 'block' && action !== 'reset') source.report(map.get('hold'), 'hold goes with block and reset');
+  if (!fieldsOf(when).some(isOfBody)) source.report(map.get('hold'), 'hold: the rule asks for nothing of a body');
+}
+
+/** A head is changed before it is forwarded: what comes later is too late. */
+function checkMoment(source: RuleSource, map: RuleMap, message: 'request' | 'response', when: RuleCondition): void {
+  const late = fieldsOf(when).find((field) =>
+    message === 'request' ? isOfBody(field) || isOfResponse(field) : isOfBody(field) && isOfResponse(field),
+  );
+  if (late !== undefined)
+    source.report(map.get('when'), `${late} is known too late to change a header of the ${message}`);
+}
+
+/** What is masked has to be found in one body, once all else is known. */
+function checkRedaction(source: RuleSource, map: RuleMap, when: RuleCondition): void {
+  const parts = 'all' in when ? when.all : [when];
+  const bodies = parts.filter((part): part is FieldTest => 'field' in part && fieldKind(part.field) === 'body');
+  const [body] = bodies;
+  const others = parts.filter((part) => part !== body).flatMap(fieldsOf);
+  if (body === undefined || bodies.length > 1) {
+    source.report(map.get('when'), 'redact: one test of a body is needed, by itself or in "all"');
+  } else if ((body.contains ?? body.regex ?? body.detector) === undefined || (body.count ?? 1) > 1) {
+    source.report(map.get('when'), 'redact: contains, regex or detector is needed, without count');
+  } else if (others.some((field) => isOfBody(field) || (isOfResponse(field) && !isOfResponse(body.field)))) {
+    source.report(map.get('when'), 'redact: the other tests must be known before the body');
+  }
+  if (body?.field === 'websocket.message')
+    source.report(map.get('when'), 'redact: WebSocket messages cannot be changed');
+}
+
+function isOfBody(field: RuleField): boolean {
+  return fieldKind(field) === 'body' || foundFieldOf(field) !== undefined;
+}
+
+function isOfResponse(field: RuleField): boolean {
+  return field.startsWith('http.response.');
+}
