@@ -22,6 +22,10 @@ export function crossCheck(config: Config, source: Source): void {
     });
   }
   checkAssets(config, source);
+  const { pcapOverIp } = config.export;
+  if (pcapOverIp !== undefined && !isLoopback(pcapOverIp.ip)) {
+    source.report(config.export, ['pcapOverIp'], 'gives decrypted traffic to whoever connects: use a loopback address');
+  }
 }
 
 /** Entries of the configuration, or of a file that it names. */

@@ -50,6 +50,11 @@ export function policyFromConfig(
     opaque,
     rules,
     records: recordsPolicy(config.records, inputs),
+    export: exportPolicy(config.export, inputs),
+    keyLog: {
+      client: config.keyLog.client && inputs.resolve(config.keyLog.client),
+      origin: config.keyLog.origin && inputs.resolve(config.keyLog.origin),
+    },
     timeouts: {
       openingMs: config.timeouts.opening,
       connectMs: config.timeouts.connect,
@@ -116,6 +121,13 @@ function learnedBypassPolicy(learned: Config['learnedBypass']): PolicyDocument['
 function revocationPolicy(revocation: Config['revocation'], inputs: InputFiles): PolicyDocument['revocation'] {
   const { mode, timeout, directory, allowAddresses, overrides } = revocation;
   return { mode, timeoutMs: timeout, directory: inputs.resolve(directory), allowAddresses, overrides };
+}
+
+function exportPolicy({ pcapng, pcapOverIp }: Config['export'], inputs: InputFiles): PolicyDocument['export'] {
+  if (pcapng === undefined) return { pcapng, pcapOverIp };
+  const { directory, rotateBytes, rotateEvery, keep } = pcapng;
+  const rotateSeconds = Math.ceil(rotateEvery / 1000);
+  return { pcapng: { directory: inputs.resolve(directory), rotateBytes, rotateSeconds, keep }, pcapOverIp };
 }
 
 function recordsPolicy(records: Config['records'], inputs: InputFiles): PolicyDocument['records'] {

@@ -1,5 +1,6 @@
 import { limits } from '../core/limits.ts';
 import { bypassFiles, learnedBypass, originFailureAction, originFailures } from './client-trust-schema.ts';
+import { exportSchema, keyLog } from './export-schema.ts';
 import { http } from './http-schema.ts';
 import { listener } from './listener-schema.ts';
 import { mail } from './mail-schema.ts';
@@ -241,6 +242,8 @@ export const schema = {
       },
     },
     records,
+    export: exportSchema,
+    keyLog,
     tls,
     onOriginFailure: {
       ...originFailureAction,

@@ -176,9 +176,9 @@ export class Gateway {
   }
 }
 
-/** What a relay opens when it starts, and so takes up only in a new process: its listeners and record files. */
+/** What a relay opens when it starts, and so takes up only in a new process: its listeners, record files and exports. */
 function openedAtStart({ document }: LoadedPolicy): string {
-  return JSON.stringify([document.listeners, document.records]);
+  return JSON.stringify([document.listeners, document.records, document.export, document.keyLog]);
 }
 
 function sameAuthority(a: LoadedPolicy, b: LoadedPolicy): boolean {

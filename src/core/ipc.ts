@@ -70,6 +70,6 @@ export type FromRelay =
   | { readonly kind: 'issuer-request'; readonly id: number; readonly addresses: readonly string[] }
   | { readonly kind: 'revocation-request'; readonly id: number; readonly pairs: readonly IssuedPair[] }
   | { readonly kind: 'metrics'; readonly counters: MetricDeltas; readonly gauges: Readonly<Record<string, number>> }
-  /** Something an operator should know; control logs it. */
-  | { readonly kind: 'problem'; readonly code: FailureCode; readonly message: string }
+  /** Something an operator should know; control logs it. Without a code it is as policy says. */
+  | { readonly kind: 'problem'; readonly code: FailureCode | undefined; readonly message: string }
   | { readonly kind: 'drained' };

@@ -102,6 +102,12 @@ export const limits = {
   /** Streams of a connection that may be reset or refused at once: a page that is left, a player that seeks. As in nghttp2. */
   http2Resets: 1_000,
   http2ResetsPerSecond: 33,
+  /** Packets of decrypted traffic in memory that wait for the disk, per relay. */
+  exportQueueBytes: 33_554_432,
+  /** Packets that wait for one reader of PCAP-over-IP; one that is slower than that is let go. */
+  exportReaderBytes: 16_777_216,
+  /** Readers of PCAP-over-IP at once, per relay. */
+  exportReaders: 4,
   /** No byte in either direction. SSE and long polling send keep-alives more often (270 s is the longest known poll). */
   idleTimeoutMs: 330_000,
   /** After one side ended its half, how long the other may go on without a byte. */
@@ -250,6 +256,8 @@ export const limits = {
   rejectionsToldPerSecond: 50,
   /** Request on the control socket: an id and a duration. */
   controlRequestBytes: 4_096,
+  /** Relay processes that a configuration may ask for. */
+  relays: 64,
   /** Restarts of one relay within a minute before control waits. */
   relayRestartsPerMinute: 10,
   /** A relay whose event loop stands still for longer is counted: by then a person notices it. */

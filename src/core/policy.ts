@@ -30,6 +30,8 @@ export interface PolicyDocument {
   readonly opaque: 'allow' | 'refuse';
   readonly rules: readonly RuleDocument[];
   readonly records: RecordsPolicy;
+  readonly export: ExportPolicy;
+  readonly keyLog: KeyLogPolicy;
   readonly timeouts: TimeoutsPolicy;
   /** Admin address, refused as a destination. `host:port`, or undefined when off. */
   readonly admin: { readonly listen: ListenAddress } | undefined;
@@ -228,6 +230,24 @@ export interface RecordsPolicy {
   readonly onFailure: 'continue' | 'stop';
   /** `sync`: an alarm is flushed to the device (fdatasync) before its verdict acts; `write`: handed to the kernel. */
   readonly alarmDurability: 'write' | 'sync';
+}
+/** Decrypted traffic for other tools. */
+export interface ExportPolicy {
+  readonly pcapng: PacketFilesPolicy | undefined;
+  /** Address of the first relay's stream; each further relay uses the next port. */
+  readonly pcapOverIp: ListenAddress | undefined;
+}
+export interface PacketFilesPolicy {
+  readonly directory: string;
+  readonly rotateBytes: number;
+  readonly rotateSeconds: number;
+  /** Files kept per relay; 0 keeps all. */
+  readonly keep: number;
+}
+/** Files that the secrets of TLS sessions are written to, per leg. */
+export interface KeyLogPolicy {
+  readonly client: string | undefined;
+  readonly origin: string | undefined;
 }
 export interface TimeoutsPolicy {
   readonly openingMs: number;

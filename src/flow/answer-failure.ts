@@ -63,6 +63,7 @@ async function showUntrusted(flow: Flow, failure: FlowFailure, hello: ClientHell
     alpn: 'http/1.1',
     serverName: hello.serverName,
     timeoutMs: timeouts.handshakeMs,
+    onKeys: flow.plane.keyLog?.client,
   });
   flow.client = leg.socket;
   await requestSeen(leg.socket, timeouts.openingMs);

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { type AlertName, FlowFailure } from '../core/failures.ts';
 import type { TlsLeg } from '../core/tls.ts';
+import type { KeyLine } from './key-log.ts';
 import type { LeafContext } from './leaf-store.ts';
 
 export interface ClientLegOptions {
@@ -12,6 +13,8 @@ export interface ClientLegOptions {
   readonly alpn: string | undefined;
   readonly serverName: string | undefined;
   readonly timeoutMs: number;
+  /** Takes the secrets of the session, where policy says so. */
+  readonly onKeys?: KeyLine | undefined;
 }
 
 export interface ClientLeg {
@@ -32,6 +35,7 @@ export function acceptClient(options: ClientLegOptions): Promise<ClientLeg> {
       secureContext: options.leaf.context,
       ...(options.alpn === undefined ? {} : { ALPNProtocols: [options.alpn] }),
     });
+    if (options.onKeys !== undefined) socket.on('keylog', options.onKeys);
     const settle = (): void => {
       clearTimeout(timer);
       socket

@@ -9,10 +9,12 @@ import { localAddressOf, remoteAddressOf } from '../net/original-destination.ts'
 import type { Resolve } from '../net/resolve.ts';
 import { newUlid } from '../records/ulid.ts';
 import type { FetchIssuers } from './judge-origin.ts';
+import type { KeyLog } from './key-log.ts';
 import type { KeyShareMemory } from './key-share-memory.ts';
 import type { LeafStore } from './leaf-store.ts';
 import type { LearnedBypassTable } from './learned-bypass.ts';
 import type { AskRevocation } from './origin-revocation.ts';
+import type { PacketSink } from './plaintext-export.ts';
 import type { PolicySnapshot } from './policy-snapshot.ts';
 
 /** What all flows of a relay share. */
@@ -26,6 +28,10 @@ export interface DataPlane {
   readonly fetchIssuers: FetchIssuers;
   /** False when records cannot be written and policy says to stop. */
   readonly isRecordable: () => boolean;
+  /** Where decrypted traffic is exported to. */
+  readonly packets?: PacketSink | undefined;
+  /** Where secrets of TLS sessions are written to. */
+  readonly keyLog?: KeyLog | undefined;
 }
 
 /** How a failure can be told to the client at this point of the flow; `told` when it has been. */

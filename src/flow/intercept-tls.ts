@@ -94,6 +94,7 @@ export async function answerClient(
     alpn,
     serverName: hello.serverName,
     timeoutMs: flow.policy.document.timeouts.handshakeMs,
+    onKeys: flow.plane.keyLog?.client,
   });
   flow.client = leg.socket;
   flow.facts.clientTls = leg.tls;

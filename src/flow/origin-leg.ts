@@ -10,6 +10,7 @@ import { certificateFactsOf } from '../pki/certificate-facts.ts';
 import type { OriginTrust } from '../pki/origin-trust.ts';
 import { failureOfTlsError, type TlsFailure } from '../pki/tls-failure.ts';
 import { type FetchIssuers, type Judgement, judgeOrigin } from './judge-origin.ts';
+import type { KeyLine } from './key-log.ts';
 
 export interface OriginLegOptions {
   readonly transport: Socket;
@@ -26,6 +27,8 @@ export interface OriginLegOptions {
   readonly timeoutMs: number;
   /** Asks for a stapled OCSP answer. */
   readonly requestStaple: boolean;
+  /** Takes the secrets of the session, where policy says so. */
+  readonly onKeys?: KeyLine | undefined;
 }
 
 export interface OriginLeg {
@@ -57,6 +60,7 @@ export function openOriginLeg(options: OriginLegOptions): Promise<OriginLeg> {
     let leg: TlsLeg | undefined;
     let staple: Buffer | undefined;
     const socket = connect(connectionOptions(options));
+    if (options.onKeys !== undefined) socket.on('keylog', options.onKeys);
     // Node builds the whole legacy certificate object for checkServerIdentity (0.16 ms); ours does not use it.
     socket.getPeerCertificate = (() => ({})) as unknown as TLSSocket['getPeerCertificate'];
     socket.once('OCSPResponse', (response: unknown) => {

@@ -3,8 +3,10 @@ import { createSecureContext, type SecureContext } from 'node:tls';
 import { compileCidrs, compileHostPatterns } from '../codec/host.ts';
 import type { Address } from '../core/endpoint.ts';
 import type { FailureCode } from '../core/failures.ts';
+import { limits } from '../core/limits.ts';
 import type {
   AssetPolicy,
+  ListenAddress,
   ListenerPolicy,
   OriginException,
   OriginFailureAction,
@@ -122,7 +124,10 @@ function forbiddenTest(document: PolicyDocument): PolicySnapshot['forbidden'] {
     matches: compileCidrs(addresses),
     ports: new Set(ports),
   }));
-  const isListener = createOwnAddressCheck(document.listeners.map((listener) => listener.listen));
+  const isListener = createOwnAddressCheck([
+    ...document.listeners.map((listener) => listener.listen),
+    ...exportAddresses(document.export),
+  ]);
   const isAdmin = createOwnAddressCheck(document.admin === undefined ? [] : [document.admin.listen]);
   return (address) => {
     if (isAdmin(address)) return 'POLICY_ADMIN_ADDRESS';
@@ -142,6 +147,13 @@ function revocationLookup({ revocation }: PolicyDocument): PolicySnapshot['revoc
   return (host, assetId) =>
     overrides.find(({ matches, assets }) => matches(host) || (assetId !== undefined && assets.has(assetId)))?.mode ??
     revocation.mode;
+}
+
+/** No client may read what others said: each relay streams on a port of its own. */
+function exportAddresses({ pcapOverIp }: PolicyDocument['export']): readonly ListenAddress[] {
+  if (pcapOverIp === undefined) return [];
+  const { ip, port } = pcapOverIp;
+  return Array.from({ length: limits.relays }, (_, slot) => ({ ip, port: port + slot }));
 }
 
 function originContexts(document: PolicyDocument): PolicySnapshot['originContext'] {

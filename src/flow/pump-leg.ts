@@ -40,19 +40,15 @@ export class PumpLeg {
   }
 
   /** Gives the leg its stream, with what was queued for it meanwhile. */
-  open(stream: Duplex): void {
+  open(stream: Duplex, listeners: LegListeners): void {
     this.#stream = stream;
-  }
-
-  listen(listeners: LegListeners): void {
     this.#listeners = listeners;
-    for (const [event, listener] of Object.entries(listeners)) this.#stream?.on(event, listener);
-    this.#stream?.on('drain', () => this.pause('answers', false));
+    for (const [event, listener] of Object.entries(listeners)) stream.on(event, listener);
+    stream.on('drain', () => this.pause('answers', false));
     // Whoever looked at the opening left the stream paused.
     this.applyPause();
-    const stream = this.#stream;
     // What has ended by now tells it no more. Bytes that were put back come first.
-    if (stream?.destroyed || stream?.readableEnded) setImmediate(() => this.#missed(stream, listeners));
+    if (stream.destroyed || stream.readableEnded) setImmediate(() => this.#missed(stream, listeners));
   }
 
   #missed(stream: Duplex, { close, end }: LegListeners): void {

@@ -13,6 +13,8 @@ export interface PumpOptions {
   /** What goes on after a switch of protocols. */
   readonly upgradedRelay: (wire: Wire, next: ProtocolSwitch) => Relay;
   readonly idleTimeoutMs: number;
+  /** Told of each stream that a leg gets, before anything of it is read. */
+  readonly tap?: ((side: Side, stream: Duplex) => void) | undefined;
   /** Dials another origin for `retarget`; rejects with FlowFailure. */
   readonly dial?: (destination: Destination) => Promise<Duplex>;
   /** Puts TLS over both legs in mid-stream; without it no relay may ask for that. */

@@ -188,8 +188,8 @@ export class Pump implements Wire, Ticking {
   }
 
   #attach(side: Side, stream: Duplex): void {
-    this.#legs[side].open(stream);
-    this.#legs[side].listen({
+    this.#options.tap?.(side, stream);
+    this.#legs[side].open(stream, {
       data: (bytes: Buffer) => this.#received(side, bytes),
       end: () => this.#ended(side, true),
       error: (error: NodeJS.ErrnoException) => this.#failed(side, error),

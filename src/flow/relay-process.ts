@@ -6,11 +6,14 @@ import { simulate, strike } from '../core/simulation.ts';
 import { count, takeIncrements } from '../metrics/counters.ts';
 import { residentBytes } from '../metrics/resident-bytes.ts';
 import { openRecorder, type RecorderHandle, type RecordMetrics } from '../records/recorder.ts';
+import { exportNotices } from './export-notices.ts';
 import { describeError } from './handle-flow.ts';
 import { createIssuerRequests } from './issuer-requests.ts';
+import { type KeyLog, openKeyLog } from './key-log.ts';
 import { createLeafRequests } from './leaf-requests.ts';
 import { LeafStore } from './leaf-store.ts';
 import { LearnedBypassTable } from './learned-bypass.ts';
+import { type Exports, openExports } from './open-exports.ts';
 import { compilePolicy, type PolicySnapshot } from './policy-snapshot.ts';
 import { type RelayServer, serveRelay } from './relay-server.ts';
 import { createRevocationRequests } from './revocation-requests.ts';
@@ -32,6 +35,7 @@ const revocationRequests = createRevocationRequests(tell);
 let server: RelayServer | undefined;
 let leafs: LeafStore | undefined;
 let recorder: RecorderHandle | undefined;
+let exports: Exports | undefined;
 let recorded: RecordMetrics = { traffic: 0, alarms: 0, dropped: 0, bytes: 0 };
 
 process.on('message', (message: ToRelay) => {
@@ -79,6 +83,8 @@ function start(message: Extract<ToRelay, { kind: 'start' }>): void {
         tell({ kind: 'problem', code: 'GATEWAY_RECORDS_UNWRITABLE', message: `records: ${problem}` }),
     });
     learned.replace(message.learned);
+    exports = openExports({ policy: message.policy, slot: message.slot, writer: message.writer, onProblem: warn });
+    announce(message.policy, recorder);
     leafs = new LeafStore(leafRequests.request, message.ticketKeys);
     server = serveRelay({
       policy,
@@ -88,7 +94,9 @@ function start(message: Extract<ToRelay, { kind: 'start' }>): void {
       learned,
       askRevocation: revocationRequests.ask,
       fetchIssuers: issuerRequests.fetch,
-      onProblem: (problem) => tell({ kind: 'problem', code: 'GATEWAY_INTERNAL', message: problem }),
+      packets: exports,
+      keyLog: keyLogOf(message.policy),
+      onProblem: warn,
     });
     server.listening.then(
       () => tell({ kind: 'ready' }),
@@ -97,6 +105,22 @@ function start(message: Extract<ToRelay, { kind: 'start' }>): void {
     reportMetrics(message.writer);
   } catch (error) {
     fail(error);
+  }
+}
+
+function warn(problem: string): void {
+  tell({ kind: 'problem', code: 'GATEWAY_INTERNAL', message: problem });
+}
+
+function keyLogOf({ keyLog }: PolicyDocument): KeyLog | undefined {
+  return keyLog.client === undefined && keyLog.origin === undefined ? undefined : openKeyLog(keyLog, warn);
+}
+
+/** Plaintext or keys that leave the gateway are told at every start: in the log of control, and where an auditor looks. */
+function announce(policy: PolicyDocument, recorder: RecorderHandle): void {
+  for (const notice of exportNotices(policy)) {
+    tell({ kind: 'problem', code: undefined, message: notice });
+    recorder.notice(notice);
   }
 }
 
@@ -130,10 +154,12 @@ let stopping = false;
 
 /** Asked again, it ends sooner. */
 async function stop(timeoutMs: number): Promise<void> {
+  exports?.stopListening();
   const drained = server?.drain(timeoutMs);
   if (stopping) return;
   stopping = true;
   await drained;
+  await exports?.close();
   sendMetrics();
   tell({ kind: 'drained' });
   exitSoon(0);

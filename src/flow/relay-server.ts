@@ -9,10 +9,12 @@ import { type DrainLimit, drainFlows } from './drain-flows.ts';
 import { type DataPlane, type Flow, openFlow } from './flow.ts';
 import { describeError, handleFlow } from './handle-flow.ts';
 import type { FetchIssuers } from './judge-origin.ts';
+import type { KeyLog } from './key-log.ts';
 import { KeyShareMemory } from './key-share-memory.ts';
 import type { LeafStore } from './leaf-store.ts';
 import { LearnedBypassTable } from './learned-bypass.ts';
 import type { AskRevocation } from './origin-revocation.ts';
+import type { PacketSink } from './plaintext-export.ts';
 import type { PolicySnapshot } from './policy-snapshot.ts';
 
 export interface RelayServerOptions {
@@ -26,6 +28,8 @@ export interface RelayServerOptions {
   /** Asks about certificates that may be revoked; without it nothing is known of them. */
   readonly askRevocation?: AskRevocation;
   readonly fetchIssuers?: FetchIssuers;
+  readonly packets?: PacketSink | undefined;
+  readonly keyLog?: KeyLog | undefined;
   /** Told of faults of our own that no record can hold. */
   readonly onProblem?: (problem: string) => void;
 }
@@ -66,6 +70,8 @@ export function serveRelay(options: RelayServerOptions): RelayServer {
     askRevocation: options.askRevocation ?? (async () => []),
     fetchIssuers: options.fetchIssuers ?? (async () => []),
     isRecordable: () => recorder.isWritable(),
+    packets: options.packets,
+    keyLog: options.keyLog,
   };
   const drainLimit: DrainLimit = { deadlineMs: Number.POSITIVE_INFINITY, code: 'GATEWAY_SHUTTING_DOWN' };
   let drained: Promise<void> | undefined;

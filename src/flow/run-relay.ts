@@ -14,6 +14,7 @@ import type { Flow } from './flow.ts';
 import { hostRefusalFor } from './host-refusal.ts';
 import { http2RelayFor } from './http2-relay.ts';
 import { inspectHttp } from './inspect-http.ts';
+import { tapFor } from './plaintext-export.ts';
 import { Pump } from './pump.ts';
 import type { SecureLegs } from './pump-options.ts';
 import { createHttp1Relay } from './relay/http1.ts';
@@ -42,7 +43,7 @@ export interface RelayOptions {
 
 /** Runs the relay that fits the protocol over both legs, until the flow is over, and notes its outcome in the facts. */
 export async function runRelay(flow: Flow, options: RelayOptions): Promise<void> {
-  const { facts, policy } = flow;
+  const { facts, policy, plane } = flow;
   flow.answerLayer = 'none';
   const pump = new Pump({
     client: flow.client,
@@ -50,6 +51,7 @@ export async function runRelay(flow: Flow, options: RelayOptions): Promise<void>
     relay: (wire) => relayFor(flow, options, wire),
     upgradedRelay,
     idleTimeoutMs: policy.document.timeouts.idleMs,
+    tap: plane.packets === undefined ? undefined : tapFor(facts, plane.packets),
     reset: (side, stream) => resetLeg(flow, side, stream),
     ...(options.dial === undefined ? {} : { dial: options.dial }),
     secure: options.secure,

@@ -43,6 +43,7 @@ export async function openVerifiedOrigin(
       exception,
       timeoutMs: flow.policy.document.timeouts.handshakeMs,
       requestStaple: mode !== 'off',
+      onKeys: flow.plane.keyLog?.origin,
     });
     flow.facts.originTls = leg.tls;
     keyShares.learn(address, groupOf(leg.socket), nowMs);

@@ -43,6 +43,11 @@ export const metricHelp: Readonly<Record<string, { readonly type: 'counter' | 'g
   },
   daylight_records_total: { type: 'counter', help: 'Record lines written by log.' },
   daylight_records_dropped_total: { type: 'counter', help: 'Record lines lost because the disk did not take them.' },
+  daylight_export_dropped_bytes_total: {
+    type: 'counter',
+    help: 'Bytes of exported packets lost because the disk did not take them.',
+  },
+  daylight_export_readers_dropped_total: { type: 'counter', help: 'Readers of PCAP-over-IP let go for being slow.' },
   daylight_relay_restarts_total: { type: 'counter', help: 'Relays that ended unexpectedly and were started again.' },
   daylight_policy_reloads_total: { type: 'counter', help: 'Reloads by outcome (applied, unchanged, failed).' },
   daylight_simulated_faults_total: {

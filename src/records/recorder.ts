@@ -11,6 +11,7 @@ import { LogFile } from './log-file.ts';
 import { lossRecordLine } from './loss-record.ts';
 import { messageRecordLine } from './message-record.ts';
 import type { LogName, Writer } from './metadata.ts';
+import { noticeRecordLine } from './notice-record.ts';
 import { type LogOptions, TrafficLog } from './traffic-log.ts';
 import { Trouble } from './trouble.ts';
 import { newUlid } from './ulid.ts';
@@ -38,6 +39,8 @@ export interface RecordMetrics {
 export interface RecorderHandle extends Recorder {
   /** False when records cannot be written and policy says to stop: then no new flow may begin. */
   isWritable(): boolean;
+  /** Writes something about the gateway itself that an auditor must find, into the alarm log. */
+  notice(message: string): void;
   /** Resolves when all that was recorded before is in the files, or the disk refused it. */
   flush(): Promise<void>;
   /** Writes all that waits and closes the files. */
@@ -83,6 +86,10 @@ export function openRecorder(options: RecorderOptions): RecorderHandle {
     flowEnd: (flow, endMs) => addTraffic(flowRecordLine(writer, flow, endMs, traffic.stamp())),
     httpTransaction: (flow, transaction) => addTraffic(httpRecordLine(writer, flow, transaction, traffic.stamp())),
     messages: (flow, group) => addTraffic(messageRecordLine(writer, flow, group, traffic.stamp())),
+    notice(message) {
+      const stamp = alarms.stamp();
+      alarms.write(noticeRecordLine(writer, 'alarms', message, newUlid(stamp.loggedMs), stamp));
+    },
     alarm(flow, alarm) {
       const stamp = alarms.stamp();
       alarms.write(alarmRecordLine(writer, flow, alarm, newUlid(stamp.loggedMs), stamp));

@@ -8,7 +8,7 @@ const broken: readonly (readonly [name: string, text: string, complaints: readon
     'a key that is like none',
     'colour: red\n',
     [
-      '1:1 colour: unknown key; known here: listeners, authority, originTrust, assets, defaults, bypass, bypassFiles, refuse, rules, records, tls, onOriginFailure, originFailures, learnedBypass, originExceptions, revocation, upstream, http, mail, opaque, timeouts, admin, relays',
+      '1:1 colour: unknown key; known here: listeners, authority, originTrust, assets, defaults, bypass, bypassFiles, refuse, rules, records, export, keyLog, tls, onOriginFailure, originFailures, learnedBypass, originExceptions, revocation, upstream, http, mail, opaque, timeouts, admin, relays',
     ],
   ],
   [
@@ -48,6 +48,11 @@ const broken: readonly (readonly [name: string, text: string, complaints: readon
       '2:31 listeners[0].listen: must be an IP address and a port such as "127.0.0.1:8080" or "[::1]:8080", not a number',
       '3:31 listeners[1].listen: must be an IP address and a port such as "127.0.0.1:8080" or "[::1]:8080": "localhost" is no IP address',
     ],
+  ],
+  [
+    'a stream of plaintext that others could read',
+    'export: { pcapOverIp: "0.0.0.0:57012" }\n',
+    ['1:23 export.pcapOverIp: gives decrypted traffic to whoever connects: use a loopback address'],
   ],
   [
     'two listeners that take the same connections',

@@ -106,6 +106,8 @@ describe('loading', () => {
         onFailure: 'continue',
         alarmDurability: 'write',
       },
+      export: { pcapng: undefined, pcapOverIp: undefined },
+      keyLog: { client: undefined, origin: undefined },
       timeouts: { openingMs: 10_000, connectMs: 10_000, handshakeMs: 15_000, idleMs: 330_000, drainMs: 30_000 },
       admin: undefined,
     });
@@ -175,6 +177,8 @@ http: { hostMismatch: allow, upgrades: refuse }
 mail: { requireTls: true, xclient: true, holdBytes: 10MiB }
 opaque: refuse
 records: { directory: /var/log/daylight, rotateBytes: 1GiB, rotateEvery: 1h, keep: 48, bodyExcerptBytes: 0, onFailure: stop, alarmDurability: sync }
+export: { pcapng: { directory: packets, rotateBytes: 1MB, keep: 3 }, pcapOverIp: "[::1]:57012" }
+keyLog: { origin: keys.log }
 timeouts: { opening: 1s, connect: 2s, handshake: 3s, idle: 4m, drain: 500ms }
 admin: { listen: "127.0.0.1:8081" }
 relays: 3
@@ -182,6 +186,11 @@ relays: 3
     );
     const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
     expect(relays).toBe(3);
+    expect(policy.export).toEqual({
+      pcapng: { directory: workspace.path('packets'), rotateBytes: 1_000_000, rotateSeconds: 3_600, keep: 3 },
+      pcapOverIp: { ip: '::1', port: 57_012 },
+    });
+    expect(policy.keyLog).toEqual({ client: undefined, origin: workspace.path('keys.log') });
     expect(policy.listeners).toMatchObject([
       {
         id: 'explicit:[::1]:8080',
