@@ -3,7 +3,7 @@ import type { OriginException } from '../core/policy.ts';
 import type { OriginIdentity } from '../core/tls.ts';
 import { count } from '../metrics/counters.ts';
 import type { OriginTrust } from '../pki/origin-trust.ts';
-import { isPathError } from '../pki/path-errors.ts';
+import { isNameError, isPathError } from '../pki/path-errors.ts';
 import { failureOfTlsError, type TlsFailure } from '../pki/tls-failure.ts';
 
 /** Certificates of issuers that an origin did not send; none when they cannot be had. */
@@ -15,8 +15,8 @@ export interface OriginEvidence {
   readonly name: string;
   readonly trust: OriginTrust;
   readonly exceptions: OriginException['allow'];
-  /** Code of OpenSSL's own verification of the chain; undefined when it found nothing. */
-  readonly opensslError: string | undefined;
+  /** What OpenSSL's own verification of the chain says; undefined when it found nothing. */
+  readonly opensslError: NodeJS.ErrnoException | undefined;
   /** Undefined where policy fetches nothing. */
   readonly fetchIssuers: FetchIssuers | undefined;
 }
@@ -30,16 +30,15 @@ const rounds = 3;
 
 /**
  * Decides who the origin of a session is. Our own validation must always find a path. OpenSSL must agree, unless its error
- * is one of the path that it chose and there was more than one to choose from.
+ * is one of the path that it chose and there was more than one to choose from, or about names that nobody reads.
  */
 export async function judgeOrigin(evidence: OriginEvidence): Promise<Judgement> {
   const { exceptions, opensslError } = evidence;
   const verdict = await validateWithFetching(evidence);
   if (verdict.kind === 'failed') return { kind: 'failed', code: verdict.code, detail: verdict.detail };
   if (opensslError !== undefined && !exceptions.includes('untrusted')) {
-    if (!verdict.branched || !isPathError(opensslError)) {
-      return { kind: 'failed', ...failureOfTlsError(Object.assign(new Error(), { code: opensslError })) };
-    }
+    const isOfAnotherPath = verdict.branched && isPathError(opensslError);
+    if (!isOfAnotherPath && !isNameError(opensslError)) return { kind: 'failed', ...failureOfTlsError(opensslError) };
     count('daylight_origin_paths_found_total');
   }
   return { kind: 'verified', identity: verdict.identity, path: verdict.path };

@@ -139,12 +139,14 @@ async function identityOf(
   return judgement.kind === 'verified' ? judgement : describedFailure(judgement, certificateFactsOf(peer));
 }
 
-/** Undefined is what Node notes when OpenSSL found nothing; a session that it did not judge counts as one with an error. */
-function verificationError(socket: TLSSocket): string | undefined {
+/** What OpenSSL found wrong with the chain. A session that it did not judge counts as one with an error. */
+function verificationError(socket: TLSSocket): NodeJS.ErrnoException | undefined {
   if (socket.authorized) return undefined;
-  // Declared as an Error, but Node keeps the code.
-  const error: unknown = socket.authorizationError;
-  return typeof error === 'string' ? error : 'NOT_VERIFIED';
+  // Declared as an Error, but Node keeps the code alone. The text stays behind the handle; without it less is forgiven.
+  const code: unknown = socket.authorizationError;
+  const { _handle: handle } = socket as unknown as { _handle?: { verifyError?: () => Error | null } };
+  const message = handle?.verifyError?.()?.message ?? '';
+  return Object.assign(new Error(message), { code: typeof code === 'string' ? code : 'NOT_VERIFIED' });
 }
 
 /** A failure that is about the chain says which certificate it was. */

@@ -21,6 +21,14 @@ const pathErrors = new Set<string>([
 ]);
 
 /** Whether OpenSSL may have failed merely because of the path that it chose. */
-export function isPathError(code: string): boolean {
-  return pathErrors.has(code);
+export function isPathError({ code }: NodeJS.ErrnoException): boolean {
+  return code !== undefined && pathErrors.has(code);
+}
+
+/**
+ * Whether OpenSSL found that a name breaks a constraint. It holds constraints on DNS names against common names too, which
+ * nobody reads here; our own search holds them against every other name, and against the host that is verified.
+ */
+export function isNameError({ code, message }: NodeJS.ErrnoException): boolean {
+  return code === 'UNSPECIFIED' && /^(?:permitted|excluded) subtree violation$/.test(message);
 }

@@ -1,11 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { isGood, judgeLimbo, limboCases } from './support/limbo.ts';
+import { listedInPage } from './support/validation-page.ts';
 
 const cases = limboCases();
-const page = readFileSync(new URL('../../docs/validation.md', import.meta.url), 'utf8');
-const accepted = listed('## Accepted although x509-limbo refuses');
-const refused = listed('## Refused although x509-limbo accepts');
+const accepted = listedInPage('## Accepted although x509-limbo refuses');
+const refused = listedInPage('## Refused although x509-limbo accepts');
 
 /** What an attacker can use is never a matter of taste: none of it may ever be listed as accepted. */
 const exploitable = [
@@ -41,9 +40,3 @@ describe.skipIf(cases.length === 0)('x509-limbo', () => {
     for (const reason of [...accepted.values(), ...refused.values()]) expect(reason.length).toBeGreaterThan(20);
   });
 });
-
-/** The rows of a table of the page: id and reason. */
-function listed(heading: string): ReadonlyMap<string, string> {
-  const section = page.slice(page.indexOf(heading) + heading.length).split('\n## ')[0] ?? '';
-  return new Map([...section.matchAll(/^\| `([^`]+)` \| (.+) \|$/gm)].map(([, id = '', reason = '']) => [id, reason]));
-}
