@@ -146,6 +146,8 @@ describe('a flood of server names', () => {
       { length: floodNames - proven.length },
       (_, at) => [nameOf(`u${at}.other.example`), port] as const,
     );
+    // The client that behaves has its own leaf by now.
+    await expect.poll(() => ground.metric('daylight_leafs_issued_total'), { timeout: 10_000 }).toBeGreaterThan(0);
     const issuedBefore = await ground.metric('daylight_leafs_issued_total');
     const hello = await clientHelloBytes({ servername: nameOf('x') });
     const highest = { delayMs: 0, leafs: 0 };
@@ -156,16 +158,14 @@ describe('a flood of server names', () => {
     const first = await flood([...proven, ...unproven], hello);
     await expect.poll(() => ground.metric('daylight_leafs_cached'), { timeout: 10_000 }).toBe(limits.leafCacheEntries);
     clearInterval(watch);
+    const stalls = await ground.metric('daylight_relay_event_loop_stalls_total');
+    if (isMeasured) console.info(`${floodNames} names: longest stall ${highest.delayMs} ms, ${stalls} over the limit`);
     // 22 is a handshake record, 21 an alert.
     expect(count(first.slice(0, proven.length), 22)).toBe(proven.length);
     expect(count(first.slice(proven.length), 21)).toBe(unproven.length);
     expect((await ground.metric('daylight_leafs_issued_total')) - issuedBefore).toBe(proven.length);
     expect(highest.leafs).toBeLessThanOrEqual(limits.leafCacheEntries);
-    if (isMeasured) {
-      const stalls = await ground.metric('daylight_relay_event_loop_stalls_total');
-      console.info(`flood of ${floodNames} names: highest event loop delay ${highest.delayMs} ms, ${stalls} stalls`);
-      expect(highest.delayMs).toBeLessThanOrEqual(limits.eventLoopStallMs);
-    }
+    if (isMeasured) expect(highest.delayMs).toBeLessThanOrEqual(limits.eventLoopStallMs);
     for (const origin of origins) await origin[Symbol.asyncDispose]();
   });
 
