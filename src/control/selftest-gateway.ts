@@ -6,7 +6,7 @@ import type { FailureCode } from '../core/failures.ts';
 import type { ListenAddress } from '../core/policy.ts';
 import { loadOrCreateAuthority } from '../pki/authority.ts';
 import { certificatesInPem } from '../pki/pem.ts';
-import type { FarmIssuer } from '../selftest/farm.ts';
+import { type FarmIssuer, farmAddress } from '../selftest/farm.ts';
 import { farmKeyOf } from '../selftest/farm-key.ts';
 import { runningGateway } from './exec-gateway.ts';
 import { startOwnGateway } from './own-gateway.ts';
@@ -75,6 +75,12 @@ export async function testOwn({ configFile, directory, rootsPem, env, abort }: O
     authority: { directory: join(directory, 'certs') },
     records: { directory: join(directory, 'records') },
     originTrust: { ...trust, files: [...(trust?.files ?? []), roots] },
+    revocation: {
+      ...(judging.revocation as object | undefined),
+      directory: join(directory, 'revocation'),
+      // Where CAs of the farm publish.
+      allowAddresses: [`${farmAddress}/32`],
+    },
     timeouts: { ...(judging.timeouts as object | undefined), handshake: handshakeLimit },
   };
   const { proxy, stop } = await startOwnGateway({ directory, config, env, abort });

@@ -12,6 +12,7 @@ import { oids } from '../pki/oids.ts';
 import { pemOf } from '../pki/pem.ts';
 import { type FarmKey, type KeyKind, makeFarmKey } from './farm-key.ts';
 import { type ForgedHash, forgeCertificate } from './forge.ts';
+import type { Responder } from './responder.ts';
 
 /** Domain of every host of the farm. No resolver knows it, now or ever (RFC 6761 section 6.4). */
 export const farmDomain = 'selftest.invalid';
@@ -68,9 +69,12 @@ export interface FarmOptions {
   /** Its roots vouch for nothing outside the farm, so that a gateway that others use may trust them for a while. */
   readonly constrained?: boolean;
   readonly gatewayCa?: FarmIssuer;
+  readonly responder?: Responder;
 }
 
 const hourMs = 3_600_000;
+/** Hours; below a week in all nobody needs to be asked whether they are revoked (CA/B baseline requirements 4.9.10). */
+const shortLived = 160;
 
 /** A farm's CAs and keys, and the certificates that they make. */
 export class Farm {
@@ -81,9 +85,11 @@ export class Farm {
   readonly intermediate: FarmIssuer;
   /** The CA of the gateway under test, where its key is at hand. */
   readonly gatewayCa: FarmIssuer | undefined;
+  /** Where revocations are published; undefined where the gateway may not ask on the loopback. */
+  readonly responder: Responder | undefined;
   readonly #keys = new Map<KeyKind, FarmKey>();
 
-  constructor({ rootKey, constrained = false, gatewayCa }: FarmOptions = {}) {
+  constructor({ rootKey, constrained = false, gatewayCa, responder }: FarmOptions = {}) {
     const more = constrained ? { more: farmOnly } : {};
     const key = rootKey ?? makeFarmKey('P-256');
     this.root = this.rootOf('Daylight Self-test Root', { key, extensions: more });
@@ -93,6 +99,7 @@ export class Farm {
     });
     this.intermediate = this.issuer('Daylight Self-test Intermediate');
     this.gatewayCa = gatewayCa;
+    this.responder = responder;
   }
 
   /** PEM of what a gateway has to trust so that the farm's good origins are good. */
@@ -148,7 +155,16 @@ export class Farm {
   }
 
   #certificate(wishes: Wishes & { issuer: FarmIssuer; key: FarmKey; subject: Buffer }, usual: Extensions): Buffer {
-    const { issuer, key, subject, from = -2, until = 168, version = 3, hash = 'sha256', damaged = false } = wishes;
+    const {
+      issuer,
+      key,
+      subject,
+      from = -2,
+      until = shortLived,
+      version = 3,
+      hash = 'sha256',
+      damaged = false,
+    } = wishes;
     const now = Date.now();
     const extensions = Object.values({ ...usual, ...wishes.extensions });
     return forgeCertificate(

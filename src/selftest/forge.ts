@@ -44,7 +44,7 @@ export function forgeCertificate(forgery: Forgery, signer: FarmKey): Buffer {
 }
 
 /** A signed structure as certificates, CRLs and OCSP responses share it: content, algorithm, signature. */
-function signedBy(
+export function signedBy(
   signer: FarmKey,
   hash: ForgedHash,
   content: Buffer,
@@ -58,7 +58,7 @@ function signedBy(
 }
 
 /** AlgorithmIdentifier of a signature. */
-function algorithmOf(hash: ForgedHash, { privateKey }: FarmKey): Buffer {
+export function algorithmOf(hash: ForgedHash, { privateKey }: FarmKey): Buffer {
   if (privateKey.asymmetricKeyType === 'rsa') return sequence(oid(algorithms.rsa[hash]), nothing());
   return sequence(oid(algorithms.ec[hash]));
 }

@@ -8,6 +8,7 @@ import { goodCases } from './good-cases.ts';
 import { leafCases } from './leaf-cases.ts';
 import { nameCases } from './name-cases.ts';
 import { protocolCases } from './protocol-cases.ts';
+import { revocationCases } from './revocation-cases.ts';
 import { timeCases } from './time-cases.ts';
 
 /** Every origin that a farm can open. */
@@ -20,6 +21,7 @@ export function casesOf(farm: Farm): readonly OriginCase[] {
     ...constraintCases,
     ...nameCases,
     ...timeCases,
+    ...revocationCases(farm.responder),
     ...algorithmCases,
     ...protocolCases,
   ];
