@@ -16,6 +16,7 @@ import { auditIssuanceLog } from '../pki/issuance-log.ts';
 import { certifyRoot, type Issuer, makeKey, uniqueCommonName } from '../pki/issuer.ts';
 import { ensurePrivateDirectory, readNamedFile, replaceFile } from '../pki/private-files.ts';
 import { auditIssuance } from './ca-audit.ts';
+import { createIntermediate } from './ca-intermediate.ts';
 import {
   authorityDirectory,
   type CaAction,
@@ -37,6 +38,9 @@ The certificate authority that leafs are issued by. It is made on the first star
 Actions:
   show [--json]                       subject, fingerprint, validity, key, rotation
   create [--key-type rsa|ec]          make it now, if there is none
+  create --intermediate --root-out FILE --password-file FILE [--permit HOST]... [--key-type rsa|ec]
+                                      make an intermediate that signs leafs, for HOST and all below it alone, under a root
+                                      whose encrypted key goes to FILE, to be kept offline
   export [--format pem|der|p12] [--out FILE] [--password-file FILE]
                                       what clients are to trust, to standard output or FILE; p12 needs a password
   export --with-key --format pem|p12 --password-file FILE [--out FILE]
@@ -97,6 +101,7 @@ async function run(action: CaAction, values: CaOptions, io: Output): Promise<voi
     case 'show':
       return show(await loadAuthority(directory, now), values, now, io);
     case 'create': {
+      if (values.intermediate) return report(await createIntermediate(directory, values, now), io);
       const { changes, active } = await loadOrCreateAuthority(directory, { keyType: keyTypeOf(values), now });
       return report(changes.length === 0 ? [`${active.subject} is there already`] : changes, io);
     }

@@ -19,6 +19,9 @@ const options = {
   out: { type: 'string' },
   'password-file': { type: 'string' },
   seal: { type: 'string' },
+  intermediate: { type: 'boolean', default: false },
+  permit: { type: 'string', multiple: true },
+  'root-out': { type: 'string' },
   'with-key': { type: 'boolean', default: false },
   cert: { type: 'string' },
   key: { type: 'string' },
@@ -35,7 +38,7 @@ const options = {
 /** Which options each action takes, beside `--help`, `--config` and `--directory`. */
 const allowed = {
   show: ['json'],
-  create: ['key-type'],
+  create: ['key-type', 'intermediate', 'permit', 'root-out', 'password-file'],
   export: ['format', 'out', 'password-file', 'with-key'],
   import: ['cert', 'key', 'chain', 'p12', 'password-file', 'replace', 'rotate', 'activate-at'],
   rotate: ['key-type', 'activate-at', 'activate', 'finish', 'cancel'],

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import type { Authority } from './authority.ts';
-import { certificatePems } from './issuer.ts';
+import { certificatePems, type Issuer } from './issuer.ts';
 import { writePkcs12 } from './pkcs12-writer.ts';
 
 export type ExportFormat = 'pem' | 'der' | 'p12';
@@ -25,6 +25,15 @@ export function exportCertificates(authority: Authority, format: ExportFormat, p
 export function exportWithKey({ active }: Authority, format: 'pem' | 'p12', password: string): Buffer {
   const certificates = [active.pem, ...active.chain];
   if (format === 'p12') return writePkcs12({ certificates, key: active.key, password });
-  const key = active.key.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: password });
-  return Buffer.from([...certificates, key.toString()].join(''));
+  return pemWithKey(certificates, active, password);
+}
+
+/** A root with its key, under a password: what is taken offline. */
+export function rootBackup(root: Issuer, password: string): Buffer {
+  return pemWithKey([root.pem], root, password);
+}
+
+function pemWithKey(certificates: readonly string[], { key }: Issuer, passphrase: string): Buffer {
+  const encrypted = key.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase });
+  return Buffer.from([...certificates, encrypted.toString()].join(''));
 }

@@ -29,8 +29,10 @@ import {
   extendedKeyUsageOf,
   keyUsageBits,
   keyUsageOf,
+  nameConstraintsOf,
   subjectKeyIdentifierOf,
 } from './extensions.ts';
+import { type CompiledConstraints, compileConstraints } from './name-constraints.ts';
 import { oids } from './oids.ts';
 import { certificatesInPem, pemOf } from './pem.ts';
 import { keyWeakness, signatureWeakness } from './strength.ts';
@@ -53,6 +55,8 @@ export interface Issuer {
   readonly keyFingerprint256: string;
   readonly notBefore: number;
   readonly notAfter: number;
+  /** Names that it may issue for, where it is constrained. */
+  readonly constraints: CompiledConstraints | undefined;
   /** CA certificates above it (PEM), nearest first, as far as they are known; with the root. */
   readonly chain: readonly string[];
   /** What servers send beside a leaf (PEM): itself and those above it, but never a root, which clients have. */
@@ -83,7 +87,7 @@ export function uniqueCommonName(): string {
 }
 
 /** Makes the self-signed root of a key that exists. */
-export async function certifyRoot(commonName: string, key: KeyObject, now: number): Promise<Issuer> {
+export async function certifyRoot(commonName: string, key: KeyObject, now: number, pathLength = 0): Promise<Issuer> {
   const publicKey = createPublicKey(key).export({ type: 'spki', format: 'der' });
   const name = commonNameOnly(commonName);
   const identifier = keyIdentifierOf(publicKey);
@@ -96,8 +100,8 @@ export async function certifyRoot(commonName: string, key: KeyObject, now: numbe
       notAfter: now + rootLifetime,
       publicKey,
       extensions: [
-        // Path length 0: no CA can ever be made below it.
-        basicConstraintsExtension({ pathLength: 0 }),
+        // Path length 0, unless an intermediate is to sign: no CA can ever be made below it.
+        basicConstraintsExtension({ pathLength }),
         keyUsageExtension('keyCertSign', 'crlSign'),
         subjectKeyExtension(identifier),
         authorityKeyExtension(identifier),
@@ -130,6 +134,7 @@ export function issuerOf(certificates: readonly string[], key: KeyObject, now: n
     keyFingerprint256: hash('sha256', whole, 'hex'),
     notBefore: certificate.notBefore,
     notAfter: certificate.notAfter,
+    constraints: constraintsOf(certificate),
     chain: chain.map(pemOfCertificate),
     presented: [x509, ...chain].filter((each) => !isIssuedBy(each, each)).map(pemOfCertificate),
   };
@@ -191,6 +196,17 @@ function rightsFault({ extensions }: Certificate): string | undefined {
     return 'may not issue for servers (extended key usage)';
   }
   return undefined;
+}
+
+/** Constraints that cannot be read would let leafs be made that no client takes. */
+function constraintsOf({ extensions, subject }: Certificate): CompiledConstraints | undefined {
+  const raw = nameConstraintsOf(extensions);
+  const compiled = raw === undefined ? undefined : compileConstraints(raw);
+  if (raw === undefined || compiled !== undefined) return compiled;
+  throw new FlowFailure(
+    'GATEWAY_AUTHORITY_KEY',
+    `the name constraints of ${distinguishedNameText(subject)} bind no name`,
+  );
 }
 
 function strengthFault(x509: X509Certificate, { publicKey, signatureAlgorithm }: Certificate): string | undefined {

@@ -20,6 +20,7 @@ import { implicit, oid, sequence } from './der-writer.ts';
 import { isCanonicalHostName, wildcardOver } from './host-name.ts';
 import { ipOctets } from './ip-address.ts';
 import type { Issuer } from './issuer.ts';
+import { constraintFault } from './name-constraints.ts';
 import { oids } from './oids.ts';
 import { pemOf } from './pem.ts';
 import { keyWeakness } from './strength.ts';
@@ -48,7 +49,7 @@ export async function issueLeaf(
 ): Promise<IssuedLeaf> {
   const issuer = request.untrusted ? authority.untrusted : authority.active;
   const publicKey = leafKey(request);
-  const names = leafNames(request);
+  const names = permittedNames(leafNames(request), issuer);
   const validity = leafValidity(request, issuer, now, backdateMs);
   const subject = commonName(names[0]);
   const der = await signCertificate(
@@ -115,6 +116,26 @@ function leafNames({ name, names }: LeafRequest): readonly [SubjectName, ...Subj
   }
   return kept;
 }
+
+/**
+ * The names that the CA may issue for. One that it may not would make clients refuse the whole leaf, so others of the
+ * origin are left out; without the verified name there is no leaf.
+ */
+function permittedNames(
+  [first, ...others]: readonly [SubjectName, ...SubjectName[]],
+  { constraints, subject }: Issuer,
+): readonly [SubjectName, ...SubjectName[]] {
+  if (constraints === undefined) return [first, ...others];
+  const isPermitted = ({ kind, value }: SubjectName): boolean => {
+    const octets = kind === 'ip' ? ipOctets(value) : undefined;
+    const held = { ...noNames, ...(octets === undefined ? { dns: [value] } : { ip: [octets] }) };
+    return constraintFault(constraints, held, undefined) === undefined;
+  };
+  if (!isPermitted(first)) throw refusal(`${subject} is constrained to other names than ${first.value}`);
+  return [first, ...others.filter(isPermitted)];
+}
+
+const noNames = { dns: [], ip: [], email: [], uri: [], directory: [], other: [] } as const;
 
 /** The common name repeats the first alternative name, as strict clients demand; too long a name is left out. */
 function commonName({ value }: SubjectName): string | undefined {

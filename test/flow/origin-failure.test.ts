@@ -12,14 +12,19 @@ const hourMs = 3_600_000;
 const names = Array.from({ length: 12 }, (_, index) => `n${index}.example`);
 let authority: TestAuthority;
 let expired: TestOrigin;
+let current: TestOrigin;
 
 beforeAll(async () => {
   authority = await createTestAuthority();
+  current = await startOrigin(await authority.issue({ names: ['localhost'] }));
   expired = await startOrigin(
     await authority.issue({ names: ['localhost', ...names], validFromMs: -50 * hourMs, validForMs: hourMs }),
   );
 });
-afterAll(() => expired?.[Symbol.asyncDispose]());
+afterAll(async () => {
+  await expired?.[Symbol.asyncDispose]();
+  await current?.[Symbol.asyncDispose]();
+});
 
 interface Outcome {
   /** Names of the certificate that the client met; undefined when it met an alert. */
@@ -99,6 +104,18 @@ describe('an origin whose certificate has expired', () => {
     const { issuer, flow } = await visit(changes);
     expect(issuer).toBeUndefined();
     expect(flow).toMatchObject({ failure: 'ORIGIN_CERT_EXPIRED', decision: { kind: 'intercept' } });
+  });
+
+  it('is closed all the same when it is of our own authority, which the client trusts', async () => {
+    const { issuer, flow } = await visit(
+      {
+        ...byDefault('bypass'),
+        originTrust: { rootsPem: [authority.rootPem], ownPem: [authority.rootPem] },
+      },
+      { port: current.port },
+    );
+    expect(issuer).toBeUndefined();
+    expect(flow).toMatchObject({ failure: 'ORIGIN_CERT_OWN_AUTHORITY', decision: { kind: 'intercept' } });
   });
 
   it('is told with code and facts where policy says warn', async () => {
