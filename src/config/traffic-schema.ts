@@ -140,10 +140,11 @@ export const originExceptions = {
             'dhe-key-exchange',
             'untrusted',
             'missing-eku',
+            'missing-close-notify',
             'suffix-wildcard',
           ],
           description:
-            'A protocol version, a key exchange, `missing-eku`: a certificate that does not name its purpose, `suffix-wildcard`: a wildcard over a public suffix such as `*.github.io`, or `untrusted`: a certificate that no trusted root vouches for.',
+            'A protocol version, a key exchange, `missing-eku`: a certificate that does not name its purpose, `suffix-wildcard`: a wildcard over a public suffix such as `*.github.io`, `missing-close-notify`: bodies that end with the connection although TLS was not ended, or `untrusted`: a certificate that no trusted root vouches for.',
         },
       },
       reason: { ...reason, description: 'Why, and until when.', examples: ['until the device is replaced'] },

@@ -116,10 +116,12 @@ export const limits = {
   sendBufferBytes: 262_144,
   /** Secure contexts with a leaf, per relay: about 60 kB of native memory each. */
   leafCacheEntries: 1_000,
-  /** Origins remembered to agree on keys without the post-quantum part, per relay: about 100 bytes each. */
-  keyShareMemoryEntries: 10_000,
+  /** Origins of which something is remembered, per relay and kind: about 100 bytes each. */
+  originMemoryEntries: 10_000,
   /** Time after which such an origin is sent the hybrid share unasked again: it may have learned it meanwhile. */
   keyShareMemoryMs: 3_600_000,
+  /** Time for which the end of TLS is watched at an origin that ended a body by it. */
+  watchedOriginMs: 86_400_000,
   /** Leafs being minted or waited for at once, per relay. */
   leafPending: 256,
   /** Names of a certificate that are kept, recorded and mirrored into a leaf; CDN certificates hold some hundreds. */

@@ -166,6 +166,7 @@ export interface OriginException {
     | 'dhe-key-exchange'
     | 'untrusted'
     | 'missing-eku'
+    | 'missing-close-notify'
     | 'suffix-wildcard'
   )[];
   readonly reason: string;

@@ -13,6 +13,7 @@ import type { KeyLog } from './key-log.ts';
 import type { KeyShareMemory } from './key-share-memory.ts';
 import type { LeafStore } from './leaf-store.ts';
 import type { LearnedBypassTable } from './learned-bypass.ts';
+import type { OriginMemory } from './origin-memory.ts';
 import type { AskRevocation } from './origin-revocation.ts';
 import type { PacketSink } from './plaintext-export.ts';
 import type { PolicySnapshot } from './policy-snapshot.ts';
@@ -23,6 +24,8 @@ export interface DataPlane {
   readonly recorder: Recorder;
   readonly learned: LearnedBypassTable;
   readonly keyShares: KeyShareMemory;
+  /** Origins that end bodies by ending the connection, so that its end must be told from a cut. */
+  readonly endWatched: OriginMemory;
   readonly resolve: Resolve;
   readonly askRevocation: AskRevocation;
   readonly fetchIssuers: FetchIssuers;

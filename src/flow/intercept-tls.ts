@@ -11,7 +11,7 @@ import type { LeafContext } from './leaf-store.ts';
 import type { Tunnel } from './relay-tunnel.ts';
 import { hostTestFor, runRelay } from './run-relay.ts';
 import { canonicalServerName } from './server-name.ts';
-import { openVerifiedOrigin } from './verified-origin.ts';
+import { openVerifiedOrigin, watchEndsOf } from './verified-origin.ts';
 
 /** The inspected way of a TLS flow: dial, verify the origin, mint, answer the client, relay. No path goes on after a failed check. */
 export async function interceptTls(flow: Flow, tunnel: Tunnel, hello: ClientHello): Promise<void> {
@@ -38,6 +38,7 @@ export async function interceptTls(flow: Flow, tunnel: Tunnel, hello: ClientHell
     alpn: leg.tls.alpn,
     scheme: 'https',
     hostAllowed: hostTestFor(flow, leg.identity, leaf.certificate),
+    onUntilClose: () => watchEndsOf(flow, tunnel, leg),
     failureOf: (side, error) => (side === 'origin' ? tlsFailureOf(error) : leafRejection(error)),
   });
   silence?.(name);

@@ -1,4 +1,5 @@
 import { limits } from '../core/limits.ts';
+import { OriginMemory } from './origin-memory.ts';
 
 /**
  * Remembers which origins agreed on a key without its post-quantum part although they were sent both key shares. They
@@ -7,24 +8,16 @@ import { limits } from '../core/limits.ts';
  * an authenticated handshake ended with is learned, and for a bounded time.
  */
 export class KeyShareMemory {
-  /** When both shares are sent again, in milliseconds since the epoch. */
-  readonly #classicalUntilMs = new Map<string, number>();
+  readonly #classical = new OriginMemory(limits.originMemoryEntries, limits.keyShareMemoryMs);
 
   /** Whether the hybrid share may be left out of the first flight. */
   prefersClassical(origin: string, nowMs: number): boolean {
-    return nowMs < (this.#classicalUntilMs.get(origin) ?? 0);
+    return this.#classical.has(origin, nowMs);
   }
 
   /** Notes the group of a handshake whose origin was verified; one without the hybrid share renews nothing. */
   learn(origin: string, group: string, nowMs: number): void {
-    const isHybrid = group.includes('MLKEM');
-    if (!isHybrid && this.prefersClassical(origin, nowMs)) return;
-    this.#classicalUntilMs.delete(origin);
-    if (isHybrid) return;
-    this.#classicalUntilMs.set(origin, nowMs + limits.keyShareMemoryMs);
-    for (const oldest of this.#classicalUntilMs.keys()) {
-      if (this.#classicalUntilMs.size <= limits.keyShareMemoryEntries) return;
-      this.#classicalUntilMs.delete(oldest);
-    }
+    if (group.includes('MLKEM')) this.#classical.forget(origin);
+    else if (!this.#classical.has(origin, nowMs)) this.#classical.note(origin, nowMs);
   }
 }

@@ -1,11 +1,12 @@
 import type { X509Certificate } from 'node:crypto';
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { type ConnectionOptions, connect, type SecureContext, type TLSSocket } from 'node:tls';
 import { FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
 import type { OriginException } from '../core/policy.ts';
 import { strike } from '../core/simulation.ts';
 import type { CertificateFacts, OriginIdentity, TlsLeg } from '../core/tls.ts';
+import { WatchedTransport, watchEnd } from '../net/watched-transport.ts';
 import { certificateFactsOf } from '../pki/certificate-facts.ts';
 import type { OriginTrust } from '../pki/origin-trust.ts';
 import { failureOfTlsError, type TlsFailure } from '../pki/tls-failure.ts';
@@ -13,7 +14,7 @@ import { type FetchIssuers, type Judgement, judgeOrigin } from './judge-origin.t
 import type { KeyLine } from './key-log.ts';
 
 export interface OriginLegOptions {
-  readonly transport: Socket;
+  readonly transport: Duplex;
   readonly context: SecureContext;
   readonly trust: OriginTrust;
   /** Undefined where policy fetches nothing. */
@@ -61,6 +62,7 @@ export function openOriginLeg(options: OriginLegOptions): Promise<OriginLeg> {
     let staple: Buffer | undefined;
     const socket = connect(connectionOptions(options));
     if (options.onKeys !== undefined) socket.on('keylog', options.onKeys);
+    if (transport instanceof WatchedTransport) watchEnd(socket, transport);
     // Node builds the whole legacy certificate object for checkServerIdentity (0.16 ms); ours does not use it.
     socket.getPeerCertificate = (() => ({})) as unknown as TLSSocket['getPeerCertificate'];
     socket.once('OCSPResponse', (response: unknown) => {

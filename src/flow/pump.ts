@@ -4,6 +4,7 @@ import type { FailureCode } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
 import type { Relay, Upgrade, Wire } from '../core/relay.ts';
 import { otherSide, type Side } from '../core/side.ts';
+import { isCutShort } from '../net/watched-transport.ts';
 import { destroyAfterFlush } from './linger.ts';
 import { discard, PumpLeg } from './pump-leg.ts';
 import type { PumpOptions, PumpOutcome } from './pump-options.ts';
@@ -116,7 +117,7 @@ export class Pump implements Wire, Ticking {
     if (this.#settled) return;
     this.#note(code, detail);
     this.#closing = true;
-    // A transport must not be reset under a handshake; its time is bounded, and its end comes back here.
+    // No transport is reset under a handshake; its time is bounded, and its end comes back here.
     if (!this.#isUpgrading) this.#endBoth();
   }
 
@@ -181,17 +182,17 @@ export class Pump implements Wire, Ticking {
 
   #originFailed(error: unknown): void {
     if (this.#closing) return;
-    const failure = failureOf(error);
+    const { code, detail } = failureOf(error);
     this.#legs.client.pause('pressure', false);
-    if (this.#relay.originFailed === undefined) return this.abort(failure.code, failure.detail);
-    this.#guard(() => this.#relay.originFailed?.(failure.code, failure.detail));
+    if (this.#relay.originFailed === undefined) return this.abort(code, detail);
+    this.#guard(() => this.#relay.originFailed?.(code, detail));
   }
 
   #attach(side: Side, stream: Duplex): void {
     this.#options.tap?.(side, stream);
     this.#legs[side].open(stream, {
       data: (bytes: Buffer) => this.#received(side, bytes),
-      end: () => this.#ended(side, true),
+      end: () => this.#ended(side, !isCutShort(stream)),
       error: (error: NodeJS.ErrnoException) => this.#failed(side, error),
       close: () => this.#closed(side),
       drain: () => this.#drained(side),
@@ -236,8 +237,7 @@ export class Pump implements Wire, Ticking {
   }
 
   #closed(side: Side): void {
-    const leg = this.#legs[side];
-    leg.finished = true;
+    this.#legs[side].finished = true;
     // A leg that closed without an end was reset or destroyed: the relay learns it as an unclean end.
     this.#ended(side, false);
     const other = this.#legs[otherSide(side)];
@@ -294,7 +294,7 @@ export class Pump implements Wire, Ticking {
   /** An error inside a relay or rule ends this flow, closed, and no other. */
   #broke(error: unknown): void {
     this.#receiving = false;
-    const failure = failureOf(error);
-    this.cut(failure.code, failure.detail);
+    const { code, detail } = failureOf(error);
+    this.cut(code, detail);
   }
 }

@@ -13,6 +13,7 @@ import type { KeyLog } from './key-log.ts';
 import { KeyShareMemory } from './key-share-memory.ts';
 import type { LeafStore } from './leaf-store.ts';
 import { LearnedBypassTable } from './learned-bypass.ts';
+import { OriginMemory } from './origin-memory.ts';
 import type { AskRevocation } from './origin-revocation.ts';
 import type { PacketSink } from './plaintext-export.ts';
 import type { PolicySnapshot } from './policy-snapshot.ts';
@@ -66,6 +67,7 @@ export function serveRelay(options: RelayServerOptions): RelayServer {
     recorder,
     learned,
     keyShares: new KeyShareMemory(),
+    endWatched: new OriginMemory(limits.originMemoryEntries, limits.watchedOriginMs),
     resolve: createResolver(),
     askRevocation: options.askRevocation ?? (async () => []),
     fetchIssuers: options.fetchIssuers ?? (async () => []),

@@ -36,6 +36,8 @@ export interface RelayOptions {
   readonly dial?: (destination: Destination) => Promise<Duplex>;
   /** Judges the credentials of each of them, where the proxy asks for some. */
   readonly isPermitted?: ((headers: readonly Header[]) => boolean) | undefined;
+  /** Told of each response whose body is ended by the end of the connection. */
+  readonly onUntilClose?: () => void;
   /** Plain legs that may be put under TLS in mid-stream (STARTTLS). */
   readonly secure?: SecureLegs;
   readonly failureOf?: (side: Side, error: NodeJS.ErrnoException) => { code: FailureCode; detail: string } | undefined;
@@ -135,6 +137,7 @@ function httpRelay(flow: Flow, options: RelayOptions, wire: Wire): Relay {
     mode: options.dial === undefined ? 'origin-form' : 'proxy',
     scheme: options.scheme,
     upgrades: policy.document.http.upgrades,
+    ...(options.onUntilClose === undefined ? {} : { onUntilClose: options.onUntilClose }),
     ...(hostRefusal === undefined ? {} : { hostRefusal }),
     ...(options.hostAllowed === undefined ? {} : { hostAllowed: options.hostAllowed }),
     ...(options.isPermitted === undefined ? {} : { isPermitted: options.isPermitted }),

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { RevocationMode } from '../core/revocation.ts';
 import { count } from '../metrics/counters.ts';
+import { WatchedTransport } from '../net/watched-transport.ts';
 import type { Flow } from './flow.ts';
 import { OriginCheckFailure, type OriginLeg, openOriginLeg } from './origin-leg.ts';
 import { revocationOf } from './origin-revocation.ts';
@@ -26,14 +27,15 @@ export async function openVerifiedOrigin(
 ): Promise<OriginLeg> {
   const name = nameToVerify(tunnel, serverName) ?? tunnel.destination.host;
   const exception = flow.policy.exceptionFor(name);
-  const { keyShares } = flow.plane;
-  const address = `${name}:${tunnel.destination.port}`;
+  const { keyShares, endWatched } = flow.plane;
+  const address = originKey(name, tunnel);
   const nowMs = Date.now();
+  const isWatched = endWatched.has(address, nowMs) && !exception?.allow.includes('missing-close-notify');
   if (exception !== undefined) flow.facts.originExceptions = [`${exception.reason}: ${exception.allow.join(', ')}`];
   const mode = flow.policy.revocationMode(name, flow.facts.asset?.id);
   try {
     const leg = await openOriginLeg({
-      transport,
+      transport: isWatched ? new WatchedTransport(transport) : transport,
       context: flow.policy.originContext(exception, keyShares.prefersClassical(address, nowMs) ? 'classical' : 'all'),
       trust: flow.policy.originTrust,
       fetchIssuers: flow.policy.document.originTrust.fetchIntermediates ? flow.plane.fetchIssuers : undefined,
@@ -55,6 +57,15 @@ export async function openVerifiedOrigin(
     flow.facts.originTls = (error as OriginCheckFailure).leg;
     throw error;
   }
+}
+
+/** Notes that the origin of a leg ends bodies by ending the connection: its next legs are watched for how they end. */
+export function watchEndsOf(flow: Flow, tunnel: Tunnel, { identity }: OriginLeg): void {
+  flow.plane.endWatched.note(originKey(identity.name, tunnel), Date.now());
+}
+
+function originKey(name: string, { destination }: Tunnel): string {
+  return `${name}:${destination.port}`;
 }
 
 /** Name of the group that the keys of a leg were agreed in; empty where there was none. */

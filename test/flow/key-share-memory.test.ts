@@ -27,7 +27,7 @@ describe('the memory of key shares', () => {
 
   it('forgets the origin that it learned of first when it is full', () => {
     const memory = new KeyShareMemory();
-    for (let index = 0; index <= limits.keyShareMemoryEntries; index += 1) memory.learn(`o${index}`, 'X25519', 0);
+    for (let index = 0; index <= limits.originMemoryEntries; index += 1) memory.learn(`o${index}`, 'X25519', 0);
     expect([memory.prefersClassical('o0', 1), memory.prefersClassical('o1', 1)]).toEqual([false, true]);
   });
 });

@@ -6,8 +6,7 @@ import { changeHead } from '../../codec/http1-head-changes.ts';
 import { outgrown, SectionBuffer } from '../../codec/http1-section.ts';
 import type { ResponseHead } from '../../core/http.ts';
 import { limits } from '../../core/limits.ts';
-import type { Wire } from '../../core/relay.ts';
-import type { Admission } from './http1-admission.ts';
+import type { Http1Options } from './http1.ts';
 import type { LiveExchange } from './http1-exchange.ts';
 import { Forwarder, viewOf } from './http1-forwarder.ts';
 import { type Pipeline, type Refusal, refusalOf } from './http1-pipeline.ts';
@@ -15,8 +14,8 @@ import { switchOutcome } from './http1-switch.ts';
 
 /** The origin's direction: cuts its bytes into responses, gives each to its exchange, and sends on what was allowed. */
 export class ResponseStream {
+  readonly #options: Http1Options;
   readonly #pipeline: Pipeline;
-  readonly #upgrades: Admission['upgrades'];
   readonly #forwarder: Forwarder;
   readonly #body = new BodyReader();
   readonly #section = new SectionBuffer(limits.httpHeadBytes);
@@ -26,10 +25,10 @@ export class ResponseStream {
   /** The last response is complete: the flow ends once its bytes are sent. */
   #mustClose = false;
 
-  constructor(wire: Wire, pipeline: Pipeline, upgrades: Admission['upgrades']) {
+  constructor(options: Http1Options, pipeline: Pipeline) {
+    this.#options = options;
     this.#pipeline = pipeline;
-    this.#upgrades = upgrades;
-    this.#forwarder = new Forwarder(wire, 'client');
+    this.#forwarder = new Forwarder(options.wire, 'client');
   }
 
   receive(bytes: Buffer): void {
@@ -158,7 +157,7 @@ export class ResponseStream {
   }
 
   #switch(protocol: string, head: ResponseHead, exchange: LiveExchange): void {
-    const outcome = switchOutcome(protocol, head, exchange, this.#upgrades);
+    const outcome = switchOutcome(protocol, head, exchange, this.#options.upgrades);
     if (outcome.kind === 'refused') {
       this.#refuse(outcome.refusal, exchange);
       return;
@@ -174,6 +173,7 @@ export class ResponseStream {
     exchange.isResponseBegun = true;
     this.#isLast = !persistent;
     this.#body.begin(head.framing);
+    if (head.framing.kind === 'until-close') this.#options.onUntilClose?.();
     if (this.#body.isComplete) this.#complete(exchange);
   }
 

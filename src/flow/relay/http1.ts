@@ -12,6 +12,8 @@ export interface Http1Options extends Admission {
   readonly inspector: Inspector;
   /** Named on the pages of the gateway. */
   readonly flowId: string;
+  /** Told of each response whose body is ended by the end of the connection. */
+  readonly onUntilClose?: () => void;
 }
 
 /**
@@ -22,7 +24,7 @@ export interface Http1Options extends Admission {
 export function createHttp1Relay(options: Http1Options): Relay {
   const pipeline = new Pipeline(options.wire, options.flowId);
   const requests = new RequestStream(options, pipeline);
-  const responses = new ResponseStream(options.wire, pipeline, options.upgrades);
+  const responses = new ResponseStream(options, pipeline);
   return new Http1Relay(options, pipeline, requests, responses);
 }
 
