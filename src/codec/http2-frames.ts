@@ -18,6 +18,8 @@ export const frameTypes = {
   goaway: 7,
   windowUpdate: 8,
   continuation: 9,
+  /** RFC 7838 section 4. */
+  altSvc: 10,
 } as const;
 
 export const flags = { endStream: 0x01, ack: 0x01, endHeaders: 0x04, padded: 0x08, priority: 0x20 } as const;

@@ -16,6 +16,7 @@ export function http2RelayFor(flow: Flow, { hostAllowed, scheme }: RelayOptions,
     wire,
     flowId: facts.flowId,
     scheme,
+    altSvc: policy.document.http.altSvc,
     upgrades: policy.document.http.upgrades,
     streamIdleMs: policy.document.timeouts.idleMs,
     exchange: (depth, host) =>

@@ -212,12 +212,9 @@ class InspectedExchange implements Exchange {
   ): Verdict {
     const verdict = this.#judge(matches);
     if (verdict.kind !== 'allow') return verdict;
-    // The relay of HTTP/2 neither changes heads nor keeps bytes.
-    const isChangeable = head.version !== '2';
-    const policy = this.#options.headers[message];
-    const noted = isChangeable ? headChanges(message, head.headers, policy, this.#ruleChanges) : undefined;
+    const noted = headChanges(message, head.headers, this.#options.headers[message], this.#ruleChanges);
     if (noted !== undefined) this.#changes = [...this.#changes, ...noted.notes];
-    const passage = body === undefined ? undefined : this.#passage(message, head, body, isChangeable);
+    const passage = body === undefined ? undefined : this.#passage(message, head, body);
     if (passage === undefined) return noted === undefined ? allow : { kind: 'allow', changes: noted.changes };
     if (message === 'request') this.#requestPassage = passage;
     else this.#responsePassage = passage;
@@ -229,9 +226,10 @@ class InspectedExchange implements Exchange {
     message: 'request' | 'response',
     head: RequestHead | ResponseHead,
     body: InspectedBody,
-    relayKeeps: boolean,
   ): MessagePassage | undefined {
     if (!this.#scan.mayChange(message)) return undefined;
+    // HTTP/2 leaves flow control to both ends, so that its relay keeps nothing.
+    const relayKeeps = head.version !== '2';
     const awaitsContinue = message === 'request' && head.headers.some(([name]) => name.toLowerCase() === 'expect');
     const policy = this.#inspection.http.hold;
     return MessagePassage.of({ message, scan: this.#scan, body, policy, relayKeeps, awaitsContinue });

@@ -19,7 +19,6 @@ export class BodyRedactor {
   readonly #onMask: (from: number, to: number) => void;
   #segments: Segment[] = [];
   #end = 0;
-  #chunkStart = 0;
   readonly #counts = new Map<string, number>();
   /** A rule whose place begins in bytes that were forwarded already. */
   late: RuleRef | undefined;
@@ -32,9 +31,11 @@ export class BodyRedactor {
   }
 
   push(chunk: Buffer): void {
-    this.#chunkStart = this.#end;
+    const start = this.#end;
     this.#end += chunk.length;
-    this.#segments.push({ start: this.#chunkStart, bytes: chunk });
+    // What a relay that keeps nothing was given before is on its way.
+    if (!this.#mayReachBack) this.#segments = [];
+    this.#segments.push({ start, bytes: chunk });
     this.#mask(this.#scan.push(chunk));
     const needed = this.#end - limits.redactedBytes;
     let passed = 0;
@@ -55,8 +56,7 @@ export class BodyRedactor {
 
   #mask(ranges: ReturnType<RedactionScan['push']>): void {
     for (const { from, to, rule } of ranges) {
-      const isKept = this.#mayReachBack ? from >= (this.#segments[0]?.start ?? 0) : from >= this.#chunkStart;
-      if (!isKept) this.late ??= rule;
+      if (from < (this.#segments[0]?.start ?? 0)) this.late ??= rule;
       this.#counts.set(rule.id, (this.#counts.get(rule.id) ?? 0) + 1);
       this.#onMask(from, to);
       for (const { start, bytes } of this.#segments) {

@@ -140,6 +140,8 @@ export class Http2Direction {
         return this.#reset();
       case frameTypes.goaway:
         return this.#goaway();
+      case frameTypes.altSvc:
+        return this.spend(1) && (this.#connection.options.altSvc !== 'keep' || this.#forward());
       default:
         // PING, PRIORITY, and extensions that both ends may know (RFC 9113 section 5.5).
         return this.spend(1) && this.#forward();

@@ -11,6 +11,7 @@ import { viewOf } from './http1-forwarder.ts';
 import { type Refusal, refusalOf } from './http1-pipeline.ts';
 import type { Http2Connection } from './http2-connection.ts';
 import type { FrameHandler, Http2Direction } from './http2-direction.ts';
+import { forwardedFields } from './http2-field-changes.ts';
 import type { HeaderBlock } from './http2-header-block.ts';
 import { Http2Stream } from './http2-stream.ts';
 
@@ -134,7 +135,8 @@ export class Http2Requests implements FrameHandler {
     stream.isClientDone = endsStream;
     stream.requestWireBytes = block.length;
     connection.streams.set(streamId, stream);
-    let verdict = inspected.requestHead(request.head);
+    const judged = inspected.requestHead(request.head);
+    let verdict = judged;
     if (request.fault !== undefined && !isTooLarge) {
       const { code, detail } = headFailure('client', request.fault.fault, request.fault.detail);
       connection.breakOff(stream, code, detail);
@@ -147,7 +149,7 @@ export class Http2Requests implements FrameHandler {
     else {
       stream.isForwarded = true;
       if (endsStream) this.#done(stream);
-      connection.to.origin.headers(streamId, fields, endsStream, block.priority);
+      connection.to.origin.headers(streamId, forwardedFields(fields, judged), endsStream, block.priority);
     }
   }
 

@@ -10,6 +10,7 @@ import { viewOf } from './http1-forwarder.ts';
 import { refusalOf } from './http1-pipeline.ts';
 import type { Http2Connection } from './http2-connection.ts';
 import type { FrameHandler, Http2Direction } from './http2-direction.ts';
+import { forwardedFields } from './http2-field-changes.ts';
 import type { HeaderBlock } from './http2-header-block.ts';
 import type { Http2Stream } from './http2-stream.ts';
 
@@ -122,7 +123,8 @@ export class Http2Responses implements FrameHandler {
       this.#interim(stream, head, fields);
       return;
     }
-    let verdict = stream.inspected.responseHead(head);
+    const judged = stream.inspected.responseHead(head);
+    let verdict = judged;
     if (verdict.kind === 'allow' && endsStream) verdict = stream.inspected.responseEnd([]);
     if (verdict.kind !== 'allow') {
       connection.refuse(stream, refusalOf(verdict));
@@ -136,7 +138,7 @@ export class Http2Responses implements FrameHandler {
       stream.inspected.upgraded(stream.protocol, 'a tunnel within HTTP/2');
     }
     if (endsStream) this.#done(stream);
-    connection.to.client.headers(stream.id, fields, endsStream, block.priority);
+    connection.to.client.headers(stream.id, forwardedFields(fields, judged), endsStream, block.priority);
   }
 
   #interim(stream: Http2Stream, head: ResponseHead, fields: readonly Http2Field[]): void {

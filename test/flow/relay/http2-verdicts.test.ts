@@ -289,3 +289,30 @@ describe('an extended CONNECT (RFC 8441)', () => {
     client(headers(1, get, true));
   });
 });
+
+describe('a change', () => {
+  const changes = { remove: ['server'], set: [['X-Env', 'test']] as const };
+
+  test('of a head is made in its fields, and in those of no other', () => {
+    const { client, origin, taken } = openHttp2({}, (name, exchange) =>
+      name.endsWith('Head') && exchange.request?.streamId === 1 ? { kind: 'allow', changes } : undefined,
+    );
+    client(headers(1, [...get, 'server=x', 'x-env=old'], true), headers(3, [...get, 'server=x'], true));
+    expect(taken('origin')).toEqual([
+      `headers 1 END ${get.join(' ')} x-env=test`,
+      `headers 3 END ${get.join(' ')} server=x`,
+    ]);
+    origin(headers(1, [':status=200', 'server=s', 'a=b']), data(1, 'body', true));
+    expect(taken('client')).toEqual(['headers 1 :status=200 a=b x-env=test', 'data 1 END body']);
+  });
+
+  test('of an offer of HTTP/3 is its loss, unless policy keeps it', () => {
+    const offer = frame(frameTypes.altSvc, 0, 0, Buffer.from('\0\x01hh3=":443"'));
+    const stripping = openHttp2();
+    stripping.origin(offer);
+    expect(stripping.taken('client')).toEqual([]);
+    const keeping = openHttp2({ altSvc: 'keep' });
+    keeping.origin(offer);
+    expect(keeping.wire.bytesTo('client').includes(offer)).toBe(true);
+  });
+});
