@@ -6,6 +6,9 @@ import { readProjectFile, typescriptFiles } from '../architecture/repository.ts'
 const readers = [
   ...typescriptFiles('src/codec'),
   ...typescriptFiles('src/rules').filter((file) => file !== 'src/rules/verdict-of.ts'),
+  ...['crl', 'crl-entries', 'crl-scope', 'distribution-points', 'ocsp-response', 'signed-object'].map(
+    (name) => `src/pki/revocation/${name}.ts`,
+  ),
   ...['der-reader', 'certificate', 'extensions', 'distinguished-name', 'pem', 'pkcs12-reader', 'strength'].map(
     (name) => `src/pki/${name}.ts`,
   ),
@@ -30,6 +33,10 @@ test('a property test reaches every reader of foreign bytes', () => {
   expect(readers.filter((file) => !reached.has(file) && isReader(file))).toEqual([]);
 });
 
+/** They write what the gateway says itself. */
+const writers = new Set(['src/codec/pcapng.ts', 'src/codec/synthetic-tcp.ts']);
+
 function isReader(file: string): boolean {
+  if (writers.has(file)) return false;
   return /^export (?:async )?(?:function|class)/m.test(readProjectFile(file));
 }

@@ -7,6 +7,7 @@ import { FormFieldReader } from '../../src/codec/form-fields.ts';
 import { canonicalHost } from '../../src/codec/host.ts';
 import { parseAuthority } from '../../src/codec/http1-authority.ts';
 import { parseRequestHead, parseResponseHead } from '../../src/codec/http1-head.ts';
+import { changeHead } from '../../src/codec/http1-head-changes.ts';
 import { parseProxyRequest } from '../../src/codec/http1-proxy-request.ts';
 import { rewriteHead } from '../../src/codec/http1-rewrite.ts';
 import { parseTarget } from '../../src/codec/http1-target.ts';
@@ -81,6 +82,24 @@ describe('a head that is rewritten', () => {
         if (again.kind !== 'parsed') return;
         expect([again.head.method, again.head.framing]).toEqual([parsed.head.method, parsed.head.framing]);
         expect(again.head.headers.some(([name]) => rewrite.asProxy && /^proxy-auth/i.test(name))).toBe(false);
+      }),
+      runs,
+    );
+  });
+});
+
+describe('a head that a rule changes', () => {
+  it('lacks what was removed and has what was set, and is read as one head', () => {
+    const changes = { remove: ['x', 'connection'], set: [['X-Set', 'yes'] as const] };
+    fc.assert(
+      fc.property(mutated(request, response, upgrade), (bytes) => {
+        const parsed = parseRequestHead(bytes, 0, bytes.length);
+        if (parsed.kind !== 'parsed') return;
+        const head = changeHead(bytes.subarray(0, parsed.length), changes);
+        const text = head.toString('latin1').toLowerCase();
+        expect(text).toContain('x-set: yes\r\n');
+        expect(text).not.toMatch(/\n(?:x|connection):/);
+        expect(text.indexOf('\r\n\r\n')).toBe(text.length - 4);
       }),
       runs,
     );

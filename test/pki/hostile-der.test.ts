@@ -16,8 +16,13 @@ import {
 import { certificatesInPem } from '../../src/pki/pem.ts';
 import { readPkcs12 } from '../../src/pki/pkcs12-reader.ts';
 import { writePkcs12 } from '../../src/pki/pkcs12-writer.ts';
+import { parseCrl } from '../../src/pki/revocation/crl.ts';
+import { indexSteps } from '../../src/pki/revocation/crl-entries.ts';
+import { parseOcspResponse } from '../../src/pki/revocation/ocsp-response.ts';
+import { revocationPointersOf } from '../../src/pki/revocation/revocation-pointers.ts';
 import { keyWeakness, signatureWeakness } from '../../src/pki/strength.ts';
 import { Farm, farmDomain, nameConstraints } from '../../src/selftest/farm.ts';
+import { crlOf, crlPoint, mustStaple, ocspOf, ocspPoint } from '../../src/selftest/revocation-answers.ts';
 import { mutated } from '../support/mutated.ts';
 import { labRoot } from './support/lab.ts';
 
@@ -77,6 +82,38 @@ describe('DER near to right', () => {
     fc.assert(
       fc.property(keys, (der) => {
         reads(() => keyWeakness(parsePublicKey(der)));
+      }),
+      { numRuns: 3_000 },
+    );
+  });
+
+  it('as a CRL or an OCSP response is read or refused with DerError', () => {
+    const crls = mutated(crlOf(farm.intermediate, [leaf, rsa]), crlOf(farm.root, []));
+    fc.assert(
+      fc.property(crls, (der) => {
+        reads(() => {
+          for (const _ of indexSteps(parseCrl(der).entries));
+        });
+      }),
+      { numRuns: 3_000 },
+    );
+    const answers = mutated(ocspOf(farm.intermediate, leaf, 'good'), ocspOf(farm.intermediate, rsa, 'revoked'));
+    fc.assert(
+      fc.property(answers, (der) => {
+        reads(() => parseOcspResponse(der));
+      }),
+      { numRuns: 3_000 },
+    );
+  });
+
+  it('as a certificate says whom to ask, or is refused with DerError', () => {
+    const asking = [crlPoint('http://a.example/1'), ocspPoint('http://a.example/2'), mustStaple].map((more) => {
+      const [certificate = Buffer.alloc(0)] = farm.leaf({ names: [host], extensions: { more } }).certificates;
+      return certificate;
+    });
+    fc.assert(
+      fc.property(mutated(...asking), (der) => {
+        reads(() => revocationPointersOf(parseCertificate(der)));
       }),
       { numRuns: 3_000 },
     );
