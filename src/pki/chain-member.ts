@@ -75,10 +75,10 @@ export function chainMemberOf(
       raw !== undefined && constraints === undefined
         ? invalid('name constraints that bind no name')
         : issuerFault(certificate, subject),
-    distrust: distrustFault(certificate),
+    distrust: distrustFault(certificate.publicKey, issuer),
     pathLength: basicConstraintsOf(extensions).pathLength,
     purposes,
-    names: constrainedNames(certificate.subject, alternative),
+    names: constrainedNames(certificate.subject, subject, alternative),
     constraints,
     issuerAddresses: issuerAddressesOf(extensions),
     key: () => {

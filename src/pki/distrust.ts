@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { attributeValues } from './canonical-name.ts';
-import type { Certificate } from './certificate.ts';
+import { type CanonicalName, canonicalName } from './canonical-name.ts';
+import type { PublicKey } from './certificate.ts';
 import type { CertificateFault } from './certificate-fault.ts';
-import { oids } from './oids.ts';
+import { commonNameOnly } from './certificate-writer.ts';
 
 /**
  * Keys that nothing is believed from, by SHA-256 of the SubjectPublicKeyInfo: their private halves are public, for they
@@ -17,15 +17,18 @@ const published: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Issuers of that kind by common name: a root need not be sent, and then its key is not there to be compared. */
-const publishedIssuers = new Set(['Superfish, Inc.', 'eDellRoot', 'DSDTestProvider', 'BadSSL MITM Software Test']);
+const publishedIssuers: ReadonlyMap<string, string> = new Map(
+  ['Superfish, Inc.', 'eDellRoot', 'DSDTestProvider', 'BadSSL MITM Software Test'].map((name) => [
+    canonicalName(commonNameOnly(name)).key,
+    name,
+  ]),
+);
 
 /** Why a certificate is distrusted whoever trusts it; undefined for every other one. */
-export function distrustFault({ publicKey, issuer }: Certificate): CertificateFault | undefined {
+export function distrustFault(key: PublicKey, issuer: CanonicalName): CertificateFault | undefined {
   const product =
-    published.get(createHash('sha256').update(publicKey.whole).digest('hex')) ??
-    attributeValues(issuer, oids.commonName)
-      .map((octets) => octets.toString('latin1'))
-      .find((name) => publishedIssuers.has(name));
+    published.get(createHash('sha256').update(key.whole).digest('hex')) ??
+    issuer.parts.map((part) => publishedIssuers.get(part)).find((name) => name !== undefined);
   if (product === undefined) return undefined;
   return { code: 'ORIGIN_CERT_DISTRUSTED', detail: `the private key of ${product} is public` };
 }

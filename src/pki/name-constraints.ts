@@ -24,9 +24,12 @@ export interface CompiledConstraints {
 }
 
 /** Collects the names of a certificate: subject, mail addresses in it, and subjectAltName. Throws DerError. */
-export function constrainedNames(subject: Buffer, alternative: readonly RawName[]): ConstrainedNames {
+export function constrainedNames(
+  subject: Buffer,
+  own: CanonicalName,
+  alternative: readonly RawName[],
+): ConstrainedNames {
   const names = namesByKind(alternative);
-  const own = canonicalName(subject);
   // RFC 5280 section 4.2.1.10: the subject is a directory name, and old certificates carry mail addresses in it.
   const email = attributeValues(subject, oids.emailAddress).map(text);
   return {

@@ -1,0 +1,181 @@
+import { fork } from 'node:child_process';
+import { createPublicKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { createSecureContext } from 'node:tls';
+import { fileURLToPath } from 'node:url';
+import { openOriginLeg } from '../src/flow/origin-leg.ts';
+import {
+  authorityKeyExtension,
+  basicConstraintsExtension,
+  commonNameOnly,
+  extension,
+  freshSerialNumber,
+  keyIdentifierOf,
+  keyUsageExtension,
+  signCertificate,
+  subjectKeyExtension,
+} from '../src/pki/certificate-writer.ts';
+import { implicit, oid, sequence } from '../src/pki/der-writer.ts';
+import { oids } from '../src/pki/oids.ts';
+import { OriginTrust } from '../src/pki/origin-trust.ts';
+import { pemOf } from '../src/pki/pem.ts';
+import { originTlsOptions } from '../src/pki/tls-options.ts';
+
+/**
+ * What validation adds to a new session: CPU of this process for `OriginTrust.validate`, with the verdict remembered and
+ * without, beside that of a whole origin leg (TLS 1.3, full handshake). Chains as public CAs make them: leaf,
+ * intermediate, root. Run with `npm run bench:validation`.
+ */
+
+interface Authority {
+  readonly name: Buffer;
+  readonly key: KeyObject;
+  readonly keyId: Buffer;
+  readonly der: Buffer;
+}
+
+const day = 86_400_000;
+const rounds = 300;
+const warmUp = 200;
+const name = 'www.origin.example';
+
+for (const kind of ['RSA-2048', 'P-256 below P-384'] as const) await report(kind);
+
+async function report(kind: 'RSA-2048' | 'P-256 below P-384'): Promise<void> {
+  const makeKey = (of: 'ca' | 'leaf'): KeyObject =>
+    kind === 'RSA-2048'
+      ? generateKeyPairSync('rsa', { modulusLength: 2_048 }).privateKey
+      : generateKeyPairSync('ec', { namedCurve: of === 'ca' ? 'P-384' : 'P-256' }).privateKey;
+  const root = await authority('Root', makeKey('ca'));
+  const middle = await authority('Intermediate', makeKey('ca'), root);
+  const leafKey = makeKey('leaf');
+  const pem = (der: Buffer): string => pemOf('CERTIFICATE', der);
+  const leafs: Buffer[] = [];
+  for (let each = 0; each < warmUp + rounds; each++) leafs.push(await leaf(leafKey, middle));
+  const roots = [pem(root.der)];
+  const trust = new OriginTrust(roots);
+  const validation = (first: readonly Buffer[]): number => {
+    // As the handshake leaves them: objects that nobody has looked at yet.
+    const peers = first.map((der) => ({ peer: new X509Certificate(der), sent: new X509Certificate(middle.der) }));
+    const before = process.cpuUsage();
+    for (const { peer, sent } of peers) {
+      const verdict = trust.validate({ peer, name, now: Date.now(), exceptions: [], fetched: [sent] });
+      if (verdict.kind === 'failed') throw new Error(verdict.detail);
+    }
+    return microseconds(before) / first.length;
+  };
+  validation(leafs.slice(0, warmUp));
+  const cold = validation(leafs.slice(warmUp));
+  const check = signatureCost(leafs, middle.key);
+  const known = leafs.slice(0, 1).flatMap((der) => new Array<Buffer>(warmUp + rounds).fill(der));
+  validation(known);
+  const warm = validation(known);
+  const [shown = ''] = leafs.map(pem);
+  const session = await originLegCost({ cert: shown + pem(middle.der), key: keyPem(leafKey) }, trust, roots);
+  console.log(`${kind}:`);
+  console.log(`  origin leg, full handshake, all of it  ${session.toFixed(0)} microseconds`);
+  console.log(
+    `  validation, verdict remembered         ${warm.toFixed(1)}, ${((100 * warm) / session).toFixed(1)} % of it`,
+  );
+  console.log(`  validation, leaf never seen before     ${cold.toFixed(0)}, ${check.toFixed(0)} of it one signature`);
+}
+
+/** What OpenSSL takes to check one signature of the issuer, and nobody can save who has not seen the leaf before. */
+function signatureCost(leafs: readonly Buffer[], issuerKey: KeyObject): number {
+  const key = createPublicKey(issuerKey);
+  const certificates = leafs.map((der) => new X509Certificate(der));
+  const before = process.cpuUsage();
+  for (const certificate of certificates) certificate.verify(key);
+  return microseconds(before) / certificates.length;
+}
+
+/** CPU of this process for one origin leg with the verdict remembered; the origin is another process. */
+async function originLegCost(
+  credentials: { readonly cert: string; readonly key: string },
+  trust: OriginTrust,
+  ca: string[],
+): Promise<number> {
+  const origin = fork(fileURLToPath(new URL('processes/tls-origin.ts', import.meta.url)));
+  origin.send(credentials);
+  const [port] = (await once(origin, 'message')) as [number];
+  const context = createSecureContext({
+    ...originTlsOptions({ minVersion: 'TLSv1.2', exceptions: [], keyShares: 'all' }),
+    ca,
+  });
+  const dial = async (): Promise<void> => {
+    const transport = connect(port, '127.0.0.1');
+    await once(transport, 'connect');
+    const leg = await openOriginLeg({
+      transport,
+      context,
+      trust,
+      fetchIssuers: undefined,
+      name,
+      serverName: name,
+      alpn: ['http/1.1'],
+      exception: undefined,
+      timeoutMs: 10_000,
+      requestStaple: false,
+    });
+    leg.socket.on('error', () => {}).destroy();
+  };
+  for (let each = 0; each < warmUp; each++) await dial();
+  const before = process.cpuUsage();
+  for (let each = 0; each < rounds; each++) await dial();
+  const spent = microseconds(before) / rounds;
+  origin.disconnect();
+  return spent;
+}
+
+async function authority(commonName: string, key: KeyObject, issuer?: Authority): Promise<Authority> {
+  const own = commonNameOnly(commonName);
+  const keyId = keyIdentifierOf(spkiOf(key));
+  const der = await certificate(own, key, issuer ?? { name: own, key, keyId }, [
+    basicConstraintsExtension({ pathLength: issuer === undefined ? 1 : 0 }),
+    keyUsageExtension('keyCertSign', 'crlSign'),
+    subjectKeyExtension(keyId),
+  ]);
+  return { name: own, key, keyId, der };
+}
+
+function leaf(key: KeyObject, issuer: Authority): Promise<Buffer> {
+  const names = ['origin.example', name].map((each) => implicit(2, Buffer.from(each)));
+  return certificate(commonNameOnly(name), key, issuer, [
+    keyUsageExtension('digitalSignature'),
+    extension(oids.extendedKeyUsage, false, sequence(oid(oids.serverAuth))),
+    extension(oids.subjectAltName, false, sequence(...names)),
+    subjectKeyExtension(keyIdentifierOf(spkiOf(key))),
+  ]);
+}
+
+function certificate(
+  subject: Buffer,
+  key: KeyObject,
+  issuer: Omit<Authority, 'der'>,
+  extensions: readonly Buffer[],
+): Promise<Buffer> {
+  const content = {
+    serialNumber: freshSerialNumber(),
+    issuer: issuer.name,
+    subject,
+    notBefore: Date.now() - day,
+    notAfter: Date.now() + 90 * day,
+    publicKey: spkiOf(key),
+    extensions: [...extensions, authorityKeyExtension(issuer.keyId)],
+  };
+  return signCertificate(content, issuer.key);
+}
+
+function spkiOf(key: KeyObject): Buffer {
+  return createPublicKey(key).export({ type: 'spki', format: 'der' });
+}
+
+function keyPem(key: KeyObject): string {
+  return key.export({ type: 'pkcs8', format: 'pem' }).toString();
+}
+
+function microseconds(before: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(before);
+  return user + system;
+}
