@@ -48,7 +48,7 @@ export class Learning {
     this.#bypasses = new LearnedBypasses({ entries, onChange });
     this.#written = JSON.stringify(entries);
     this.#server = await serveControl(controlSocketPath(directory), this.#handle).catch((error: unknown) => {
-      log.warn('commands cannot reach this gateway', { reason: reasonOf(error) });
+      log.warn('commands cannot reach this gateway, and what it learns is not kept', { reason: reasonOf(error) });
       return undefined;
     });
     this.#timer = setInterval(() => this.#tick(), tickMs).unref();
@@ -57,10 +57,10 @@ export class Learning {
   /** Writes what is new and closes the socket. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
+    this.#save();
     this.#server?.close();
     this.#server?.closeAllConnections();
     this.#server = undefined;
-    this.#save();
     await this.#writing;
   }
 
@@ -77,6 +77,8 @@ export class Learning {
 
   /** One write at a time; what changes meanwhile is written by the next tick. */
   #save(): void {
+    // The file is of the gateway that has the socket: another one on the same directory would write over it.
+    if (this.#server === undefined) return;
     const { entries } = this.#bypasses;
     const text = JSON.stringify(entries);
     if (text === this.#written) return;

@@ -4,7 +4,7 @@
 # missing program are skipped with a message then.
 set -euo pipefail
 
-packages=(curl nghttp2-client openssl nginx-light python3 wget git nftables iproute2 gnutls-bin testssl.sh sslscan libatomic1 python3-cryptography-vectors
+packages=(curl nghttp2-client openssl nginx-light python3 wget git nftables iproute2 gnutls-bin testssl.sh sslscan libnss3-tools libatomic1 python3-cryptography-vectors
   tshark tcpdump
   postfix swaks msmtp)
 packages+=(libnet-ssleay-perl)

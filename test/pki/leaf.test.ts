@@ -227,6 +227,19 @@ describe('other implementations take the chain', () => {
     });
   });
 
+  test.skipIf(!hasTool('certutil', '-H')).each(shapes)(
+    'NSS, the library of Firefox and old Chromium: %s',
+    async (_, change) => {
+      await write(change);
+      const store = `sql:${mkdtempSync(join(directory, 'nss-'))}`;
+      outputOf('certutil', ['-N', '-d', store, '--empty-password']);
+      outputOf('certutil', ['-A', '-d', store, '-n', 'ca', '-t', 'C,,', '-i', caFile]);
+      outputOf('certutil', ['-A', '-d', store, '-n', 'leaf', '-t', ',,', '-i', leafFile]);
+      const verified = runTool('certutil', ['-V', '-d', store, '-n', 'leaf', '-u', 'V', '-e']);
+      expect(verified).toMatchObject({ status: 0, output: expect.stringContaining('certificate is valid') });
+    },
+  );
+
   test.skipIf(!hasTool('keytool', '-help'))('Java takes the CA and prints the leaf', async () => {
     await write({ names: mirrored });
     const store = join(directory, `store-${Date.now()}`);
