@@ -23,18 +23,35 @@ export function readTrustFiles(config: Config, source: Source, inputs: InputFile
 export function readOwnCertificates(config: Config, source: Source, inputs: InputFiles): readonly string[] {
   return config.listeners.flatMap((listener) => {
     if (listener.mode !== 'reverse' || listener.certificate === undefined) return [];
-    const { certificate } = listener;
-    const [cert, key] = (['cert', 'key'] as const).map((name) => {
-      const file = inputs.read(certificate[name]);
-      if (file.kind === 'text') return file.text;
-      source.report(certificate, [name], `${certificate[name]} ${file.message}`);
-      return undefined;
-    });
-    if (cert === undefined || key === undefined) return [];
-    const wrong = mismatch(cert, key);
-    if (wrong !== undefined) source.report(certificate, [wrong.key], `${certificate[wrong.key]} ${wrong.message}`);
-    return [cert];
+    return readPair(listener.certificate, source, inputs);
   });
+}
+
+/** Checks the certificates for origins likewise, and that their keys are kept as secrets. Returns the chains. */
+export function readClientCertificates(config: Config, source: Source, inputs: InputFiles): readonly string[] {
+  return config.originClientCertificates.certificates.flatMap((entry) => {
+    const fault = inputs.secrecyFault(entry.key);
+    if (fault !== undefined) source.report(entry, ['key'], `${entry.key} ${fault}`);
+    return readPair(entry, source, inputs);
+  });
+}
+
+interface PairOfFiles {
+  readonly cert: string;
+  readonly key: string;
+}
+
+function readPair(pair: PairOfFiles, source: Source, inputs: InputFiles): readonly string[] {
+  const [cert, key] = (['cert', 'key'] as const).map((name) => {
+    const file = inputs.read(pair[name]);
+    if (file.kind === 'text') return file.text;
+    source.report(pair, [name], `${pair[name]} ${file.message}`);
+    return undefined;
+  });
+  if (cert === undefined || key === undefined) return [];
+  const wrong = mismatch(cert, key);
+  if (wrong !== undefined) source.report(pair, [wrong.key], `${pair[wrong.key]} ${wrong.message}`);
+  return [cert];
 }
 
 function mismatch(cert: string, key: string): { key: 'cert' | 'key'; message: string } | undefined {

@@ -13,7 +13,7 @@ export function crossCheck(config: Config, source: Source): void {
       source.report(entry, [], 'refuses nothing: give hosts, addresses or ports');
     }
   }
-  for (const entry of config.revocation.overrides) {
+  for (const entry of [...config.revocation.overrides, ...config.originClientCertificates.certificates]) {
     if (entry.hosts.length + entry.assets.length === 0 && source.isSound(entry)) {
       source.report(entry, [], 'fits nothing: give hosts or assets');
     }

@@ -1,4 +1,4 @@
-import { globSync, readFileSync, statSync } from 'node:fs';
+import { globSync, lstatSync, readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 
 /** A file's text, or why it cannot be had. */
@@ -28,6 +28,17 @@ export class InputFiles {
   /** Watches a file that another part reads. */
   watch(path: string): void {
     this.#watched.add(this.resolve(path));
+  }
+
+  /** Why a file that holds a key is no secret; undefined when it is one, or is not there. */
+  secrecyFault(path: string): string | undefined {
+    const found = lstatSync(this.resolve(path), { throwIfNoEntry: false });
+    if (found === undefined) return undefined;
+    if (found.isSymbolicLink()) return 'is a symbolic link';
+    const user = process.geteuid?.() ?? found.uid;
+    if (found.uid !== user) return `belongs to user ${found.uid}, the gateway runs as ${user}`;
+    const mode = (found.mode & 0o7777).toString(8).padStart(4, '0');
+    return (found.mode & 0o077) === 0 ? undefined : `has mode ${mode}, wider than 0600`;
   }
 
   read(path: string): FileText {

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { readBypassFiles } from './bypass-files.ts';
-import { readOwnCertificates, readTrustFiles } from './certificate-files.ts';
+import { readClientCertificates, readOwnCertificates, readTrustFiles } from './certificate-files.ts';
 import { crossCheck } from './cross-check.ts';
 import { InputFiles } from './input-files.ts';
 import { type ConfiguredPolicy, contentDigestOf, policyFromConfig, versionOf } from './policy-from-config.ts';
@@ -52,7 +52,7 @@ export function loadConfig(file: string, directory: string = process.cwd()): Loa
   const config = readFile(source, schema);
   crossCheck(config, source);
   const trusted = readTrustFiles(config, source, inputs);
-  const own = readOwnCertificates(config, source, inputs);
+  const own = [...readOwnCertificates(config, source, inputs), ...readClientCertificates(config, source, inputs)];
   const { rules, files, problems } = readRules(config, source, inputs);
   const exempt = readBypassFiles(config, source, inputs);
   const draft = policyFromConfig({ ...config, bypass: exempt.bypass }, rules, source, inputs);

@@ -43,6 +43,7 @@ export function policyFromConfig(
     originFailures,
     learnedBypass: learnedBypassPolicy(learnedBypass),
     originExceptions,
+    originClientCertificates: clientCertificatePolicy(config.originClientCertificates, inputs),
     revocation: revocationPolicy(config.revocation, inputs),
     upstream: config.upstream === undefined ? undefined : upstreamOf(config.upstream, source, inputs),
     http,
@@ -116,6 +117,22 @@ function listenerPolicy(listener: ListenerConfig, source: Source, inputs: InputF
 function learnedBypassPolicy(learned: Config['learnedBypass']): PolicyDocument['learnedBypass'] {
   const { action, rejections, within, for: period, group, never } = learned;
   return { action, rejections, withinMs: within, forMs: period, group, never };
+}
+
+function clientCertificatePolicy(
+  { onDemand, bypassFor, certificates }: Config['originClientCertificates'],
+  inputs: InputFiles,
+): PolicyDocument['originClientCertificates'] {
+  return {
+    onDemand,
+    bypassMs: bypassFor,
+    certificates: certificates.map(({ hosts, assets, cert, key }) => ({
+      hosts,
+      assets,
+      certFile: inputs.resolve(cert),
+      keyFile: inputs.resolve(key),
+    })),
+  };
 }
 
 function revocationPolicy(revocation: Config['revocation'], inputs: InputFiles): PolicyDocument['revocation'] {

@@ -1,4 +1,5 @@
 import { limits } from '../core/limits.ts';
+import { originClientCertificates } from './client-certificate-schema.ts';
 import { bypassFiles, learnedBypass, originFailureAction, originFailures } from './client-trust-schema.ts';
 import { exportSchema, keyLog } from './export-schema.ts';
 import { http } from './http-schema.ts';
@@ -255,6 +256,7 @@ export const schema = {
     originFailures,
     learnedBypass,
     originExceptions,
+    originClientCertificates,
     revocation,
     upstream,
     http,

@@ -289,7 +289,7 @@ export const failures = {
     502,
     'bad_certificate',
   ),
-  ORIGIN_CERT_REQUIRED: origin(
+  ORIGIN_CLIENT_CERT_REQUIRED: origin(
     'The origin demands a client certificate.',
     'Configure one for the host, or bypass it.',
     502,

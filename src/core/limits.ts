@@ -163,6 +163,8 @@ export const limits = {
   issuerCacheBytes: 4_194_304,
   /** How long a verdict is believed: within it, an origin's new sessions cost no signature check. */
   verdictMs: 300_000,
+  /** Origins that asked for a certificate of the client, per relay. */
+  demandMemoryEntries: 1_024,
   /** Longest CRL that is fetched: 10 MB and a little. Larger ones belong to CAs that offer OCSP or split them. */
   crlBytes: 10_485_760,
   /** CRLs that control keeps ready, by their DER; six of the largest. Others are read from disk again. */

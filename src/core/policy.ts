@@ -20,6 +20,7 @@ export interface PolicyDocument {
   readonly tls: TlsPolicy;
   readonly originTrust: OriginTrustPolicy;
   readonly revocation: RevocationPolicy;
+  readonly originClientCertificates: OriginClientCertificatesPolicy;
   readonly originExceptions: readonly OriginException[];
   readonly originFailures: readonly OriginFailurePolicy[];
   readonly learnedBypass: LearnedBypassPolicy;
@@ -154,6 +155,21 @@ export interface RevocationPolicy {
     readonly assets: readonly string[];
     readonly mode: RevocationMode;
   }[];
+}
+/** Origins that ask their clients for a certificate. */
+export interface OriginClientCertificatesPolicy {
+  readonly onDemand: 'refuse' | 'bypass';
+  /** How long an origin that asked is passed by unread. */
+  readonly bypassMs: number;
+  readonly certificates: readonly OriginClientCertificate[];
+}
+export interface OriginClientCertificate {
+  /** Where both are given both must fit. */
+  readonly hosts: readonly string[];
+  readonly assets: readonly string[];
+  /** Absolute paths of PEM files. */
+  readonly certFile: string;
+  readonly keyFile: string;
 }
 /** A named, recorded weakening for old origins. */
 export interface OriginException {

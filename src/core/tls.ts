@@ -52,6 +52,8 @@ export interface TlsLeg {
   readonly serverName: string | undefined;
   readonly resumed: boolean;
   readonly handshakeMs: number;
+  /** The origin asked for a certificate of its client, and whether it was offered one. */
+  readonly clientCertificate?: 'asked' | 'offered';
   readonly certificate: CertificateFacts | undefined;
 }
 

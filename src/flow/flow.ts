@@ -8,6 +8,7 @@ import type { ClientHello } from '../core/tls.ts';
 import { localAddressOf, remoteAddressOf } from '../net/original-destination.ts';
 import type { Resolve } from '../net/resolve.ts';
 import { newUlid } from '../records/ulid.ts';
+import type { DemandMemory } from './demand-memory.ts';
 import type { FetchIssuers } from './judge-origin.ts';
 import type { KeyLog } from './key-log.ts';
 import type { KeyShareMemory } from './key-share-memory.ts';
@@ -27,6 +28,7 @@ export interface DataPlane {
   /** Origins that end bodies by ending the connection, so that its end must be told from a cut. */
   readonly endWatched: OriginMemory;
   readonly resolve: Resolve;
+  readonly demands: DemandMemory;
   readonly askRevocation: AskRevocation;
   readonly fetchIssuers: FetchIssuers;
   /** False when records cannot be written and policy says to stop. */

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { FlowFailure } from '../core/failures.ts';
 import type { ClientHello, OriginIdentity } from '../core/tls.ts';
 import { count } from '../metrics/counters.ts';
-import { failureOfTlsError } from '../pki/tls-failure.ts';
+import { demandOf, refuseDemand, refuseKnownDemand, watchDemand } from './certificate-demand.ts';
 import { acceptClient, leafRejection } from './client-leg.ts';
 import type { Flow } from './flow.ts';
 import { acceptsAuthority, leafKeyTypeFor } from './leaf-key-choice.ts';
@@ -16,15 +16,18 @@ import { openVerifiedOrigin, watchEndsOf } from './verified-origin.ts';
 /** The inspected way of a TLS flow: dial, verify the origin, mint, answer the client, relay. No path goes on after a failed check. */
 export async function interceptTls(flow: Flow, tunnel: Tunnel, hello: ClientHello): Promise<void> {
   const alpn = relayableAlpn(hello, flow.policy.document.http.h2);
+  refuseKnownDemand(flow);
   const transport = await tunnel.dial();
   if (tunnel.originTls === 'never') return interceptToPlainOrigin(flow, tunnel, hello, transport);
   const serverName = canonicalServerName(hello, tunnel.destination);
   const leg = await openVerifiedOrigin(flow, tunnel, transport, { serverName, alpn });
   flow.origin = leg.socket;
+  refuseDemand(flow, leg);
   if (leg.tls.alpn === undefined) refuseUnconfirmed(alpn);
   // The origin may close while the leaf is being minted; the pump learns it as soon as it runs.
-  leg.socket.on('error', ignore);
+  const demand = watchDemand(leg);
   const leaf = await leafOf(flow, tunnel, hello, leg.identity, leg.tls.alpn);
+  demand.refuse();
   const name = leg.identity.name;
   const judged = tunnel.ownCertificate === undefined;
   await answerClient(flow, hello, leaf, leg.tls.alpn).catch((error: unknown) => {
@@ -39,8 +42,9 @@ export async function interceptTls(flow: Flow, tunnel: Tunnel, hello: ClientHell
     scheme: 'https',
     hostAllowed: hostTestFor(flow, leg.identity, leaf.certificate),
     onUntilClose: () => watchEndsOf(flow, tunnel, leg),
-    failureOf: (side, error) => (side === 'origin' ? tlsFailureOf(error) : leafRejection(error)),
+    failureOf: (side, error) => (side === 'origin' ? demandOf(leg, error) : leafRejection(error)),
   });
+  demand.note(flow);
   silence?.(name);
 }
 
@@ -118,10 +122,3 @@ function plainAlpn({ alpn }: ClientHello, h2: boolean): string | undefined {
   if (alpn.includes('http/1.1')) return 'http/1.1';
   return h2 && alpn.includes('h2') ? 'h2' : undefined;
 }
-
-function tlsFailureOf(error: NodeJS.ErrnoException) {
-  const failure = failureOfTlsError(error);
-  return failure.code === 'ORIGIN_CERT_REQUIRED' ? failure : undefined;
-}
-
-function ignore(): void {}

@@ -3,6 +3,7 @@ import type { OriginFailureAction } from '../core/policy.ts';
 import { count } from '../metrics/counters.ts';
 import { dialByName } from './dial-by-name.ts';
 import type { Flow } from './flow.ts';
+import type { PolicySnapshot } from './policy-snapshot.ts';
 import type { Tunnel } from './relay-tunnel.ts';
 import { spliceFlow } from './splice-flow.ts';
 
@@ -31,9 +32,14 @@ const deceptive: ReadonlySet<FailureCode> = new Set<FailureCode>([
  */
 export async function afterOriginFailure(flow: Flow, tunnel: Tunnel, error: unknown): Promise<void> {
   if (!(error instanceof FlowFailure) || !isJudgeable(error.code)) throw error;
-  const { action, restsOn } = originFailurePlan(flow);
+  const { action, restsOn } = planFor(flow, error.code);
   if (action !== 'bypass') throw error;
   flow.origin?.destroy();
+  if (error.code === 'ORIGIN_CLIENT_CERT_REQUIRED') {
+    const nowMs = Date.now();
+    const { bypassMs } = flow.policy.document.originClientCertificates;
+    flow.plane.demands.learn(flow.facts, nowMs + bypassMs, nowMs);
+  }
   const origin =
     restsOn === undefined
       ? await tunnel.dial(tunnel.destination)
@@ -49,25 +55,46 @@ export async function afterOriginFailure(flow: Flow, tunnel: Tunnel, error: unkn
 
 /** Whether a failed check is answered by the untrusted authority's leaf and a page. */
 export function warnsOf(flow: Flow, code: FailureCode): boolean {
-  return checks.test(code) && originFailurePlan(flow).action === 'warn';
+  return checks.test(code) && planFor(flow, code).action === 'warn';
 }
 
 function isJudgeable(code: FailureCode): boolean {
-  return (checks.test(code) || code === 'ORIGIN_HANDSHAKE_FAILED') && !deceptive.has(code);
+  return (checks.test(code) || isOfHandshake(code)) && !deceptive.has(code);
+}
+
+/** The client may have what the gateway has not: a certificate of its own, or an older protocol. */
+function isOfHandshake(code: FailureCode): boolean {
+  return code === 'ORIGIN_HANDSHAKE_FAILED' || code === 'ORIGIN_CLIENT_CERT_REQUIRED';
+}
+
+/** Whether a flow is passed on unread when its origin fails so. */
+export function passesUnread(flow: Flow, code: FailureCode): boolean {
+  return isJudgeable(code) && planFor(flow, code).action === 'bypass';
+}
+
+/** Origins that ask for a certificate may have a rule of their own. */
+function planFor(flow: Flow, code: FailureCode): OriginFailurePlan {
+  const byHost = flow.policy.onOriginFailure;
+  const bypasses =
+    code === 'ORIGIN_CLIENT_CERT_REQUIRED' && flow.policy.document.originClientCertificates.onDemand === 'bypass';
+  return originFailurePlan(flow, bypasses ? () => 'bypass' : byHost);
 }
 
 /**
  * A client may name any host, so that its server name alone can make policy stricter, never looser: the destination has
  * to agree, and where that is an address only, a bypass leads to where the name does (as in decide).
  */
-function originFailurePlan({ facts, policy, listener }: Flow): OriginFailurePlan {
+function originFailurePlan(
+  { facts, policy, listener }: Flow,
+  actionOf: PolicySnapshot['onOriginFailure'],
+): OriginFailurePlan {
   const { destination, serverName } = facts;
   const host = destination?.host;
   const reached = policy.assetOf(facts.client.ip, host, listener);
-  const byDestination = policy.onOriginFailure(host, reached);
+  const byDestination = actionOf(host, reached);
   if (serverName === undefined || serverName === host) return { action: byDestination };
   const named = reached ?? policy.assetOf(facts.client.ip, serverName, listener);
-  const byName = policy.onOriginFailure(serverName, named);
+  const byName = actionOf(serverName, named);
   const isAddress = destination?.ip !== undefined && destination.ip === host;
   if (isAddress) return byName === 'bypass' ? { action: byName, restsOn: serverName } : { action: byName };
   return { action: strictness[byName] > strictness[byDestination] ? byName : byDestination };

@@ -9,7 +9,7 @@ import type { CertificateFacts, OriginIdentity, TlsLeg } from '../core/tls.ts';
 import { WatchedTransport, watchEnd } from '../net/watched-transport.ts';
 import { certificateFactsOf } from '../pki/certificate-facts.ts';
 import type { OriginTrust } from '../pki/origin-trust.ts';
-import { failureOfTlsError, type TlsFailure } from '../pki/tls-failure.ts';
+import { certificateRefusal, failureOfTlsError, type TlsFailure } from '../pki/tls-failure.ts';
 import { type FetchIssuers, type Judgement, judgeOrigin } from './judge-origin.ts';
 import type { KeyLine } from './key-log.ts';
 
@@ -26,8 +26,10 @@ export interface OriginLegOptions {
   readonly alpn: readonly string[];
   readonly exception: OriginException | undefined;
   readonly timeoutMs: number;
+  /** The context holds a certificate for origins that ask for one. */
+  readonly offersCertificate?: boolean;
   /** Asks for a stapled OCSP answer. */
-  readonly requestStaple: boolean;
+  readonly requestStaple?: boolean;
   /** Takes the secrets of the session, where policy says so. */
   readonly onKeys?: KeyLine | undefined;
 }
@@ -86,7 +88,7 @@ export function openOriginLeg(options: OriginLegOptions): Promise<OriginLeg> {
     const judged = async (): Promise<void> => {
       // Asked for once: each asking makes new objects of the whole chain.
       const peer = socket.getPeerX509Certificate();
-      const tls = legOf(socket, peer, startMs, options.serverName);
+      const tls = legOf(socket, peer, startMs, options);
       leg = tls;
       const outcome = await identityOf(options, socket, peer);
       // While an issuer was fetched, the origin may have gone or its time have run out.
@@ -95,8 +97,12 @@ export function openOriginLeg(options: OriginLegOptions): Promise<OriginLeg> {
       settle();
       resolve({ socket, identity: outcome.identity, path: outcome.path, tls, staple });
     };
-    const onError = (error: NodeJS.ErrnoException): void =>
-      fail(describedFailure(failureOfTlsError(error), leg?.certificate));
+    const onError = (error: NodeJS.ErrnoException): void => {
+      const failure = failureOfTlsError(error);
+      const demand = demandIn(socket, options);
+      const refusal = demand === undefined ? undefined : certificateRefusal(failure, demand);
+      fail(describedFailure(refusal ?? failure, leg?.certificate));
+    };
     const onClose = (): void => fail(new OriginCheckFailure('ORIGIN_HANDSHAKE_FAILED', 'connection closed'));
     const timer = setTimeout(() => fail(new OriginCheckFailure('ORIGIN_HANDSHAKE_TIMEOUT')), options.timeoutMs);
     socket.on('secureConnect', onSecure).on('error', onError).on('close', onClose);
@@ -115,7 +121,7 @@ function connectionOptions(options: OriginLegOptions): ConnectionOptions {
     secureContext: options.context,
     rejectUnauthorized: false,
     checkServerIdentity: () => undefined,
-    requestOCSP: options.requestStaple,
+    requestOCSP: options.requestStaple ?? false,
     ...(options.serverName === undefined ? {} : { servername: options.serverName }),
     ...(options.alpn.length === 0 ? {} : { ALPNProtocols: [...options.alpn] }),
   };
@@ -161,6 +167,17 @@ function describedFailure({ code, detail }: TlsFailure, certificate: Certificate
   return new OriginCheckFailure(code, `${detail} (leaf ${subject}, issued by ${issuer}, ${validity})`);
 }
 
+/**
+ * Whether the origin asked for a certificate. Node does not say so; but the algorithms that both sides can sign with are
+ * known to a client only from a CertificateRequest (RFC 8446 section 4.3.2, RFC 5246 section 7.4.4).
+ */
+function demandIn(socket: TLSSocket, { offersCertificate }: OriginLegOptions): TlsLeg['clientCertificate'] {
+  // Undefined once the session is gone, whatever the types say.
+  const shared: readonly string[] | undefined = socket.getSharedSigalgs();
+  if (shared === undefined || shared === null || shared.length === 0) return undefined;
+  return offersCertificate ? 'offered' : 'asked';
+}
+
 function day(ms: number): string {
   return new Date(ms).toISOString().slice(0, 16).replace('T', ' ');
 }
@@ -169,15 +186,17 @@ function legOf(
   socket: TLSSocket,
   peer: X509Certificate | undefined,
   startMs: number,
-  serverName: string | undefined,
+  options: OriginLegOptions,
 ): TlsLeg {
+  const demand = demandIn(socket, options);
   return {
     version: socket.getProtocol() ?? '',
     cipher: socket.getCipher()?.name ?? '',
     alpn: typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : undefined,
-    serverName,
+    serverName: options.serverName,
     resumed: socket.isSessionReused(),
     handshakeMs: performance.now() - startMs,
+    ...(demand === undefined ? {} : { clientCertificate: demand }),
     certificate: peer === undefined ? undefined : certificateFactsOf(peer),
   };
 }

@@ -8,6 +8,7 @@ import type {
   AssetPolicy,
   ListenAddress,
   ListenerPolicy,
+  OriginClientCertificate,
   OriginException,
   OriginFailureAction,
   PolicyDocument,
@@ -16,8 +17,9 @@ import type {
 import type { RevocationMode } from '../core/revocation.ts';
 import { createOwnAddressCheck } from '../net/own-addresses.ts';
 import { OriginTrust } from '../pki/origin-trust.ts';
-import { clientTlsOptions, type OriginKeyShares, originTlsOptions } from '../pki/tls-options.ts';
+import { clientTlsOptions } from '../pki/tls-options.ts';
 import { type CompiledRules, compileRules } from '../rules/compile.ts';
+import { clientCertificateLookup, type OriginContextWish, originContexts } from './origin-contexts.ts';
 
 /** The policy document made ready to run: compiled once, immutable, one per flow for its whole life. */
 export interface PolicySnapshot {
@@ -33,8 +35,9 @@ export interface PolicySnapshot {
   /** Whether nothing may be learned about a host. */
   neverLearned(host: string): boolean;
   exceptionFor(host: string): OriginException | undefined;
-  /** The context of an origin leg; `keyShares` are those of the first flight, all groups are offered in any case. */
-  originContext(exception: OriginException | undefined, keyShares: OriginKeyShares): SecureContext;
+  /** The certificate that an origin may be shown when it asks for one. */
+  clientCertificateFor(host: string, assetId: string | undefined): OriginClientCertificate | undefined;
+  originContext(wish: OriginContextWish): SecureContext;
   /** How a host is treated that may be revoked. */
   revocationMode(host: string, assetId: string | undefined): RevocationMode;
   readonly originTrust: OriginTrust;
@@ -90,6 +93,7 @@ export function compilePolicy(document: PolicyDocument): PolicySnapshot {
     neverLearned: compileHostPatterns(document.learnedBypass.never),
     exceptionFor: (host) => exceptions.find(({ matches }) => matches(host))?.entry,
     revocationMode: revocationLookup(document),
+    clientCertificateFor: clientCertificateLookup(document),
     originContext: contexts,
     originTrust: new OriginTrust(document.originTrust.rootsPem, document.originTrust.ownPem),
     ownCertificate: (listener) => certificates.get(listener.id),
@@ -154,22 +158,6 @@ function exportAddresses({ pcapOverIp }: PolicyDocument['export']): readonly Lis
   if (pcapOverIp === undefined) return [];
   const { ip, port } = pcapOverIp;
   return Array.from({ length: limits.relays }, (_, slot) => ({ ip, port: port + slot }));
-}
-
-function originContexts(document: PolicyDocument): PolicySnapshot['originContext'] {
-  // Parsing 140 roots takes tens of milliseconds: two contexts for all, and one per exception, made when first needed.
-  const ca = [...document.originTrust.rootsPem];
-  const { minVersion } = document.tls.origin;
-  const make = (exceptions: OriginException['allow'], keyShares: OriginKeyShares) =>
-    createSecureContext({ ...originTlsOptions({ minVersion, exceptions, keyShares }), ca });
-  const standard = { all: make([], 'all'), classical: make([], 'classical') };
-  const weakened = new Map<OriginException, SecureContext>();
-  return (exception, keyShares) => {
-    if (exception === undefined) return standard[keyShares];
-    const present = weakened.get(exception) ?? make(exception.allow, 'all');
-    weakened.set(exception, present);
-    return present;
-  };
 }
 
 function ownCertificates(document: PolicyDocument): Map<string, OwnCertificate> {

@@ -5,6 +5,7 @@ import type { ListenerPolicy } from '../core/policy.ts';
 import type { Recorder } from '../core/record.ts';
 import { count } from '../metrics/counters.ts';
 import { createResolver } from '../net/resolve.ts';
+import { DemandMemory } from './demand-memory.ts';
 import { type DrainLimit, drainFlows } from './drain-flows.ts';
 import { type DataPlane, type Flow, openFlow } from './flow.ts';
 import { describeError, handleFlow } from './handle-flow.ts';
@@ -69,6 +70,7 @@ export function serveRelay(options: RelayServerOptions): RelayServer {
     keyShares: new KeyShareMemory(),
     endWatched: new OriginMemory(limits.originMemoryEntries, limits.watchedOriginMs),
     resolve: createResolver(),
+    demands: new DemandMemory(),
     askRevocation: options.askRevocation ?? (async () => []),
     fetchIssuers: options.fetchIssuers ?? (async () => []),
     isRecordable: () => recorder.isWritable(),

@@ -3,6 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import type { RevocationMode } from '../core/revocation.ts';
 import { count } from '../metrics/counters.ts';
 import { WatchedTransport } from '../net/watched-transport.ts';
+import { noFloor, originFloorOf } from '../pki/origin-floor.ts';
 import type { Flow } from './flow.ts';
 import { OriginCheckFailure, type OriginLeg, openOriginLeg } from './origin-leg.ts';
 import { revocationOf } from './origin-revocation.ts';
@@ -33,10 +34,17 @@ export async function openVerifiedOrigin(
   const isWatched = endWatched.has(address, nowMs) && !exception?.allow.includes('missing-close-notify');
   if (exception !== undefined) flow.facts.originExceptions = [`${exception.reason}: ${exception.allow.join(', ')}`];
   const mode = flow.policy.revocationMode(name, flow.facts.asset?.id);
+  const clientCertificate = flow.policy.clientCertificateFor(name, flow.facts.asset?.id);
   try {
     const leg = await openOriginLeg({
       transport: isWatched ? new WatchedTransport(transport) : transport,
-      context: flow.policy.originContext(exception, keyShares.prefersClassical(address, nowMs) ? 'classical' : 'all'),
+      context: flow.policy.originContext({
+        exception,
+        keyShares: keyShares.prefersClassical(address, nowMs) ? 'classical' : 'all',
+        floor: flow.hello === undefined ? noFloor : originFloorOf(flow.hello),
+        clientCertificate,
+      }),
+      offersCertificate: clientCertificate !== undefined,
       trust: flow.policy.originTrust,
       fetchIssuers: flow.policy.document.originTrust.fetchIntermediates ? flow.plane.fetchIssuers : undefined,
       name,

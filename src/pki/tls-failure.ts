@@ -55,7 +55,7 @@ const brokenChain =
 
 /** Reasons of OpenSSL's TLS library, without `ERR_SSL_`, by what they mean for an origin. The first that fits decides. */
 const byReason: readonly (readonly [RegExp, TlsFailure])[] = [
-  [/ALERT_CERTIFICATE_REQUIRED/, failure('ORIGIN_CERT_REQUIRED', 'the origin demands a client certificate')],
+  [/ALERT_CERTIFICATE_REQUIRED/, failure('ORIGIN_CLIENT_CERT_REQUIRED', 'the origin demands a client certificate')],
   [
     /ALERT_PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|UNKNOWN_PROTOCOL|WRONG_SSL_VERSION|VERSION_TOO_LOW/,
     weak('no TLS version in common'),
@@ -111,6 +111,24 @@ export function failureOfTlsError(error: NodeJS.ErrnoException): TlsFailure {
   if (code.startsWith('ERR_SSL_') || code.startsWith('ERR_OSSL_')) return failureOfReason(code);
   if (brokenChain.test(code)) return failure('ORIGIN_CERT_INVALID', code);
   return failure('ORIGIN_HANDSHAKE_FAILED', /^[A-Z0-9_]+$/.test(code) ? code : 'without a reason code');
+}
+
+/** Alerts of an origin that misses a certificate of its client, or does not like the one that it was shown. */
+const certificateAlerts =
+  /ALERT_(?:HANDSHAKE_FAILURE|CERTIFICATE_REQUIRED|NO_CERTIFICATE|BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE_REVOKED|CERTIFICATE_EXPIRED|CERTIFICATE_UNKNOWN|UNKNOWN_CA|ACCESS_DENIED|DECRYPT_ERROR)/;
+
+/** The failure of an origin that had asked for a certificate, if that is what its alert is about. */
+export function certificateRefusal(
+  failure: TlsFailure,
+  clientCertificate: 'asked' | 'offered',
+): TlsFailure | undefined {
+  const alert = certificateAlerts.exec(failure.detail)?.[0];
+  if (alert === undefined && failure.code !== 'ORIGIN_CLIENT_CERT_REQUIRED') return undefined;
+  const isOffered = clientCertificate === 'offered';
+  const detail = isOffered
+    ? 'the origin refused the certificate configured for it'
+    : 'the origin demands a certificate';
+  return { code: 'ORIGIN_CLIENT_CERT_REQUIRED', detail: alert === undefined ? detail : `${detail} (${alert})` };
 }
 
 /** These texts are constants of OpenSSL; any other one is not repeated. */

@@ -1,6 +1,7 @@
 import { constants } from 'node:crypto';
 import type { SecureContextOptions } from 'node:tls';
 import type { KeyExchange, OriginException, TlsPolicy } from '../core/policy.ts';
+import { noFloor, type OriginFloor } from './origin-floor.ts';
 
 /**
  * Options of both legs. Each one that the environment could set is named here (NODE_OPTIONS, OPENSSL_CONF,
@@ -56,6 +57,8 @@ const originGroups = {
   all: '*X25519MLKEM768:*X25519:P-256:P-384:P-521',
   classical: 'X25519MLKEM768:*X25519:P-256:P-384:P-521',
 } as const satisfies Record<OriginKeyShares, string>;
+const hybridGroups = '*X25519MLKEM768:SecP256r1MLKEM768:SecP384r1MLKEM1024';
+const strongSuite = /256_GCM|256-GCM|CHACHA20/;
 const clientGroups = 'X25519MLKEM768:X25519:P-256:P-384:P-521';
 
 const never =
@@ -75,25 +78,29 @@ export function originTlsOptions(policy: {
   readonly minVersion: TlsPolicy['origin']['minVersion'];
   readonly exceptions: OriginException['allow'];
   readonly keyShares?: OriginKeyShares;
+  readonly floor?: OriginFloor;
 }): SecureContextOptions {
   const allows = (exception: OriginException['allow'][number]): boolean => policy.exceptions.includes(exception);
+  const { floor = noFloor } = policy;
   const oldVersions = allows('tls1.0') || allows('tls1.1');
   const exchanges: KeyExchange[] = ['ecdhe'];
   if (allows('dhe-key-exchange')) exchanges.push('dhe');
   if (allows('rsa-key-exchange')) exchanges.push('rsa');
   return {
-    minVersion: allows('tls1.0') ? 'TLSv1' : allows('tls1.1') ? 'TLSv1.1' : policy.minVersion,
+    minVersion: allows('tls1.0') ? 'TLSv1' : allows('tls1.1') ? 'TLSv1.1' : floor.tls13 ? 'TLSv1.3' : policy.minVersion,
     maxVersion: 'TLSv1.3',
     ciphers: [
-      ...tls13Suites,
-      ...exchanges.flatMap((exchange) => suites[exchange]),
-      ...exchanges.flatMap((exchange) => (exchange !== 'ecdhe' || oldVersions ? oldSuites[exchange] : [])),
+      ...[
+        ...tls13Suites,
+        ...exchanges.flatMap((exchange) => suites[exchange]),
+        ...exchanges.flatMap((exchange) => (exchange !== 'ecdhe' || oldVersions ? oldSuites[exchange] : [])),
+      ].filter((suite) => !floor.strong || strongSuite.test(suite)),
       // TLS 1.0 and 1.1 sign with MD5 and SHA-1, which level 1 already forbids (OpenSSL 3.0). Keys and signatures of
       // the certificates are judged by validate at any level.
       oldVersions ? '@SECLEVEL=0' : securityLevel,
     ].join(':'),
     sigalgs: oldVersions ? `${signatureAlgorithms}:RSA+SHA1:ECDSA+SHA1` : signatureAlgorithms,
-    ecdhCurve: originGroups[policy.keyShares ?? 'all'],
+    ecdhCurve: floor.hybrid ? hybridGroups : originGroups[policy.keyShares ?? 'all'],
     secureOptions: never,
     ca: [],
     // A CA that an operator trusts need not be self-signed; our own search takes it so too.

@@ -77,6 +77,7 @@ describe('loading', () => {
         never: [],
       },
       originExceptions: [],
+      originClientCertificates: { onDemand: 'refuse', bypassMs: 3_600_000, certificates: [] },
       revocation: {
         mode: 'soft-fail',
         timeoutMs: 3_000,

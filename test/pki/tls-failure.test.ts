@@ -203,8 +203,8 @@ describe.skipIf(!hasTool('openssl', 'version'))('origins of OpenSSL', () => {
       ['-tls1_2', '-cipher', 'ADH-AES128-SHA@SECLEVEL=0'],
       'ORIGIN_HANDSHAKE_FAILED',
     ],
-    ['a client certificate in TLS 1.3', { leaf: rsaLeaf }, ['-Verify', '1', '-tls1_3'], 'ORIGIN_CERT_REQUIRED'],
-    ['a client certificate in TLS 1.2', { leaf: rsaLeaf }, ['-Verify', '1', '-tls1_2'], 'ORIGIN_HANDSHAKE_FAILED'],
+    ['a client certificate in TLS 1.3', { leaf: rsaLeaf }, ['-Verify', '1', '-tls1_3'], 'ORIGIN_CLIENT_CERT_REQUIRED'],
+    ['a client certificate in TLS 1.2', { leaf: rsaLeaf }, ['-Verify', '1', '-tls1_2'], 'ORIGIN_CLIENT_CERT_REQUIRED'],
     [
       'signatures with SHA-1',
       { leaf: rsaLeaf },

@@ -28,6 +28,7 @@ export function policyDocument(changes: Partial<PolicyDocument> = {}): PolicyDoc
     originFailures: [],
     learnedBypass: { action: 'ask', rejections: 3, withinMs: 600_000, forMs: 43_200_000, group: 'client', never: [] },
     originExceptions: [],
+    originClientCertificates: { onDemand: 'refuse', bypassMs: 3_600_000, certificates: [] },
     revocation: { mode: 'soft-fail', timeoutMs: 2_000, directory: 'var/revocation', allowAddresses: [], overrides: [] },
     upstream: undefined,
     http: {

@@ -111,6 +111,7 @@ export async function dial(
       alpn: [],
       exception: { hosts: [], allow: exceptions, reason: '' },
       requestStaple: false,
+      offersCertificate: false,
       timeoutMs: 10_000,
     });
     return await new Promise((resolve) => {
