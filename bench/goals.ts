@@ -41,6 +41,8 @@ function goalsOf(by: ReadonlyMap<string, Summary>): readonly Goal[] {
       0.75,
     ),
     ...ratio('1 MB body to SSLsplit', own, by.get('sslsplit'), 'large-body', 1.25),
+    ...ratio('h2 with 16 streams of 1 KB to HAProxy', own, by.get('haproxy'), 'h2-streams', 4),
+    ...ratio('h2 with 16 streams of 1 KB to mitmproxy', own, by.get('mitmproxy'), 'h2-streams', 1 / 20),
     { text: 'idle RSS, MB', value: own.idleRss.median / megabyte, most: 160 },
     { text: 'peak RSS, MB', value: own.peakRss.most / megabyte, most: 500 },
   ];

@@ -35,8 +35,11 @@ const workloads: readonly Pick<LoadJob, 'workload' | 'path' | 'bodyBytes'>[] = [
   { workload: 'keep-alive', path: '/small', bodyBytes: bodies.small },
   { workload: 'new-session', path: '/small', bodyBytes: bodies.small },
   { workload: 'large-body', path: '/large', bodyBytes: bodies.large },
+  { workload: 'h2-streams', path: '/small', bodyBytes: bodies.small },
 ];
 const connections = 16;
+/** With 16 streams. */
+const http2Connections = 1;
 /** Time after the start before idle memory is read: caches of start-up are given back by then. */
 const settleMs = 1_000;
 
@@ -49,8 +52,10 @@ export async function measureRound(system: System, site: Site, options: Options,
     await pause(settleMs);
     const idle = memoryOf(running.child.pid);
     const measurements: Measurement[] = [];
-    for (const workload of workloads)
+    for (const workload of workloads) {
+      if (workload.workload === 'h2-streams' && running.http2Port === undefined) continue;
       measurements.push(await measure(jobFor(workload, running, site, options), running));
+    }
     return { system: system.name, idle, loaded: memoryOf(running.child.pid), measurements };
   } finally {
     await running.child.stop();
@@ -66,12 +71,12 @@ function jobFor(
   return {
     ...workload,
     ip: '127.0.0.1',
-    port: running.port,
+    port: workload.workload === 'h2-streams' ? (running.http2Port ?? running.port) : running.port,
     tunnelTo: running.mode === 'connect' ? `${site.host}:${site.originPort}` : undefined,
     host: site.host,
     authority: site.originPort === 443 ? site.host : `${site.host}:${site.originPort}`,
     caFile: running.caFile,
-    connections,
+    connections: workload.workload === 'h2-streams' ? http2Connections : connections,
     warmUpMs: options.warmUpMs,
     measureMs: options.measureMs,
   };

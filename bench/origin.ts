@@ -42,7 +42,7 @@ http {
   uwsgi_temp_path ${folder}/uwsgi; scgi_temp_path ${folder}/scgi;
   keepalive_requests 1000000000;
   server {
-    listen ${site.ip}:${site.originPort} ssl backlog=4096;
+    listen ${site.ip}:${site.originPort} ssl http2 backlog=4096;
     server_name ${site.host};
     ssl_certificate ${site.originCertificate};
     ssl_certificate_key ${site.originKey};

@@ -26,6 +26,7 @@ const columns: readonly { readonly workload: Workload; readonly title: string }[
   { workload: 'keep-alive', title: '1 KB keep-alive' },
   { workload: 'new-session', title: 'new TLS session' },
   { workload: 'large-body', title: '1 MB body' },
+  { workload: 'h2-streams', title: 'h2, 16 streams of 1 KB' },
 ];
 
 /** Sums up the rounds of one system. */
@@ -53,18 +54,20 @@ export function formatReport(summaries: readonly Summary[]): string {
   const base = summaries.find(({ name }) => name === 'daylight');
   return [
     section('CPU microseconds per operation (median, least-most)', titles, summaries, ({ cpu }) =>
-      columns.map(({ workload }) => range(cpu[workload])),
+      columns.map(({ workload }) => orDash(cpu[workload], range)),
     ),
     base === undefined
       ? ''
       : section('Ratio to Daylight (above 1: costs more)', titles, summaries, ({ cpu }) =>
-          columns.map(({ workload }) => (cpu[workload].median / base.cpu[workload].median).toFixed(2)),
+          columns.map(({ workload }) =>
+            orDash(cpu[workload], ({ median }) => (median / base.cpu[workload].median).toFixed(2)),
+          ),
         ),
     section(
       'Operations per second (median; the machine is shared with load and origin)',
       titles,
       summaries,
-      ({ rate }) => columns.map(({ workload }) => rate[workload].median.toFixed(0)),
+      ({ rate }) => columns.map(({ workload }) => orDash(rate[workload], ({ median }) => median.toFixed(0))),
     ),
     section('Memory, MB', ['idle RSS', 'idle PSS', 'peak RSS'], summaries, ({ idleRss, idlePss, peakRss }) =>
       [idleRss, idlePss, peakRss].map((memory) => megabytes(memory.median)),
@@ -117,6 +120,11 @@ function spread(values: readonly number[]): Spread {
   const at = (index: number) => sorted[index] ?? Number.NaN;
   const middle = (sorted.length - 1) / 2;
   return { median: (at(Math.floor(middle)) + at(Math.ceil(middle))) / 2, least: at(0), most: at(sorted.length - 1) };
+}
+
+/** A system that does not speak a protocol was not measured with it. */
+function orDash(samples: Spread, text: (samples: Spread) => string): string {
+  return Number.isNaN(samples.median) ? '-' : text(samples);
 }
 
 function range({ median, least, most }: Spread): string {

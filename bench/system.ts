@@ -16,6 +16,8 @@ export interface System {
 export interface Running {
   readonly child: Child;
   readonly port: number;
+  /** Where it speaks HTTP/2 on both legs; undefined where it does not. */
+  readonly http2Port?: number;
   /** `connect`: an explicit proxy, asked by CONNECT. `direct`: it knows its origin. */
   readonly mode: 'connect' | 'direct';
   /** CA that signs the certificates that it shows. */

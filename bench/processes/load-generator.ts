@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { createSecureContext, type SecureContext, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import type { LoadJob, LoadReport, SeenTls } from '../load-job.ts';
+import { loadStreams } from './http2-load.ts';
 import { ResponseReader } from './response-reader.ts';
 
 /** Load generator, a process of its own: takes one job over IPC, reports the start and the end of the measurement. */
@@ -25,7 +26,7 @@ async function run(job: LoadJob): Promise<void> {
   // The one group that every system knows (SSLsplit 0.5.5 has no X25519), so that all do the same key exchange.
   const context = createSecureContext({ ca: readFileSync(job.caFile), ecdhCurve: 'P-256' });
   const tally: Tally = { operations: 0, sharedOrigin: 0, stopping: false, tls: { client: '', origin: '' }, errors: [] };
-  const worker = job.workload === 'new-session' ? openAnew : keepAlive;
+  const worker = workerOf[job.workload];
   const workers = Array.from({ length: job.connections }, () => persist(worker, job, context, tally).catch(giveUp));
   await pause(job.warmUpMs);
   tally.operations = 0;
@@ -43,6 +44,13 @@ async function run(job: LoadJob): Promise<void> {
 }
 
 type Worker = (job: LoadJob, context: SecureContext, tally: Tally) => Promise<void>;
+
+const workerOf: Readonly<Record<LoadJob['workload'], Worker>> = {
+  'keep-alive': keepAlive,
+  'new-session': openAnew,
+  'large-body': keepAlive,
+  'h2-streams': multiplex,
+};
 
 function giveUp(error: unknown): void {
   process.send?.({ kind: 'failed', reason: String(error) } satisfies LoadReport, () => process.exit(1));
@@ -77,6 +85,16 @@ async function keepAlive(job: LoadJob, context: SecureContext, tally: Tally): Pr
   await close(socket);
 }
 
+/** One connection with many requests at once. */
+async function multiplex(job: LoadJob, context: SecureContext, tally: Tally): Promise<void> {
+  const socket = await open(job, context, 'h2');
+  if (socket.alpnProtocol !== 'h2') throw new Error('no HTTP/2');
+  await loadStreams(socket, job, (origin) => {
+    if (tally.operations++ === 0) tally.tls = seenTls(socket, `\r\nx-origin-connection: ${origin}\r`);
+    return !tally.stopping;
+  });
+}
+
 /** A connection, TLS session and request each time. */
 async function openAnew(job: LoadJob, context: SecureContext, tally: Tally): Promise<void> {
   const socket = await open(job, context);
@@ -94,7 +112,7 @@ async function openAnew(job: LoadJob, context: SecureContext, tally: Tally): Pro
   await close(socket);
 }
 
-async function open(job: LoadJob, context: SecureContext): Promise<TLSSocket> {
+async function open(job: LoadJob, context: SecureContext, alpn = 'http/1.1'): Promise<TLSSocket> {
   const transport = connect({ host: job.ip, port: job.port, noDelay: true });
   await once(transport, 'connect');
   if (job.tunnelTo !== undefined) await tunnel(transport, job.tunnelTo);
@@ -102,7 +120,7 @@ async function open(job: LoadJob, context: SecureContext): Promise<TLSSocket> {
     socket: transport,
     servername: job.host,
     secureContext: context,
-    ALPNProtocols: ['http/1.1'],
+    ALPNProtocols: [alpn],
   });
   await once(secured, 'secureConnect');
   return secured;

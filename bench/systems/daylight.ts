@@ -18,7 +18,13 @@ export const daylight: System = {
   async start(site, folder) {
     const listener = `{ mode: explicit, listen: "127.0.0.1:${explicitPort}" }`;
     const child = await startDaylight(site, folder, listener, explicitPort);
-    return { child, port: explicitPort, mode: 'connect', caFile: join(folder, 'authority', 'ca.pem') };
+    return {
+      child,
+      port: explicitPort,
+      http2Port: explicitPort,
+      mode: 'connect',
+      caFile: join(folder, 'authority', 'ca.pem'),
+    };
   },
 };
 
@@ -31,7 +37,13 @@ export const daylightReverse: System = {
     const origin = `${site.host}:${site.originPort}`;
     const listener = `{ mode: reverse, listen: "127.0.0.1:${reversePort}", origin: "${origin}" }`;
     const child = await startDaylight(site, folder, listener, reversePort);
-    return { child, port: reversePort, mode: 'direct', caFile: join(folder, 'authority', 'ca.pem') };
+    return {
+      child,
+      port: reversePort,
+      http2Port: reversePort,
+      mode: 'direct',
+      caFile: join(folder, 'authority', 'ca.pem'),
+    };
   },
 };
 

@@ -6,6 +6,7 @@ import type { System } from '../system.ts';
 import { versionOf } from './version.ts';
 
 const port = 18_104;
+const http2Port = 18_118;
 
 /** HAProxy terminating TLS with a certificate made in advance and encrypting again: what no interception costs in C. */
 export const haproxy: System = {
@@ -21,7 +22,7 @@ export const haproxy: System = {
       log: join(folder, 'log'),
       port,
     });
-    return { child, port, mode: 'direct', caFile: site.proxyCa };
+    return { child, port, http2Port, mode: 'direct', caFile: site.proxyCa };
   },
 };
 
@@ -38,7 +39,12 @@ defaults
 frontend clients
   bind 127.0.0.1:${port} ssl crt ${site.staticBoth} alpn http/1.1
   default_backend origin
+frontend http2_clients
+  bind 127.0.0.1:${http2Port} ssl crt ${site.staticBoth} alpn h2
+  default_backend http2_origin
 backend origin
   server origin ${site.ip}:${site.originPort} ssl verify required ca-file ${site.originCa} sni str(${site.host}) verifyhost ${site.host} no-ssl-reuse
+backend http2_origin
+  server origin ${site.ip}:${site.originPort} ssl alpn h2 verify required ca-file ${site.originCa} sni str(${site.host}) verifyhost ${site.host} no-ssl-reuse
 `;
 }

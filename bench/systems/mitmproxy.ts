@@ -22,6 +22,6 @@ export const mitmproxy: System = {
       log: join(folder, 'log'),
       port,
     });
-    return { child, port, mode: 'connect', caFile: site.proxyCa };
+    return { child, port, http2Port: port, mode: 'connect', caFile: site.proxyCa };
   },
 };
