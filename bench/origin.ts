@@ -34,7 +34,7 @@ daemon off;
 worker_processes 1;
 pid ${folder}/nginx.pid;
 ${site.isolated && process.getuid?.() === 0 ? 'user root;' : ''}
-events { worker_connections 4096; }
+events { worker_connections 16384; }
 http {
   access_log off;
   default_type application/octet-stream;

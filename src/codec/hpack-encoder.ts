@@ -9,7 +9,8 @@ const emptyTable = 0x20;
 
 /**
  * Writes a header block that rests on nothing sent before it and leaves nothing behind, so that any message can be
- * dropped or changed without touching the next. `tellsTable` begins the block by giving the dynamic table up.
+ * dropped or changed without touching the next. `tellsTable` begins the block by giving the dynamic table up. The block is a
+ * view on bytes that the next call writes over: it is copied into its frame at once.
  */
 export function encodeFields(fields: readonly Http2Field[], tellsTable: boolean): Buffer {
   let at = 0;
@@ -24,7 +25,7 @@ export function encodeFields(fields: readonly Http2Field[], tellsTable: boolean)
     at = writeField(field, at);
     if (field.isStored) field.written = Buffer.from(scratch.subarray(from, at));
   }
-  return Buffer.from(scratch.subarray(0, at));
+  return scratch.subarray(0, at);
 }
 
 function writeField(field: Http2Field, start: number): number {

@@ -113,13 +113,13 @@ export function headersFrames(streamId: number, block: Buffer, endsStream: boole
   if (priority !== undefined) flag |= flags.priority;
   writeFrameHeader(frames, 0, before + first, frameTypes.headers, flag, streamId);
   if (priority !== undefined) frames.set(priority, frameHeaderBytes);
-  block.copy(frames, frameHeaderBytes + before, 0, first);
+  frames.set(more === 0 ? block : block.subarray(0, first), frameHeaderBytes + before);
   let at = frameHeaderBytes + before + first;
   for (let from = first; from < block.length; from += commonFrameBytes) {
     const to = Math.min(block.length, from + commonFrameBytes);
     const isLast = to === block.length ? flags.endHeaders : 0;
     writeFrameHeader(frames, at, to - from, frameTypes.continuation, isLast, streamId);
-    block.copy(frames, at + frameHeaderBytes, from, to);
+    frames.set(block.subarray(from, to), at + frameHeaderBytes);
     at += frameHeaderBytes + to - from;
   }
   return frames;

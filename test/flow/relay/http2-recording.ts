@@ -49,7 +49,7 @@ export function blockOf(fields: readonly string[]): Buffer {
     const at = entry.indexOf('=');
     return new Http2Field(entry.slice(0, at), entry.slice(at + 1));
   });
-  return encodeFields(parsed, false);
+  return Buffer.from(encodeFields(parsed, false));
 }
 
 export function data(streamId: number, payload: Buffer | string, endsStream = false): Buffer {
