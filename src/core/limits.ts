@@ -78,6 +78,14 @@ export const limits = {
   smtpAheadBytes: 65_536,
   /** Recipients of one mail that rules and records see; the rest is counted. */
   mailRecipients: 1_000,
+  /** Head of a mail or of a part; Exim takes 1 MiB, Postfix 100 kB. */
+  mailHeadBytes: 262_144,
+  /** Multiparts in each other; a chain of forwarded mails with attachments has about 10. */
+  mailDepth: 32,
+  /** Parts of one mail that are looked at as such; what follows is read as it stands. */
+  mailParts: 1_000,
+  /** Delimiter line of a multipart: RFC 2046 section 5.1.1 allows 70 characters, with blanks behind them. */
+  mailDelimiterBytes: 1_024,
   /** What of one mail waits for its verdict: nearly all mail without attachments, and most with one, is shorter. */
   mailHoldBytes: 1_048_576,
   /** Mails that wait for their verdict in memory, per relay; beyond it further mails are judged as they pass. */

@@ -1,6 +1,7 @@
 import type { Address, CaptureMode, CaptureVia, Destination } from './endpoint.ts';
 import type { FailureCode } from './failures.ts';
-import type { ExchangeOutcome, RequestHead, ResponseHead } from './http.ts';
+import type { ExchangeOutcome, Header, RequestHead, ResponseHead } from './http.ts';
+import type { MailEnvelope, MailOutcome } from './mail.ts';
 import type { AssetKind } from './policy.ts';
 import type { RevocationFinding } from './revocation.ts';
 import type { Side } from './side.ts';
@@ -146,12 +147,34 @@ export interface MessageGroupFacts {
   readonly detail: string;
 }
 
+/** A mail as flow hands it to records at its end. */
+export interface MailFacts {
+  readonly txId: string;
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly envelope: MailEnvelope;
+  readonly headers: readonly Header[];
+  /** Parts that are no multiparts, and those of them that are files. */
+  readonly parts: number;
+  readonly files: readonly FileFacts[];
+  /** Why rules may have seen less than a recipient; empty when they saw all. */
+  readonly notInspected: readonly string[];
+  readonly outcome: MailOutcome;
+  readonly verdict: 'allow' | 'block' | 'reset';
+  readonly rule: RuleRef | undefined;
+  readonly ruleIds: readonly string[];
+  readonly matches: number;
+  readonly alarms: number;
+}
+
 /** An alarm as flow hands it to records, before its verdict acts. */
 export interface AlarmFacts {
   readonly timeMs: number;
   readonly match: Match;
   readonly txId: string | undefined;
   readonly request: RequestHead | undefined;
+  /** The transaction is a mail. */
+  readonly isMail?: boolean;
 }
 
 /** Where flow puts what happened. Implemented by records/log.ts (writes) and by tests (collects). */
@@ -159,6 +182,7 @@ export interface Recorder {
   flowEnd(flow: FlowFacts, endMs: number): void;
   httpTransaction(flow: FlowFacts, transaction: HttpTransactionFacts): void;
   messages(flow: FlowFacts, group: MessageGroupFacts): void;
+  mail(flow: FlowFacts, mail: MailFacts): void;
   /** Returns once the alarm is on disk, or throws FlowFailure GATEWAY_RECORDS_UNWRITABLE when policy says to stop. */
   alarm(flow: FlowFacts, alarm: AlarmFacts): void;
 }

@@ -54,7 +54,20 @@ export type RuleField =
   | 'tls.sni'
   | 'websocket.message'
   | 'websocket.from'
-  | 'websocket.type';
+  | 'websocket.type'
+  | 'mail.helo'
+  | 'mail.auth.mechanism'
+  | 'mail.auth.identity'
+  | 'mail.from'
+  | 'mail.to'
+  | 'mail.recipients'
+  | 'mail.subject'
+  | 'mail.headers'
+  | `mail.header.${string}`
+  | 'mail.part.type'
+  | 'mail.part.body'
+  | `mail.attachment.${FileFact}`
+  | 'mail.size';
 
 export interface FieldTest {
   readonly field: RuleField;

@@ -14,6 +14,7 @@ import {
   findingActivities,
   findingStatuses,
   httpActivities,
+  mailActivities,
   otherActivity,
   ruleAnalytic,
   severities,
@@ -93,9 +94,12 @@ function actionOf(action: RuleAction): readonly [action: number, disposition: nu
 }
 
 /** Their `uid` is the `metadata.uid` of the traffic records. */
-function relatedEvents(flow: FlowFacts, { txId, request }: AlarmFacts): readonly JsonObject[] {
+function relatedEvents(flow: FlowFacts, { txId, request, isMail }: AlarmFacts): readonly JsonObject[] {
   const flowEvent = { uid: flow.flowId };
   if (txId === undefined) return [flowEvent];
+  if (isMail === true) {
+    return [{ uid: txId, type_uid: typeUid(classes.emailActivity.uid, mailActivities.scan) }, flowEvent];
+  }
   const activity = httpActivities[request?.method ?? ''] ?? otherActivity;
   return [{ uid: txId, type_uid: typeUid(classes.httpActivity.uid, activity) }, flowEvent];
 }

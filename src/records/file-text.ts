@@ -13,14 +13,18 @@ const sha256 = 3;
 export function fileText({ requestFiles, responseFiles }: HttpTransactionFacts): string {
   const file = requestFiles?.[0] ?? responseFiles?.[0];
   if (file === undefined) return '';
-  const object: JsonObject = {
+  return `,"file":${JSON.stringify(fileParts(file))}`;
+}
+
+/** A file as an OCSF file. */
+export function fileParts(file: FileFacts): JsonObject {
+  return {
     name: shown(file.name ?? 'unnamed'),
     type_id: regularFile,
     size: file.size,
     mime_type: file.type ?? shownType(file.declared),
     hashes: file.sha256 === undefined ? undefined : [{ algorithm_id: sha256, value: file.sha256 }],
   };
-  return `,"file":${JSON.stringify(object)}`;
 }
 
 /** All files of a transaction, with what OCSF has no place for; undefined when there are none. */

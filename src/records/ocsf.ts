@@ -8,6 +8,7 @@ export const classes = {
   detectionFinding: { category: 2, uid: 2004 },
   networkActivity: { category: 4, uid: 4001 },
   httpActivity: { category: 4, uid: 4002 },
+  emailActivity: { category: 4, uid: 4009 },
 } as const;
 
 /** Activities of HTTP Activity; any other method is 99 and named in `activity_name`. */
@@ -24,6 +25,7 @@ export const httpActivities: Readonly<Record<string, number>> = {
 };
 
 export const networkActivities = { close: 2, reset: 3, fail: 4, refuse: 5, traffic: 6 } as const;
+export const mailActivities = { scan: 3 } as const;
 export const findingActivities = { create: 1 } as const;
 export const otherActivity = 99;
 

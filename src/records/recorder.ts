@@ -9,6 +9,7 @@ import { flowRecordLine } from './flow-record.ts';
 import { httpRecordLine } from './http-record.ts';
 import { LogFile } from './log-file.ts';
 import { lossRecordLine } from './loss-record.ts';
+import { mailRecordLine } from './mail-record.ts';
 import { messageRecordLine } from './message-record.ts';
 import type { LogName, Writer } from './metadata.ts';
 import { noticeRecordLine } from './notice-record.ts';
@@ -86,6 +87,7 @@ export function openRecorder(options: RecorderOptions): RecorderHandle {
     flowEnd: (flow, endMs) => addTraffic(flowRecordLine(writer, flow, endMs, traffic.stamp())),
     httpTransaction: (flow, transaction) => addTraffic(httpRecordLine(writer, flow, transaction, traffic.stamp())),
     messages: (flow, group) => addTraffic(messageRecordLine(writer, flow, group, traffic.stamp())),
+    mail: (flow, mail) => addTraffic(mailRecordLine(writer, flow, mail, traffic.stamp())),
     notice(message) {
       const stamp = alarms.stamp();
       alarms.write(noticeRecordLine(writer, 'alarms', message, newUlid(stamp.loggedMs), stamp));

@@ -6,7 +6,7 @@ import { type FieldReader, fieldReader, foundFieldOf, type TransactionContext } 
 import { type FoundFields, planFoundFields } from './found-fields.ts';
 import { compileHeadTest, type HeadTest } from './head-test.ts';
 import { planRedaction, type RedactionPlan } from './redaction.ts';
-import { asksForMessages } from './rule-fields.ts';
+import { type RuleSubject, subjectOf } from './rule-fields.ts';
 import { TransactionScan } from './transaction-scan.ts';
 
 /** The field that a rule sets or removes. */
@@ -40,6 +40,8 @@ export class CompiledRules {
   readonly responseBody: BodyPlan;
   /** The rules that ask for WebSocket messages, each message being to them the body of its request; undefined when none does. */
   readonly messages: CompiledRules | undefined;
+  /** The rules that ask for mails, the parts of each mail being to them the body of its request; undefined when none does. */
+  readonly mails: CompiledRules | undefined;
   readonly found: FoundFields;
   /** Rules that ask for bodies to be held. */
   readonly holds: boolean;
@@ -47,14 +49,18 @@ export class CompiledRules {
   /** By id: the field that a rule sets or removes. */
   readonly headers: ReadonlyMap<string, RuleHeader>;
 
-  constructor(documents: readonly RuleDocument[], kind: 'exchanges' | 'messages' = 'exchanges') {
+  constructor(documents: readonly RuleDocument[], subject: RuleSubject = 'exchanges') {
     const tests: FieldTest[] = [];
-    const own = documents.filter((document) => asksForMessages(document.when) === (kind === 'messages'));
-    const others = kind === 'exchanges' && own.length < documents.length;
-    this.messages = others ? new CompiledRules(documents, 'messages') : undefined;
+    const own = documents.filter(({ when }) => subjectOf(when) === subject);
+    const of = (other: RuleSubject) =>
+      subject === 'exchanges' && documents.some(({ when }) => subjectOf(when) === other)
+        ? new CompiledRules(documents, other)
+        : undefined;
+    this.messages = of('messages');
+    this.mails = of('mails');
     this.rules = own.map((document) => compileRule(document, tests));
     this.leaves = tests.map(compileLeaf);
-    this.requestBody = planBody(testsOf(tests, kind === 'messages' ? 'websocket.message' : 'http.request.body'));
+    this.requestBody = planBody(testsOf(tests, requestBodyOf[subject]));
     this.responseBody = planBody(testsOf(tests, 'http.response.body'));
     this.found = planFoundFields(tests);
     this.holds = own.some((document) => document.hold !== undefined);
@@ -70,6 +76,13 @@ export class CompiledRules {
     return new TransactionScan(this, context);
   }
 }
+
+/** What stands for the body of a request. */
+const requestBodyOf = {
+  exchanges: 'http.request.body',
+  messages: 'websocket.message',
+  mails: 'mail.part.body',
+} as const satisfies Record<RuleSubject, string>;
 
 /** Compiles the rules of a policy, in their order. Throws on a rule that parseRuleFile would have refused. */
 export function compileRules(documents: readonly RuleDocument[]): CompiledRules {
@@ -87,8 +100,7 @@ function compileRule(document: RuleDocument, tests: FieldTest[]): CompiledRule {
 
 function compileLeaf(test: FieldTest): Leaf {
   const { field } = test;
-  if (field === 'http.request.body' || field === 'websocket.message')
-    return { field, body: 'request', head: undefined };
+  if (Object.values<string>(requestBodyOf).includes(field)) return { field, body: 'request', head: undefined };
   if (field === 'http.response.body') return { field, body: 'response', head: undefined };
   if (foundFieldOf(field) !== undefined) return { field, body: undefined, head: undefined };
   return { field, body: undefined, head: { reader: fieldReader(field), test: compileHeadTest(test) } };

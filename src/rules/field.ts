@@ -75,6 +75,22 @@ const plainFields = {
   'websocket.message': 'body',
   'websocket.from': 'text',
   'websocket.type': 'text',
+  'mail.helo': 'text',
+  'mail.auth.mechanism': 'text',
+  'mail.auth.identity': 'text',
+  'mail.from': 'text',
+  'mail.to': 'text',
+  'mail.recipients': 'number',
+  'mail.subject': 'text',
+  'mail.headers': 'text',
+  'mail.part.type': 'text',
+  'mail.part.body': 'body',
+  'mail.attachment.name': 'text',
+  'mail.attachment.type': 'text',
+  'mail.attachment.declared': 'text',
+  'mail.attachment.sha256': 'text',
+  'mail.attachment.size': 'number',
+  'mail.size': 'number',
 } as const satisfies Record<Exclude<RuleField, `${string}.header.${string}` | `${string}.form.${string}`>, FieldKind>;
 
 type PlainField = keyof typeof plainFields;
@@ -87,19 +103,28 @@ const headerField = /^http\.(request|response)\.header\.([!#$%&'*+.^_`|~0-9A-Za-
 
 /** The value of one field of a form. Names are what a form calls them. */
 const formField = /^http\.request\.form\.([\x21-\x7e]{1,100})$/;
+/** One header of a mail (RFC 5322 section 2.2: printable characters without the colon). */
+const mailHeaderField = /^mail\.header\.([!-9;-~]+)$/;
+const mailField = /^mail\.(?!part\.body$)(?:attachment\.(.+)|.+)$/;
 const foundField = /^http\.(request|response)\.(?:(part|form)\.|file\.(.+))/;
 
 /** How a field that is found in a body is found; undefined for all others. */
 export function foundFieldOf(field: string): FoundField | undefined {
   const [, message, kind, fact] = foundField.exec(field) ?? [];
-  if (message === undefined) return undefined;
+  if (message === undefined) {
+    // All that is known of a mail turns up as it passes.
+    const [isMail, attachmentFact] = mailField.exec(field) ?? [];
+    return isMail === undefined
+      ? undefined
+      : { message: 'request', kind: (attachmentFact ?? 'part') as FoundField['kind'] };
+  }
   return { message: message as FoundField['message'], kind: (kind ?? fact) as FoundField['kind'] };
 }
 
 /** What may be asked of a field; undefined when there is no such field. */
 export function fieldKind(field: string): FieldKind | undefined {
   if (Object.hasOwn(plainFields, field)) return plainFields[field as PlainField];
-  return headerField.test(field) || formField.test(field) ? 'text' : undefined;
+  return headerField.test(field) || formField.test(field) || mailHeaderField.test(field) ? 'text' : undefined;
 }
 
 /** Makes the reader of a field that is not a body. Throws on an unknown field. */

@@ -7,7 +7,12 @@ export function fieldsOf(when: RuleCondition): readonly RuleField[] {
   return 'not' in when ? fieldsOf(when.not) : [when.field];
 }
 
-/** Whether a rule is about WebSocket messages, and not about the exchange that opens one. */
-export function asksForMessages(when: RuleCondition): boolean {
-  return fieldsOf(when).some((field) => field.startsWith('websocket.'));
+/** What a rule is evaluated for. */
+export type RuleSubject = 'exchanges' | 'messages' | 'mails';
+
+/** Whether a rule is about HTTP exchanges, about WebSocket messages and not the exchange that opens one, or about mails. */
+export function subjectOf(when: RuleCondition): RuleSubject {
+  const fields = fieldsOf(when);
+  if (fields.some((field) => field.startsWith('mail.'))) return 'mails';
+  return fields.some((field) => field.startsWith('websocket.')) ? 'messages' : 'exchanges';
 }

@@ -2,7 +2,7 @@ import { isMap, isScalar, isSeq, type Node } from 'yaml';
 import type { RuleCondition, RuleDocument } from '../core/rule-document.ts';
 import { fieldKind } from './field.ts';
 import { readActionDetails } from './rule-action.ts';
-import { asksForMessages, fieldsOf } from './rule-fields.ts';
+import { fieldsOf, subjectOf } from './rule-fields.ts';
 import { type RuleProblem, RuleSource } from './rule-source.ts';
 import { readTest } from './test-reader.ts';
 
@@ -49,8 +49,15 @@ function readRule(source: RuleSource, node: Node | null): RuleDocument | undefin
   const action = source.oneOf(map.get('action'), 'action', actions, map.node);
   const tags = map.has('tags') ? source.texts(map.get('tags'), 'tags') : [];
   const when = map.has('when') ? readCondition(source, map.get('when'), 0) : missingWhen(source, map.node);
-  if (when !== undefined && asksForMessages(when) && fieldsOf(when).some(isBodyOfExchange)) {
+  const subject = when === undefined ? 'exchanges' : subjectOf(when);
+  if (when !== undefined && subject === 'messages' && fieldsOf(when).some(isBodyOfExchange)) {
     source.report(map.get('when'), 'a rule about WebSocket messages cannot ask for the bodies of an exchange');
+  }
+  if (when !== undefined && subject === 'mails' && fieldsOf(when).some(isOfExchange)) {
+    source.report(map.get('when'), 'a rule about mails cannot ask for HTTP or WebSocket');
+  }
+  if (subject === 'mails' && action !== undefined && changesMessages.has(action)) {
+    source.report(map.get('action'), `${action}: mails cannot be changed`);
   }
   const details = readActionDetails(source, map, action, when);
   if (source.problems.length > before) return undefined;
@@ -61,6 +68,13 @@ function readRule(source: RuleSource, node: Node | null): RuleDocument | undefin
 
 function isBodyOfExchange(field: string): boolean {
   return field.startsWith('http.') && fieldKind(field) === 'body';
+}
+
+/** What alters a message on its way. */
+const changesMessages: ReadonlySet<string> = new Set(['redact', 'setHeader', 'removeHeader']);
+
+function isOfExchange(field: string): boolean {
+  return field.startsWith('http.') || field.startsWith('websocket.');
 }
 
 function missingWhen(source: RuleSource, node: Node): undefined {

@@ -26,6 +26,7 @@ const operatorsOf: Readonly<Record<FieldKind, readonly Operator[]>> = {
   body: ['contains', 'regex', 'detector', 'startsWithHex', 'prefix', 'greaterThan', 'lessThan', 'exists'],
 };
 const operators: readonly Operator[] = [...new Set(Object.values(operatorsOf).flat())];
+const ofOneBody: readonly Operator[] = ['startsWithHex', 'prefix', 'greaterThan', 'lessThan'];
 const takeNocase: readonly Operator[] = ['equals', 'prefix', 'suffix', 'contains', 'regex'];
 const takeCount: readonly Operator[] = ['contains', 'regex', 'detector'];
 
@@ -68,6 +69,9 @@ function checkFit(source: RuleSource, map: RuleMap, field: RuleField, operator: 
   const fitting = operatorsOf[fieldKind(field) ?? 'text'];
   if (!fitting.includes(operator)) {
     source.report(map.get(operator), `${operator} cannot be asked of ${field}; ${fitting.join(', ')} can`);
+  }
+  if (field === 'mail.part.body' && ofOneBody.includes(operator)) {
+    source.report(map.get(operator), `${operator} cannot be asked of ${field}, which is all parts of a mail`);
   }
   if (map.has('nocase') && !takeNocase.includes(operator)) {
     source.report(map.get('nocase'), `nocase goes with ${takeNocase.join(', ')}, not with ${operator}`);

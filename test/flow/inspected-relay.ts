@@ -31,6 +31,7 @@ export function inspectedRelay(
     recorder: {
       flowEnd: () => {},
       messages: () => {},
+      mail: () => {},
       alarm: (_flow, alarm) => alarms.push(alarm),
       httpTransaction: (_flow, transaction) => transactions.push(transaction),
     },

@@ -29,6 +29,7 @@ async function serve({ flowEnd }: Serving = {}) {
       flowEnd: flowEnd ?? ((flow) => flows.push(flow)),
       httpTransaction: () => {},
       messages: () => {},
+      mail: () => {},
       alarm: () => {},
       isWritable: () => true,
       close: async () => {},

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createTransport } from 'nodemailer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
+import { ocsfProblems } from '../support/ocsf.ts';
 import { type RunningPostfix, startPostfix } from '../support/postfix.ts';
 import { hasProgram, run } from '../support/run.ts';
 import { createTestAuthority, type TestAuthority } from '../support/test-authority.ts';
@@ -30,8 +31,15 @@ describe.runIf(hasPostfix)('real mail clients to Postfix', () => {
       originName: 'localhost',
     });
     gateway = await startGateway({
-      files: { 'root.pem': authority.rootPem },
+      files: {
+        'root.pem': authority.rootPem,
+        'mail.yaml': `
+- { id: no-programs, title: Program by mail, action: block, when: { field: mail.attachment.type, equals: application/vnd.microsoft.portable-executable } }
+- { id: codeword, title: Codeword, action: alarm, when: { field: mail.part.body, contains: falcon-seven } }
+`,
+      },
       config: {
+        rules: { files: ['$DIRECTORY/mail.yaml'] },
         listeners: [
           reverse(port, postfix.port),
           reverse(tlsPort, postfix.tlsPort),
@@ -172,9 +180,49 @@ with smtplib.SMTP('localhost', int(sys.argv[1])) as s:
     expect(mail.replaceAll(/\r?\n/g, '')).toContain(content.toString('base64').slice(-2_000));
   });
 
+  it('blocks a program under a false name, and lets the next mail of the session pass', async () => {
+    const [blocked, passed] = [mark(), mark()];
+    const script = `
+import smtplib, ssl, sys
+from email.message import EmailMessage
+def mail(text, content):
+    m = EmailMessage()
+    m['From'], m['To'], m['Subject'] = 'b@c.test', 'a@example.test', 'R\\u00e9sum\\u00e9'
+    m.set_content(text + ' falcon-seven')
+    m.add_attachment(content, maintype='application', subtype='pdf', filename='report.pdf')
+    return m
+with smtplib.SMTP('localhost', int(sys.argv[1])) as s:
+    s.starttls(context=ssl.create_default_context(cafile=sys.argv[2]))
+    try:
+        s.send_message(mail(sys.argv[3], bytes.fromhex('4d5a90000300000004000000ffff') + bytes(1000)))
+        sys.exit('was not blocked')
+    except smtplib.SMTPDataError as error:
+        assert error.smtp_code == 550 and b'no-programs' in error.smtp_error, error
+    s.send_message(mail(sys.argv[4], b'%PDF-1.4 x'))
+`;
+    const { code, stderr } = await run('python3', ['-c', script, String(port), gateway.caFile, blocked, passed]);
+    expect(code, stderr).toBe(0);
+    await arrives(passed);
+    expect(postfix.mails().some((mail) => mail.includes(blocked))).toBe(false);
+    const alarms = await gateway.waitForRecords('alarms', (all) => all.length >= 3);
+    expect(alarms.map((alarm) => (alarm.firewall_rule as { uid: string }).uid).sort()).toEqual([
+      'codeword',
+      'codeword',
+      'no-programs',
+    ]);
+    const isBlocked = (record: Record<string, unknown>) => record.status_code === 'POLICY_RULE_BLOCK';
+    const records = await gateway.waitForRecords('traffic', (all) => all.some(isBlocked));
+    expect(records.find(isBlocked)).toMatchObject({
+      class_uid: 4009,
+      metadata: { labels: ['Decryption Detection'] },
+      email: { subject: 'Résumé', smtp_to: ['a@example.test'], files: [{ name: 'report.pdf' }] },
+    });
+  });
+
   it('records every session as decrypted mail', async () => {
     const records = await gateway.waitForRecords('traffic', (all) => all.length > 5);
     const protocols = records.map((record) => JSON.stringify(record).match(/"protocol(?:_name)?":"(smtp|lmtp)"/)?.[1]);
     expect(protocols.filter((protocol) => protocol === 'smtp').length).toBeGreaterThan(5);
+    expect(records.flatMap((record) => ocsfProblems(record))).toEqual([]);
   });
 });

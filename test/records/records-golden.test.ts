@@ -1,10 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import type { FlowFacts, HttpTransactionFacts, MessageGroupFacts } from '../../src/core/record.ts';
+import type { FlowFacts, HttpTransactionFacts, MailFacts, MessageGroupFacts } from '../../src/core/record.ts';
 import { alarmRecordLine } from '../../src/records/alarm-record.ts';
 import { flowRecordLine } from '../../src/records/flow-record.ts';
 import { httpRecordLine } from '../../src/records/http-record.ts';
 import { lossRecordLine } from '../../src/records/loss-record.ts';
+import { mailRecordLine } from '../../src/records/mail-record.ts';
 import { messageRecordLine } from '../../src/records/message-record.ts';
 import { ocsfProblems } from '../support/ocsf.ts';
 import {
@@ -70,7 +71,67 @@ const messages: MessageGroupFacts = {
   detail: 'rule dlp-card-number',
 };
 
+const mail: MailFacts = {
+  txId: '01KF0FVWH4MAIL000000000001',
+  startMs: startMs + 60,
+  endMs: startMs + 95,
+  envelope: {
+    protocol: 'smtp',
+    helo: 'desk-7.office.example',
+    authMechanism: 'SCRAM-SHA-256',
+    authIdentity: 'anna',
+    from: 'anna@office.example',
+    to: ['bob@partner.example', '"odd one"@partner'],
+    accepted: 2,
+    refused: 1,
+    removedOffers: ['XCLIENT', 'AUTH SCRAM-SHA-256-PLUS'],
+  },
+  headers: [
+    ['From', 'Anna <anna@office.example>'],
+    ['To', 'bob@partner.example'],
+    ['Cc', 'carol@office.example'],
+    ['Subject', '=?utf-8?Q?R=C3=A9sum=C3=A9?='],
+    ['Message-ID', '<17@office.example>'],
+    ['Authorization', 'Basic c2VjcmV0'],
+  ],
+  parts: 2,
+  files: [
+    {
+      name: 'report.pdf',
+      type: 'application/vnd.microsoft.portable-executable',
+      declared: 'application/pdf',
+      size: 73_802,
+      sha256: '0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0',
+      isWhole: true,
+    },
+  ],
+  notInspected: ['multipart without its end'],
+  outcome: { complete: true, failure: 'POLICY_RULE_BLOCK', detail: 'mail-exe', reply: undefined, bytes: 101_340 },
+  verdict: 'block',
+  rule: { id: 'mail-exe', title: 'Program by mail', rev: 1 },
+  ruleIds: ['mail-exe'],
+  matches: 1,
+  alarms: 1,
+};
+const mailFlow = flowFacts({ protocol: 'smtp', destination: { host: 'mx.partner.example', port: 587 } });
+
 const lines: Readonly<Record<string, string>> = {
+  'mail-blocked': mailRecordLine(writer, mailFlow, mail, stamp),
+  'mail-sent': mailRecordLine(
+    writer,
+    mailFlow,
+    {
+      ...mail,
+      outcome: { ...mail.outcome, failure: undefined, detail: '', reply: { code: 250, text: '2.0.0 queued as 4' } },
+      verdict: 'allow',
+      rule: undefined,
+      ruleIds: [],
+      matches: 0,
+      alarms: 0,
+      notInspected: [],
+    },
+    stamp,
+  ),
   'websocket-messages': messageRecordLine(writer, flowFacts(), messages, stamp),
   'http-get': http({}),
   'http-blocked-post': http({

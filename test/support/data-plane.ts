@@ -3,7 +3,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PolicyDocument } from '../../src/core/policy.ts';
-import type { AlarmFacts, FlowFacts, HttpTransactionFacts, MessageGroupFacts } from '../../src/core/record.ts';
+import type {
+  AlarmFacts,
+  FlowFacts,
+  HttpTransactionFacts,
+  MailFacts,
+  MessageGroupFacts,
+} from '../../src/core/record.ts';
 import { LeafStore } from '../../src/flow/leaf-store.ts';
 import { compilePolicy } from '../../src/flow/policy-snapshot.ts';
 import { serveRelay } from '../../src/flow/relay-server.ts';
@@ -21,6 +27,7 @@ export interface TestDataPlane extends AsyncDisposable {
   readonly transactions: readonly HttpTransactionFacts[];
   readonly alarms: readonly AlarmFacts[];
   readonly messages: readonly MessageGroupFacts[];
+  readonly mails: readonly MailFacts[];
   readonly leafsIssued: () => number;
 }
 
@@ -41,6 +48,7 @@ export async function startDataPlane(changes: Partial<PolicyDocument> = {}): Pro
   const transactions: HttpTransactionFacts[] = [];
   const alarms: AlarmFacts[] = [];
   const messages: MessageGroupFacts[] = [];
+  const mails: MailFacts[] = [];
   const server = serveRelay({
     policy,
     descriptors: {},
@@ -49,6 +57,7 @@ export async function startDataPlane(changes: Partial<PolicyDocument> = {}): Pro
       flowEnd: (flow) => flows.push(flow),
       httpTransaction: (_flow, transaction) => transactions.push(transaction),
       messages: (_flow, group) => messages.push(group),
+      mail: (_flow, mail) => mails.push(mail),
       alarm: (_flow, alarm) => alarms.push(alarm),
       isWritable: () => true,
       close: async () => {},
@@ -63,6 +72,7 @@ export async function startDataPlane(changes: Partial<PolicyDocument> = {}): Pro
     transactions,
     alarms,
     messages,
+    mails,
     leafsIssued: () => issued,
     async [Symbol.asyncDispose]() {
       await server.drain(0);

@@ -117,6 +117,7 @@ const scalars: Readonly<Record<string, (value: unknown) => boolean>> = {
   port_t: (value) => isWhole(value) && Number(value) >= 0 && Number(value) <= 65_535,
   ip_t: (value) => isText(value) && isIP(value) !== 0,
   hostname_t: (value) => isText(value) && hostname.test(value),
+  email_t: (value) => isText(value) && /^[a-zA-Z0-9!#$%&'*+\-/=?^_`{|}~.]+@[a-zA-Z0-9-]+\.[a-zA-Z0-9-.]+$/.test(value),
   file_hash_t: (value) => isText(value) && /^[a-fA-F0-9]+$/.test(value),
   json_t: (value) => value !== undefined,
 };
