@@ -24,6 +24,7 @@ function inspectedHttp2(rules: string): Inspected {
       alarm: (_flow, alarm) => alarms.push(alarm),
       httpTransaction: (_flow, transaction) => transactions.push(transaction),
       messages: () => {},
+      mail: () => {},
     },
     bodyExcerptBytes: 512,
     http: policyDocument().http,
