@@ -45,7 +45,7 @@ export function mimeHead(headers: readonly Header[]): MimeHead {
 }
 
 /** The first field of a name, in lower case. */
-export function fieldOf(headers: readonly Header[], name: string): string | undefined {
+function fieldOf(headers: readonly Header[], name: string): string | undefined {
   for (const [present, value] of headers) {
     if (present.length === name.length && present.toLowerCase() === name) return value;
   }

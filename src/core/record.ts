@@ -154,6 +154,8 @@ export interface MailFacts {
   readonly endMs: number;
   readonly envelope: MailEnvelope;
   readonly headers: readonly Header[];
+  /** Encoded words decoded; UTF-8, one character per byte. */
+  readonly subject: string | undefined;
   /** Parts that are no multiparts, and those of them that are files. */
   readonly parts: number;
   readonly files: readonly FileFacts[];

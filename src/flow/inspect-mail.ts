@@ -84,13 +84,14 @@ class InspectedMail implements Mail {
     count(transactionSeries[this.#verdict.kind === 'refuse' ? 'block' : this.#verdict.kind]);
     if (outcome.failure !== undefined) count(`daylight_failures_total{code="${outcome.failure}"}`);
     if (this.#envelope === undefined) return;
-    const { headers, files, parts, notInspected } = this.#observer;
+    const { headers, subject, files, parts, notInspected } = this.#observer;
     recorder.mail(flow, {
       txId: this.#txId,
       startMs: this.#startMs,
       endMs: Date.now(),
       envelope: this.#envelope,
       headers,
+      subject,
       files,
       parts,
       notInspected,

@@ -1,4 +1,4 @@
-import { decodeWords, fieldOf } from '../codec/mime-header.ts';
+import type { Header } from '../core/http.ts';
 import { limits } from '../core/limits.ts';
 import type { FlowFacts, MailFacts } from '../core/record.ts';
 import { fileParts } from './file-text.ts';
@@ -55,17 +55,16 @@ function isTaken({ outcome }: MailFacts): boolean {
   return outcome.complete && outcome.reply !== undefined && outcome.reply.code < 300;
 }
 
-function emailPart({ txId, headers, files, envelope, outcome }: MailFacts, headJson: string): JsonObject {
+function emailPart({ txId, headers, subject, files, envelope, outcome }: MailFacts, headJson: string): JsonObject {
   const to = addressesOf(fieldOf(headers, 'to'));
   const messageId = fieldOf(headers, 'message-id');
-  const subject = fieldOf(headers, 'subject');
   return {
     uid: txId,
     size: outcome.bytes,
     from: addressesOf(fieldOf(headers, 'from'))[0],
     to: to.length === 0 ? undefined : to,
     cc: listOf(addressesOf(fieldOf(headers, 'cc'))),
-    subject: subject === undefined ? undefined : shown(decodeWords(subject)),
+    subject: subject === undefined ? undefined : shown(subject),
     message_uid: messageId === undefined ? undefined : shown(messageId),
     smtp_from: addressesOf(envelope.from)[0],
     smtp_to: listOf(envelope.to.slice(0, mostRecipients).flatMap((address) => addressesOf(address))),
@@ -117,6 +116,11 @@ function addressesOf(text: string | undefined): readonly string[] {
   return text === undefined
     ? []
     : (text.slice(0, limits.recordHeaderValueBytes).match(address) ?? []).slice(0, mostRecipients);
+}
+
+/** The first field of a name, in lower case. */
+function fieldOf(headers: readonly Header[], name: string): string | undefined {
+  return headers.find(([present]) => present.toLowerCase() === name)?.[1];
 }
 
 /** Text comes as bytes, one character each; most is UTF-8. */

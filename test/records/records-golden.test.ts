@@ -94,6 +94,7 @@ const mail: MailFacts = {
     ['Message-ID', '<17@office.example>'],
     ['Authorization', 'Basic c2VjcmV0'],
   ],
+  subject: 'R\xc3\xa9sum\xc3\xa9',
   parts: 2,
   files: [
     {
