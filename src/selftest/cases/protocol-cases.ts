@@ -85,6 +85,12 @@ const unproven: readonly BadRow[] = [
     host,
     tampered(tls12, flipMessage(11, -1)),
   ],
+  [
+    'suite for another kind of key',
+    failed,
+    host,
+    tampered({ ...tls12, ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256' }, { answer: changeSuite }),
+  ],
   ['signature of the key exchange changed', failed, host, tampered(tls12, flipMessage(12, -1))],
   [
     'Finished changed, TLS 1.2',
@@ -147,6 +153,14 @@ export const protocolCases = [
   ...badOrigins('protocol', 'F', unfinished),
   ...badOrigins('protocol', 'B', loose),
 ];
+
+/** Says that the key is RSA where it is ECDSA: 0xc02b becomes 0xc02f. */
+function changeSuite(bytes: Buffer): boolean {
+  if (bytes[0] !== 22 || bytes[5] !== 2) return false;
+  const suite = 44 + (bytes[43] ?? 0);
+  bytes[suite + 1] = (bytes[suite + 1] ?? 0) ^ 4;
+  return true;
+}
 
 function flipLast(bytes: Buffer): boolean {
   flip(bytes, -1);
