@@ -144,8 +144,8 @@ export const limits = {
   chainIntermediates: 8,
   /** Issuers that are tried while a path is looked for: the longest honest search, over many cross-signs, needs some tens. */
   pathSteps: 512,
-  /** Signatures checked in one search; each takes 0.03 to 0.5 ms, and what was checked once is remembered. */
-  pathSignatures: 64,
+  /** Signatures checked in one search; each takes 0.03 to 1 ms, which bounds how long a hostile chain holds up a relay. What was checked once is remembered. */
+  pathSignatures: 40,
   /** Pairs of certificates whose signature was checked, per relay. */
   signatureCacheEntries: 16_384,
   /** Names of a certificate times subtrees of a CA: a CA with 100 subtrees over a certificate with 1 000 names fits twice. */
@@ -153,9 +153,9 @@ export const limits = {
   /** Names in an origin's certificate: those of public CAs hold up to 2 000. */
   subjectNames: 5_000,
   /** An RSA key of an origin's chain: larger ones cost more to use than they protect. */
-  rsaBits: 16_384,
-  /** Verdicts that are remembered, per relay and policy. */
-  verdictCacheEntries: 4_096,
+  rsaBits: 8_192,
+  /** Verdicts that are remembered, per relay and policy: each holds its path, some 25 kB of native memory. */
+  verdictCacheEntries: 1_024,
   /** Addresses of one missing issuer that are asked; certificates name one or two. */
   issuerAddresses: 4,
   /** What such an address may answer: a certificate, or a bundle of some. */
