@@ -2,15 +2,16 @@ import { once } from 'node:events';
 import { readFileSync, statSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runBypasses } from '../../src/control/bypasses-command.ts';
 import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
 import { hasProgram, run } from '../support/run.ts';
+import { sleep } from '../support/tcp.ts';
 import { createTestAuthority, type TestAuthority } from '../support/test-authority.ts';
 
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 let authority: TestAuthority;
 let origin: TestOrigin;
 let port: number;
@@ -69,23 +70,35 @@ async function issuerSeenBy(
 }
 
 async function learned(): Promise<readonly Record<string, unknown>[]> {
-  const ran = await run(process.execPath, [main, 'bypasses', 'list', '--json', '--config', gateway.configFile]);
-  expect(ran).toMatchObject({ code: 0 });
-  return JSON.parse(ran.stdout).bypasses;
+  const listed = await command('list', '--json');
+  expect(listed).toMatchObject({ code: 0 });
+  return JSON.parse(listed.stdout).bypasses;
 }
 
 async function until(wanted: object): Promise<Record<string, unknown>> {
-  for (let tries = 0; tries < 30; tries++) {
+  for (let tries = 0; tries < 100; tries++) {
     const found = (await learned()).find((entry) =>
       Object.entries(wanted).every(([key, value]) => entry[key] === value),
     );
     if (found !== undefined) return found;
+    await sleep(50);
   }
   throw new Error(`nothing learned like ${JSON.stringify(wanted)}: ${JSON.stringify(await learned())}`);
 }
 
-function command(...args: readonly string[]) {
-  return run(process.execPath, [main, 'bypasses', ...args, '--config', gateway.configFile]);
+/** The command as the command line runs it, without the start of a process. */
+async function command(...args: readonly string[]) {
+  const said = { out: '', err: '' };
+  const into = (name: 'out' | 'err') =>
+    new Writable({
+      write: (chunk, _encoding, done) => {
+        said[name] += String(chunk);
+        done();
+      },
+    });
+  const io = { stdout: into('out'), stderr: into('err'), env: process.env };
+  const code = await runBypasses([...args, '--config', gateway.configFile], io);
+  return { code, stdout: said.out, stderr: said.err };
 }
 
 describe('a client that does not trust the authority', () => {
