@@ -37,6 +37,14 @@ export const assets = {
         examples: [['10.1.0.0/24']],
       },
       hosts: { ...hostPatterns, description: 'Hosts of origins that are this asset.', examples: [['shop.example']] },
+      quic: {
+        type: 'string',
+        enum: ['refuse', 'allow'],
+        default: 'refuse',
+        description:
+          'QUIC (UDP 443) from its addresses in transparent mode: refused, so that clients fall back to TCP, or passed on uninspected. `daylight net up` programs it.',
+        examples: ['allow'],
+      },
       detect: {
         type: 'boolean',
         default: true,

@@ -3,7 +3,7 @@ import { networkInterfaces } from 'node:os';
 import { problemText } from '../config/problem.ts';
 import { FlowFailure } from '../core/failures.ts';
 import type { ListenAddress, TransparentListener } from '../core/policy.ts';
-import { type CapturePlan, isWildcard } from '../net/capture-rules.ts';
+import { type CapturePlan, type ClientBlocks, isWildcard } from '../net/capture-rules.ts';
 import type { CommandIo } from './command-io.ts';
 import { exitCodes } from './exit-codes.ts';
 import { type ListenerSource, type NetOptions, netHelp, parseNetOptions, UsageError } from './net-options.ts';
@@ -69,14 +69,14 @@ async function planOf(options: NetOptions, io: CommandIo): Promise<CapturePlan> 
   const { ports, forwarded, local, refuseQuic } = options;
   if (forwarded === undefined && local === undefined)
     throw new UsageError('say whose traffic: --from, --interface or --local');
-  const { capture, listen } = await listenersOf(options.source);
+  const { capture, listen, quicAllowed } = await listenersOf(options.source);
   if (capture === 'tproxy' && local !== undefined) {
     throw new UsageError('TPROXY takes forwarded traffic only; use a REDIRECT listener for --local');
   }
   const ipv6 = hasIpv6() ? listen.find(({ ip }) => ip.includes(':')) : undefined;
   // A listener on `::` takes IPv4 too.
   const ipv4 = listen.find(({ ip }) => !ip.includes(':')) ?? listen.find(({ ip }) => ip === '::');
-  const plan: CapturePlan = { capture, ipv4, ipv6, ports, forwarded, local, refuseQuic };
+  const plan: CapturePlan = { capture, ipv4, ipv6, ports, forwarded, local, refuseQuic, quicAllowed };
   for (const warning of warningsOf(plan)) io.stderr.write(`daylight net: warning: ${warning}\n`);
   return plan;
 }
@@ -84,11 +84,13 @@ async function planOf(options: NetOptions, io: CommandIo): Promise<CapturePlan> 
 interface Listeners {
   readonly capture: 'redirect' | 'tproxy';
   readonly listen: readonly ListenAddress[];
+  /** Addresses of the assets whose QUIC passes. */
+  readonly quicAllowed: ClientBlocks;
 }
 
 async function listenersOf(source: ListenerSource): Promise<Listeners> {
-  if (source.kind === 'port') return source;
-  const transparent = await transparentListeners(source.file);
+  if (source.kind === 'port') return { ...source, quicAllowed: { ipv4Sources: [], ipv6Sources: [] } };
+  const { transparent, quicAllowed } = await configuredTraffic(source.file);
   const kinds = [...new Set(transparent.map(({ capture }) => capture))];
   const capture = source.capture ?? (kinds.length === 1 ? kinds[0] : undefined);
   if (kinds.length === 0) throw new UsageError(`${source.file} has no transparent listener`);
@@ -98,16 +100,30 @@ async function listenersOf(source: ListenerSource): Promise<Listeners> {
     throw new UsageError(`${source.file} leaves the port of a transparent listener to the system: name one`);
   }
   if (chosen.length === 0) throw new UsageError(`${source.file} has no listener with capture: ${capture}`);
-  return { capture, listen: chosen.map(({ listen }) => listen) };
+  return { capture, listen: chosen.map(({ listen }) => listen), quicAllowed };
 }
 
-async function transparentListeners(file: string): Promise<readonly TransparentListener[]> {
+interface ConfiguredTraffic {
+  readonly transparent: readonly TransparentListener[];
+  readonly quicAllowed: ClientBlocks;
+}
+
+async function configuredTraffic(file: string): Promise<ConfiguredTraffic> {
   // Loaded when used: `down` works without a configuration.
   const { loadConfig } = await import('../config/load.ts');
   const outcome = loadConfig(file);
-  if (outcome.kind === 'loaded')
-    return outcome.config.policy.listeners.filter((listener) => listener.mode === 'transparent');
-  throw new FlowFailure('GATEWAY_CONFIG_INVALID', outcome.problems.map(problemText).join('\n'));
+  if (outcome.kind !== 'loaded') {
+    throw new FlowFailure('GATEWAY_CONFIG_INVALID', outcome.problems.map(problemText).join('\n'));
+  }
+  const { listeners, assets } = outcome.config.policy;
+  const allowed = assets.filter(({ quic }) => quic === 'allow').flatMap(({ addresses }) => addresses);
+  return {
+    transparent: listeners.filter((listener) => listener.mode === 'transparent'),
+    quicAllowed: {
+      ipv4Sources: allowed.filter((block) => !block.includes(':')),
+      ipv6Sources: allowed.filter((block) => block.includes(':')),
+    },
+  };
 }
 
 /** Throws UsageError for what can never work. */

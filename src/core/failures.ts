@@ -352,6 +352,10 @@ export const failures = {
     'Offer STARTTLS at the origin, let the client use it, or set mail.requireTls: false.',
   ),
   POLICY_UPGRADE_REFUSED: policy('The upgrade to this protocol is refused by policy.', 'Set upgrades: allow for it.'),
+  POLICY_QUIC_REFUSED: policy(
+    'The client tried QUIC, which is refused so that it falls back to TCP, where it is inspected.',
+    'None: clients fall back. Set quic: allow for an asset whose QUIC may pass uninspected.',
+  ),
   POLICY_CONNECT_REFUSED: policy(
     'CONNECT inside an inspected connection is refused.',
     'None: it would escape inspection.',

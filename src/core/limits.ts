@@ -116,6 +116,14 @@ export const limits = {
   exportReaderBytes: 16_777_216,
   /** Readers of PCAP-over-IP at once, per relay. */
   exportReaders: 4,
+  /** Handshake bytes of one QUIC client that are looked at: a ClientHello with post-quantum key shares is a tenth. */
+  quicCryptoBytes: 16_384,
+  /** QUIC clients whose ClientHello is awaited, and those that were recorded lately, per relay. */
+  quicClients: 1_024,
+  /** How long the rest of a ClientHello is awaited. */
+  quicHelloMs: 500,
+  /** A client that goes on within this time is not recorded again. */
+  quicRepeatMs: 10_000,
   /** No byte in either direction. SSE and long polling send keep-alives more often (270 s is the longest known poll). */
   idleTimeoutMs: 330_000,
   /** After one side ended its half, how long the other may go on without a byte. */

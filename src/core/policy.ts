@@ -87,6 +87,8 @@ export interface AssetPolicy {
   readonly onOriginFailure?: OriginFailureAction | undefined;
   /** CIDRs of clients (cvm, container) that are this asset. */
   readonly addresses: readonly string[];
+  /** What becomes of its QUIC; refused where it is absent. */
+  readonly quic?: 'refuse' | 'allow';
   /** Host patterns of origins (gaap) that are this asset. */
   readonly hosts: readonly string[];
 }

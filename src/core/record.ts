@@ -26,6 +26,8 @@ export interface FlowFacts {
   readonly startMs: number;
   readonly listenerId: string;
   readonly capture: CaptureMode;
+  /** TCP where it is absent. */
+  readonly transport?: 'udp';
   via: CaptureVia | undefined;
   client: Address;
   /** Address of the gateway that the client reached. */

@@ -4,6 +4,7 @@ import { limits } from '../core/limits.ts';
 import type { ListenerPolicy } from '../core/policy.ts';
 import type { Recorder } from '../core/record.ts';
 import { count } from '../metrics/counters.ts';
+import { listenForDatagrams } from '../net/quic-sockets.ts';
 import { createResolver } from '../net/resolve.ts';
 import { DemandMemory } from './demand-memory.ts';
 import { type DrainLimit, drainFlows } from './drain-flows.ts';
@@ -18,6 +19,7 @@ import { OriginMemory } from './origin-memory.ts';
 import type { AskRevocation } from './origin-revocation.ts';
 import type { PacketSink } from './plaintext-export.ts';
 import type { PolicySnapshot } from './policy-snapshot.ts';
+import { QuicFlows } from './quic-flows.ts';
 
 export interface RelayServerOptions {
   readonly policy: PolicySnapshot;
@@ -81,6 +83,7 @@ export function serveRelay(options: RelayServerOptions): RelayServer {
   let drained: Promise<void> | undefined;
   const drainAll = async (): Promise<void> => {
     for (const { server } of servers) server.close();
+    for (const socket of datagrams) socket.close();
     await drainFlows(flows, drainLimit);
     await recorder.close();
   };
@@ -103,6 +106,16 @@ export function serveRelay(options: RelayServerOptions): RelayServer {
       accept(listener.id, socket),
     ),
   }));
+  const quic = new QuicFlows(() => policy, recorder);
+  const datagrams = policy.document.listeners.flatMap((listener) =>
+    listener.mode !== 'transparent'
+      ? []
+      : listenForDatagrams(
+          listener.listen,
+          (datagram, client) => quic.receive(listener, datagram, client),
+          (problem) => options.onProblem?.(`QUIC is refused without a record: ${problem}`),
+        ),
+  );
   return {
     listening: Promise.all(servers.map((entry) => listen(entry, options.descriptors))).then(() => {}),
     get openFlows() {

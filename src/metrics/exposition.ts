@@ -5,6 +5,7 @@ export const metricHelp: Readonly<Record<string, { readonly type: 'counter' | 'g
   daylight_timers: { type: 'gauge', help: 'Timers that wait for a peer, by relay: none while no flow is open.' },
   daylight_leafs_cached: { type: 'gauge', help: 'Leafs kept ready, by relay.' },
   daylight_transactions_total: { type: 'counter', help: 'Transactions by protocol and verdict.' },
+  daylight_quic_refused_total: { type: 'counter', help: 'First packets of QUIC clients that were refused.' },
   daylight_messages_total: {
     type: 'counter',
     help: 'Messages inside transactions by protocol and the side they came from.',

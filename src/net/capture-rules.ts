@@ -13,11 +13,15 @@ export interface CapturePlan {
   readonly local: LocalTraffic | undefined;
   /** Refuse QUIC on captured port 443, so that clients fall back to TCP. */
   readonly refuseQuic: boolean;
+  /** Clients whose QUIC passes all the same. */
+  readonly quicAllowed: ClientBlocks;
 }
-export interface ForwardedTraffic {
-  readonly interfaces: readonly string[];
+export interface ClientBlocks {
   readonly ipv4Sources: readonly string[];
   readonly ipv6Sources: readonly string[];
+}
+export interface ForwardedTraffic extends ClientBlocks {
+  readonly interfaces: readonly string[];
 }
 /** Who is left alone: at least the gateway, or it would capture its own connections to origins for ever. */
 export interface LocalTraffic {
@@ -114,24 +118,58 @@ function tproxyAction({ ip, port }: ListenAddress, family: 4 | 6): string {
   return `${setMark()} tproxy ${keyword} to ${address}:${port} accept`;
 }
 
+/**
+ * New QUIC clients are sent to the UDP port beside the listener, where the gateway tells them to go away and records who
+ * asked for what; while nobody listens there, the kernel refuses them. What was under way before is rejected.
+ */
 function quicChains(plan: CapturePlan): readonly Chain[] {
   if (!plan.refuseQuic || !plan.ports.includes(443)) return [];
-  const refuse = 'udp dport 443 reject';
   const chains: Chain[] = [];
+  const exempt = exemptClients(plan.quicAllowed);
   if (plan.forwarded !== undefined) {
-    const rules = sourcesOf(plan, plan.forwarded).map(({ match }) => `${match} ${refuse}`);
-    chains.push({ name: 'refuse_quic_forwarded', hook: 'filter hook forward priority filter', rules });
+    const sources = sourcesOf(plan, plan.forwarded);
+    chains.push({
+      name: 'quic_forwarded',
+      hook: 'nat hook prerouting priority dstnat',
+      rules: [
+        leaveOwnAddresses,
+        ...exempt,
+        ...sources.map(({ match, listen }) => `${match} ${quic} counter ${redirectAction(listen)}`),
+      ],
+    });
+    chains.push({
+      name: 'refuse_quic_forwarded',
+      hook: 'filter hook forward priority filter',
+      rules: [...exempt, ...sources.map(({ match }) => `${match} ${quic} counter reject`)],
+    });
   }
   if (plan.local !== undefined) {
-    const rules = familiesOf(plan).map(({ family }) => `${anyOf(family)} ${refuse}`);
-    const hook = 'filter hook output priority filter';
+    const left = [leaveOwnAddresses, ...leaveExcepted(plan.local)];
+    const families = familiesOf(plan);
+    chains.push({
+      name: 'quic_local',
+      hook: 'nat hook output priority -100',
+      rules: [
+        ...left,
+        ...families.map(({ family, listen }) => `${anyOf(family)} ${quic} counter ${redirectAction(listen)}`),
+      ],
+    });
     chains.push({
       name: 'refuse_quic_local',
-      hook,
-      rules: [leaveOwnAddresses, ...leaveExcepted(plan.local), ...rules],
+      hook: 'filter hook output priority filter',
+      rules: [...left, ...families.map(({ family }) => `${anyOf(family)} ${quic} counter reject`)],
     });
   }
   return chains;
+}
+
+const quic = 'udp dport 443';
+
+function exemptClients({ ipv4Sources, ipv6Sources }: ClientBlocks): readonly string[] {
+  return [
+    ...(ipv4Sources.length === 0 ? [] : [`ip saddr { ${ipv4Sources.join(', ')} } ${quic} accept`]),
+    ...(ipv6Sources.length === 0 ? [] : [`ip6 saddr { ${ipv6Sources.join(', ')} } ${quic} accept`]),
+  ];
 }
 
 interface FamilyListener {

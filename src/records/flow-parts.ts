@@ -3,7 +3,7 @@ import { limits } from '../core/limits.ts';
 import type { FlowFacts } from '../core/record.ts';
 import { cut } from './header-text.ts';
 import type { JsonObject } from './json.ts';
-import { directions, endpointTypes, hostnamePattern, tcp } from './ocsf.ts';
+import { directions, endpointTypes, hostnamePattern, tcp, udp } from './ocsf.ts';
 import { maskText } from './redact.ts';
 import { tlsExtras } from './tls-parts.ts';
 
@@ -16,8 +16,8 @@ export function endpointParts(flow: FlowFacts): JsonObject {
 export function connectionPart(flow: FlowFacts): JsonObject {
   return {
     uid: flow.flowId,
-    protocol_num: tcp,
-    protocol_name: 'tcp',
+    protocol_num: flow.transport === 'udp' ? udp : tcp,
+    protocol_name: flow.transport ?? 'tcp',
     protocol_ver_id: ipVersionOf(flow.client),
     direction_id: flow.capture === 'reverse' ? directions.inbound : directions.outbound,
     community_uid: flow.communityId,

@@ -54,6 +54,7 @@ export const ja4Type = 1;
 export const ruleAnalytic = 1;
 export const affectedResource = 3;
 export const tcp = 6;
+export const udp = 17;
 
 /** What `hostname_t` allows; other names go where any text may stand. */
 export const hostnamePattern =

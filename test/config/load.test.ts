@@ -137,8 +137,8 @@ describe('loading', () => {
       sendProxyProtocol: 'off',
     });
     expect(config.policy.assets).toEqual([
-      { id: 'web-1', kind: 'cvm', addresses: ['10.1.0.0/24'], hosts: [], detect: true },
-      { id: 'shop-gaap', kind: 'gaap', addresses: [], hosts: ['shop.example'], detect: true },
+      { id: 'web-1', kind: 'cvm', addresses: ['10.1.0.0/24'], hosts: [], quic: 'refuse', detect: true },
+      { id: 'shop-gaap', kind: 'gaap', addresses: [], hosts: ['shop.example'], quic: 'refuse', detect: true },
     ]);
     expect(config.policy.bypass).toEqual([{ hosts: ['*.bank.example'], addresses: [], assets: [], reason: 'privacy' }]);
     expect(config.warnings).toMatchObject([{ path: 'rules.files[0]', message: 'no file fits config/rules/*.yaml' }]);

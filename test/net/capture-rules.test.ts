@@ -9,6 +9,7 @@ const plan: CapturePlan = {
   forwarded: { interfaces: [], ipv4Sources: [], ipv6Sources: [] },
   local: undefined,
   refuseQuic: true,
+  quicAllowed: { ipv4Sources: [], ipv6Sources: [] },
 };
 /** The rules of a script, without the lines that frame them. */
 const rulesOf = (changes: Partial<CapturePlan>): readonly string[] =>
@@ -29,10 +30,17 @@ table inet daylight {
     meta nfproto ipv6 tcp dport { 80, 443 } redirect to :8446
   }
 
+  chain quic_forwarded {
+    type nat hook prerouting priority dstnat; policy accept;
+    fib daddr type local accept
+    meta nfproto ipv4 udp dport 443 counter redirect to :8443
+    meta nfproto ipv6 udp dport 443 counter redirect to :8446
+  }
+
   chain refuse_quic_forwarded {
     type filter hook forward priority filter; policy accept;
-    meta nfproto ipv4 udp dport 443 reject
-    meta nfproto ipv6 udp dport 443 reject
+    meta nfproto ipv4 udp dport 443 counter reject
+    meta nfproto ipv6 udp dport 443 counter reject
   }
 }
 `);
@@ -67,13 +75,27 @@ table inet daylight {
       'meta skuid 1000 accept',
       'meta mark & 2 == 2 accept',
       'meta nfproto ipv4 tcp dport { 80, 443 } redirect to :8443',
+      'type nat hook output priority -100; policy accept;',
+      'fib daddr type local accept',
+      'meta skuid "daylight" accept',
+      'meta skuid 1000 accept',
+      'meta mark & 2 == 2 accept',
+      'meta nfproto ipv4 udp dport 443 counter redirect to :8443',
       'type filter hook output priority filter; policy accept;',
       'fib daddr type local accept',
       'meta skuid "daylight" accept',
       'meta skuid 1000 accept',
       'meta mark & 2 == 2 accept',
-      'meta nfproto ipv4 udp dport 443 reject',
+      'meta nfproto ipv4 udp dport 443 counter reject',
     ]);
+  });
+
+  it('lets the QUIC of some clients pass', () => {
+    const quicAllowed = { ipv4Sources: ['10.1.0.0/24'], ipv6Sources: ['fd00:1::/64'] };
+    const accept = ['ip saddr { 10.1.0.0/24 } udp dport 443 accept', 'ip6 saddr { fd00:1::/64 } udp dport 443 accept'];
+    const rules = rulesOf({ quicAllowed });
+    expect(rules.filter((rule) => rule.endsWith('443 accept'))).toEqual([...accept, ...accept]);
+    expect(rules.indexOf(accept[0] ?? '')).toBeLessThan(rules.findIndex((rule) => rule.includes('443 counter')));
   });
 
   it('needs routes for TPROXY alone', () => {

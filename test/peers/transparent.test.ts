@@ -3,9 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { clientHello, serverNames } from '../codec/hello-builder.ts';
 import { type RunningGateway, startGateway } from '../support/gateway.ts';
 import { createTestNetwork, type Host, netnsUnavailable, type TestNetwork } from '../support/netns.ts';
+import { ocsfProblems } from '../support/ocsf.ts';
 import { childrenOf } from '../support/processes.ts';
+import { quicHello } from '../support/quic-initial.ts';
 import {
   failureOf,
   gatewayField,
@@ -49,6 +52,15 @@ afterAll(async () => {
   if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
 });
 
+/** Sends a datagram to UDP 443 of an origin and prints what comes back. */
+const quicClient = `
+  const [datagram, origin, from] = process.argv.slice(1);
+  const socket = require('dgram').createSocket(origin.includes(':') ? 'udp6' : 'udp4');
+  const end = (text) => { console.log(text); process.exit(); };
+  socket.on('error', (error) => end(error.code)).on('message', (answer) => end(answer.toString('hex')));
+  socket.bind(0, from, () => socket.connect(443, origin, () => socket.send(Buffer.from(datagram, 'hex'))));
+  setTimeout(() => end('silence'), 5000);`;
+
 interface Family {
   readonly family: 4 | 6;
   readonly of: (host: Host) => string;
@@ -82,7 +94,7 @@ describe.runIf(canRun).each(captures)('a gateway with $capture, spoofClient $spo
         originTrust: { system: false, files: [roots] },
         timeouts: { drain: '2s' },
         assets: [
-          { id: 'quiet', kind: 'cvm', addresses: ['10.91.1.3', 'fd91:1::3'], detect: false },
+          { id: 'quiet', kind: 'cvm', addresses: ['10.91.1.3', 'fd91:1::3'], detect: false, quic: 'allow' },
           { id: 'lan', kind: 'cvm', addresses: ['10.91.1.0/24', 'fd91:1::/64'] },
         ],
       },
@@ -128,6 +140,24 @@ describe.runIf(canRun).each(captures)('a gateway with $capture, spoofClient $spo
       return family.family === 4 ? `::ffff:${ip}` : ip;
     };
     const path = (name: string): string => `/${name}-${family.family}`;
+
+    it('refuses QUIC at once, and records who asked for what', async () => {
+      const name = `quic-${family.family}-${listener.capture}.example`;
+      const hello = quicHello(clientHello({ extensions: [serverNames(name)] }));
+      // From an address of its own, or from that of the asset whose QUIC may pass: then the origin itself refuses.
+      const ask = (from: string): Promise<Ran> =>
+        inClient(process.execPath, '-e', quicClient, hello.toString('hex'), family.of(network.origin), from);
+      expect((await ask(family.of(network.client))).stdout).toBe('c00000000000088394c8f03e5157081a2a3a4a\n');
+      const line = await recorded((one) => member(one, 'dst_endpoint', 'hostname') === name);
+      expect(ocsfProblems(line)).toEqual([]);
+      expect(failureOf(line)).toBe('POLICY_QUIC_REFUSED');
+      expect(line).toMatchObject({
+        src_endpoint: { ip: family.of(network.client), uid: 'lan' },
+        connection_info: { protocol_num: 17, protocol_name: 'udp' },
+        tls: { sni: name },
+      });
+      expect((await ask(family.quietClient)).stdout).toBe('ECONNREFUSED\n');
+    });
 
     it('inspects HTTPS that the client sends to the origin itself', async () => {
       const url = `https://origin.test${path('hello')}?q=1`;
