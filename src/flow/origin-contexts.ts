@@ -24,7 +24,7 @@ export function originContexts(document: PolicyDocument): (wish: OriginContextWi
   const contextOf = (wish: OriginContextWish): SecureContext => {
     const { exception, clientCertificate } = wish;
     // An exception for an old protocol is for clients that speak a newer one: what it allows stands.
-    const floor = exception?.allow.some((allowed) => oldProtocols.has(allowed)) ? noFloor : wish.floor;
+    const floor = opensOldProtocol(exception) ? noFloor : wish.floor;
     const keyShares = exception === undefined && !floor.hybrid ? wish.keyShares : 'all';
     const numbers = [document.originExceptions, document.originClientCertificates.certificates].map((list, index) =>
       (list as readonly unknown[]).indexOf([exception, clientCertificate][index]),
@@ -50,6 +50,11 @@ const oldProtocols: ReadonlySet<string> = new Set<OriginException['allow'][numbe
   'rsa-key-exchange',
   'dhe-key-exchange',
 ]);
+
+/** Whether an exception allows a protocol that the floor of a client would not. */
+export function opensOldProtocol(exception: OriginException | undefined): boolean {
+  return exception?.allow.some((allowed) => oldProtocols.has(allowed)) ?? false;
+}
 
 /** Finds the certificate that an origin may be shown: its host and the asset of the flow must both fit. */
 export function clientCertificateLookup({ originClientCertificates }: PolicyDocument) {

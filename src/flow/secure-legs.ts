@@ -5,15 +5,17 @@ import { canonicalHost } from '../codec/host.ts';
 import { FlowFailure, failureOf } from '../core/failures.ts';
 import type { ClientHello } from '../core/tls.ts';
 import { peekOpening } from '../net/peek.ts';
+import { floorBreach, originFloorOf } from '../pki/origin-floor.ts';
 import { coveringName } from './certificate-names.ts';
 import { refuseWithAlert } from './client-leg.ts';
 import type { Flow } from './flow.ts';
 import { answerClient, leafOf } from './intercept-tls.ts';
+import { opensOldProtocol } from './origin-contexts.ts';
 import type { OriginLeg } from './origin-leg.ts';
 import type { SecureLegs } from './pump-options.ts';
 import type { Tunnel } from './relay-tunnel.ts';
 import { canonicalServerName } from './server-name.ts';
-import { openVerifiedOrigin } from './verified-origin.ts';
+import { groupOf, openVerifiedOrigin } from './verified-origin.ts';
 
 /** TLS in mid-stream over the plain legs of a flow: the same check of the origin and the same leafs as at their start. */
 export function secureLegs(flow: Flow, tunnel: Tunnel): SecureLegs {
@@ -80,13 +82,8 @@ async function helloOf(flow: Flow): Promise<ClientHello> {
 }
 
 /** What a ClientHello at the start of a flow decides before the origin is dialled, asked of it here afterwards. */
-function checkHello(
-  flow: Flow,
-  tunnel: Tunnel,
-  { identity }: OriginLeg,
-  hello: ClientHello,
-  alpn: readonly string[],
-): void {
+function checkHello(flow: Flow, tunnel: Tunnel, leg: OriginLeg, hello: ClientHello, alpn: readonly string[]): void {
+  const { identity } = leg;
   const { facts, policy } = flow;
   flow.hello = hello;
   facts.fingerprints = fingerprintsOf(hello);
@@ -95,12 +92,21 @@ function checkHello(
   if (hello.alpn.length > 0 && !hello.alpn.some((protocol) => alpn.includes(protocol))) {
     throw new FlowFailure('CLIENT_ALPN_UNSUPPORTED', hello.alpn.join(' ').slice(0, 100));
   }
+  refuseBelowFloor(flow, leg, hello);
   if (name === undefined || tunnel.ownCertificate !== undefined) return;
   const refused = policy.refuseReason(name, tunnel.destination.ip, tunnel.destination.port);
   if (refused !== undefined) throw new FlowFailure('POLICY_REFUSED', refused);
   if (name !== identity.name && coveringName(identity.certificate, name) === undefined) {
     throw new FlowFailure('ORIGIN_CERT_NAME_MISMATCH', `the client asks for ${name}`);
   }
+}
+
+/** The origin was dialled before the client had said what it offers at least. */
+function refuseBelowFloor({ policy }: Flow, { identity, tls, socket }: OriginLeg, hello: ClientHello): void {
+  const { version, cipher } = tls;
+  if (opensOldProtocol(policy.exceptionFor(identity.name))) return;
+  const breach = floorBreach(originFloorOf(hello), { version, cipher, group: groupOf(socket) });
+  if (breach !== undefined) throw new FlowFailure('ORIGIN_TLS_TOO_WEAK', breach);
 }
 
 function ignore(): void {}

@@ -77,7 +77,7 @@ function originKey(name: string, { destination }: Tunnel): string {
 }
 
 /** Name of the group that the keys of a leg were agreed in; empty where there was none. */
-function groupOf(socket: TLSSocket): string {
+export function groupOf(socket: TLSSocket): string {
   const { name } = (socket.getEphemeralKeyInfo() ?? {}) as { readonly name?: string };
   return name ?? '';
 }

@@ -38,6 +38,18 @@ export function originFloorOf(hello: ClientHello): OriginFloor {
   };
 }
 
+/** In what an agreed leg is below a floor; undefined when in nothing. `group` is as OpenSSL names it. */
+export function floorBreach(
+  floor: OriginFloor,
+  leg: { readonly version: string; readonly cipher: string; readonly group: string },
+): string | undefined {
+  if (floor.tls13 && leg.version !== 'TLSv1.3') return `${leg.version} where the client offers TLS 1.3 alone`;
+  if (floor.hybrid && !leg.group.includes('MLKEM')) return 'no hybrid group where the client offers no other';
+  if (floor.strong && !/256[_-]GCM|CHACHA20/.test(leg.cipher))
+    return `${leg.cipher} where the client offers 256 bits alone`;
+  return undefined;
+}
+
 /** GREASE values mean nothing (RFC 8701 section 2). */
 function isReal(value: number): boolean {
   return (value & 0x0f0f) !== 0x0a0a;

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { LoadedConfig } from '../../src/config/load.ts';
@@ -335,6 +336,23 @@ describe('files of certificates', () => {
     ]);
     expect(complaints(workspace.load(listener('two.key', 'two.key')))).toEqual([
       '2:87 listeners[0].certificate.cert: two.key holds no certificate in PEM, or a broken one',
+    ]);
+  });
+
+  test('for origins must have keys that are kept as secrets', async () => {
+    using workspace = new Workspace();
+    const { cert, key } = await certificateFor('gateway');
+    workspace.write('ours.pem', cert);
+    workspace.write('ours.key', key);
+    const text =
+      'originClientCertificates: { certificates: [{ hosts: [a.example], cert: ours.pem, key: ours.key }] }\n';
+    chmodSync(workspace.path('ours.key'), 0o644);
+    expect(complaints(workspace.load(text))).toEqual([
+      '1:87 originClientCertificates.certificates[0].key: ours.key has mode 0644, wider than 0600',
+    ]);
+    chmodSync(workspace.path('ours.key'), 0o600);
+    expect(loaded(workspace, text).policy.originClientCertificates.certificates).toEqual([
+      { hosts: ['a.example'], assets: [], certFile: workspace.path('ours.pem'), keyFile: workspace.path('ours.key') },
     ]);
   });
 });

@@ -1,9 +1,9 @@
 import { type ConnectionOptions, createServer, type TlsOptions } from 'node:tls';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { OriginException } from '../../src/core/policy.ts';
 import type { FlowFacts } from '../../src/core/record.ts';
 import { labKey, labLeaf, labRoot } from '../pki/support/lab.ts';
-import { startDataPlane } from '../support/data-plane.ts';
+import { startDataPlane, type TestDataPlane } from '../support/data-plane.ts';
 import { waitUntil } from '../support/gateway.ts';
 import { talk } from '../support/raw-client.ts';
 import { listening } from '../support/tcp.ts';
@@ -47,6 +47,23 @@ describe('an origin leg is never weaker than what its client offers at least', (
   });
 });
 
+/** One plane for each set of exceptions: to make an authority takes longer than all flows through it. */
+const planes = new Map<string, TestDataPlane>();
+afterAll(async () => {
+  for (const plane of planes.values()) await plane[Symbol.asyncDispose]();
+});
+
+async function planeFor(allow: OriginException['allow']): Promise<TestDataPlane> {
+  const known = planes.get(allow.join());
+  if (known !== undefined) return known;
+  const plane = await startDataPlane({
+    originTrust: { rootsPem: [root.pem] },
+    originExceptions: allow.length === 0 ? [] : [{ hosts: ['localhost'], allow, reason: 'old device' }],
+  });
+  planes.set(allow.join(), plane);
+  return plane;
+}
+
 /** A TLS origin that answers every connection, on a free port. */
 async function origin(options: TlsOptions, rsa = false): Promise<number> {
   const own = rsa ? labLeaf(root, { names: ['localhost'], key: labKey('rsa2048') }) : leaf;
@@ -64,10 +81,8 @@ async function flowThrough(
   tls: ConnectionOptions,
   allow: OriginException['allow'] = [],
 ): Promise<FlowFacts> {
-  await using plane = await startDataPlane({
-    originTrust: { rootsPem: [root.pem] },
-    originExceptions: allow.length === 0 ? [] : [{ hosts: ['localhost'], allow, reason: 'old device' }],
-  });
+  const plane = await planeFor(allow);
+  const before = plane.flows.length;
   await talk(plane.port, {
     before: `CONNECT localhost:${port} HTTP/1.1\r\nHost: localhost:${port}\r\n\r\n`,
     until: '\r\n\r\n',
@@ -75,10 +90,10 @@ async function flowThrough(
     say: 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n',
   });
   await waitUntil(
-    () => plane.flows.length > 0,
+    () => plane.flows.length > before,
     () => 'the flow does not end',
   );
-  const [flow] = plane.flows;
+  const flow = plane.flows[before];
   if (flow === undefined) throw new Error('no flow');
   return flow;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { ClientHello } from '../../src/core/tls.ts';
-import { originFloorOf } from '../../src/pki/origin-floor.ts';
+import { floorBreach, originFloorOf } from '../../src/pki/origin-floor.ts';
 
 const hello = (changes: Partial<ClientHello>): ClientHello => ({
   legacyVersion: 0x0303,
@@ -31,5 +31,21 @@ describe('the floor of an origin leg', () => {
     ['signals alone', { cipherSuites: [0x00ff] }, { tls13: false, hybrid: false, strong: false }],
   ] as const)('of a client that offers %s', (_, changes, floor) => {
     expect(originFloorOf(hello(changes))).toEqual(floor);
+  });
+});
+
+describe('an agreed leg', () => {
+  const good = { version: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384', group: 'X25519MLKEM768' };
+  const all = { tls13: true, hybrid: true, strong: true };
+  const none = { tls13: false, hybrid: false, strong: false };
+
+  test('is below its floor in version, group or cipher', () => {
+    expect(floorBreach(all, good)).toBeUndefined();
+    expect(floorBreach(all, { ...good, version: 'TLSv1.2' })).toBe('TLSv1.2 where the client offers TLS 1.3 alone');
+    expect(floorBreach(all, { ...good, group: 'X25519' })).toBe('no hybrid group where the client offers no other');
+    expect(floorBreach(all, { ...good, cipher: 'TLS_AES_128_GCM_SHA256' })).toContain(
+      'where the client offers 256 bits',
+    );
+    expect(floorBreach(none, { version: 'TLSv1.2', cipher: 'ECDHE-RSA-AES128-GCM-SHA256', group: '' })).toBeUndefined();
   });
 });
