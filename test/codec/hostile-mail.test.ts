@@ -1,10 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { MimeReader } from '../../src/codec/mime-reader.ts';
 import { authIdentity } from '../../src/codec/smtp-auth.ts';
 import { looksLikeHttp, parseChunk, parseCommand, parsePath } from '../../src/codec/smtp-command.ts';
 import { DataScanner } from '../../src/codec/smtp-data.ts';
 import { filterOffer } from '../../src/codec/smtp-offer.ts';
 import { ReplyReader } from '../../src/codec/smtp-reply.ts';
+import { transferDecoder } from '../../src/codec/transfer-encoding.ts';
 import { mutated } from '../support/mutated.ts';
 
 const runs = { numRuns: 2_000 };
@@ -64,6 +66,47 @@ describe('a mail session near to a right one', () => {
     fc.assert(
       fc.property(replies, fc.nat(60), (bytes, cut) => {
         expect(read(...pieces(bytes, cut))).toEqual(read(bytes));
+      }),
+      runs,
+    );
+  });
+
+  it('has parts of the same content in whatever pieces it comes', () => {
+    const mail =
+      'Subject: =?utf-8?B?aGVsbG8=?=\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n' +
+      'Content-Disposition: attachment; filename="a.txt"\r\nContent-Transfer-Encoding: base64\r\n\r\naGVsbG8=\r\n--b\r\n' +
+      'Content-Type: text/plain\r\n\r\ntext\r\n--b--\r\n';
+    const read = (...parts: readonly Buffer[]): unknown => {
+      const found: string[] = [];
+      const content: Buffer[] = [];
+      const reader = new MimeReader({
+        head: (head) => found.push(`head ${head.type} ${head.headers.length}`),
+        part: (head) => found.push(`part ${head.type} ${head.fileNames.join()} ${head.transferEncoding}`),
+        bytes: (chunk) => content.push(Buffer.from(chunk)),
+        partEnd: () => found.push(`end ${Buffer.concat(content.splice(0)).toString('hex')}`),
+      });
+      for (const part of parts) reader.push(part);
+      reader.end();
+      return [found, reader.problem];
+    };
+    fc.assert(
+      fc.property(mutated(mail), fc.nat(200), (bytes, cut) => {
+        expect(read(...pieces(bytes, cut))).toEqual(read(bytes));
+      }),
+      runs,
+    );
+  });
+
+  it('has encodings that decode the same in whatever pieces they come', () => {
+    const encoded = mutated('aGVs\r\nbG8=aGk=', 'a=20b=\r\nc=ZZ=3D\r\n');
+    fc.assert(
+      fc.property(fc.constantFrom('base64', 'quoted-printable'), encoded, fc.nat(16), (encoding, bytes, cut) => {
+        const decode = (...parts: readonly Buffer[]): string => {
+          const decoder = transferDecoder(encoding);
+          const decoded = parts.map((part) => decoder?.push(part) ?? part);
+          return Buffer.concat([...decoded, decoder?.end() ?? Buffer.alloc(0)]).toString('hex');
+        };
+        expect(decode(...pieces(bytes, cut))).toBe(decode(bytes));
       }),
       runs,
     );

