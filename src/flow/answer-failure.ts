@@ -9,6 +9,7 @@ import type { Flow } from './flow.ts';
 import { leafKeyTypeFor } from './leaf-key-choice.ts';
 import { warnsOf } from './origin-failure.ts';
 import { failurePage } from './relay/http1-page.ts';
+import { answers as smtpAnswers } from './relay/smtp-answers.ts';
 
 /**
  * Tells a client why its flow ends, at the layer that it is at: a page, a SOCKS5 reply, a TLS alert, or, by policy, a
@@ -27,6 +28,9 @@ export async function answerFailure(flow: Flow, failure: FlowFailure): Promise<v
     case 'http':
       client.write(pageFor(flow, failure));
       return;
+    case 'greeting':
+      client.write(greetingFor(failure));
+      return;
     case 'socks5':
       client.write(socks5ReplyFor(failure.code));
       return;
@@ -34,6 +38,14 @@ export async function answerFailure(flow: Flow, failure: FlowFailure): Promise<v
       if (flow.hello !== undefined && warnsOf(flow, failure.code)) await showUntrusted(flow, failure, flow.hello);
       else refuseWithAlert(client, failureOf(failure.code).alert);
   }
+}
+
+/** 421 lets a sender try again, which is right for an origin that is down; policy is final. */
+function greetingFor({ code, detail }: FlowFailure): string {
+  const text = code.startsWith('POLICY_')
+    ? smtpAnswers.refused('554 5.7.1', code, detail)
+    : smtpAnswers.closing('4.4.1', code, detail);
+  return `${text}\r\n`;
 }
 
 function pageFor({ facts }: Flow, { code, detail }: FlowFailure): Buffer {

@@ -18,6 +18,7 @@ import { learnedDecision } from './learned-bypass.ts';
 import { afterOriginFailure } from './origin-failure.ts';
 import type { OwnCertificate } from './policy-snapshot.ts';
 import { relayPlaintext } from './relay-plaintext.ts';
+import { isMailPort } from './run-mail.ts';
 import { canonicalServerName } from './server-name.ts';
 import { spliceFlow } from './splice-flow.ts';
 
@@ -91,8 +92,12 @@ async function openingOf(flow: Flow, tunnel: Tunnel): Promise<TunnelOpening> {
 /** A silent client may be refused by where it goes before anything is dialled. */
 async function dialSilent(flow: Flow, tunnel: Tunnel): Promise<Socket> {
   const decision = decideOn(flow, tunnel, { kind: 'silent' });
+  // A mail client waits for a greeting, and can be told in one why there is none.
+  if (isMailPort(tunnel.destination.port)) flow.answerLayer = 'greeting';
   if (decision.kind === 'refuse') throw new FlowFailure('POLICY_REFUSED', decision.reason);
-  return tunnel.dial();
+  const origin = await tunnel.dial();
+  flow.answerLayer = 'none';
+  return origin;
 }
 
 function noted(flow: Flow, opening: Opening, origin: Socket | undefined): TunnelOpening {

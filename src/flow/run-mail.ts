@@ -1,3 +1,4 @@
+import { FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
 import type { Relay, Wire } from '../core/relay.ts';
 import type { Flow } from './flow.ts';
@@ -12,6 +13,7 @@ const budget = new HoldBudget(limits.mailHeldBytes);
 export function mailRelay(flow: Flow, wire: Wire, canUpgrade: boolean): Relay {
   const { facts, policy, plane } = flow;
   const { mail, opaque } = policy.document;
+  refuseOtherProtocols(flow);
   facts.protocol = 'smtp';
   return createSmtpRelay({
     wire,
@@ -37,7 +39,19 @@ export function mailRelay(flow: Flow, wire: Wire, canUpgrade: boolean): Relay {
 /** Ports of mail: submission, transfer, LMTP, and what is often used in their place. */
 const mailPorts: ReadonlySet<number> = new Set([24, 25, 465, 587, 2525]);
 
+/** Whether mail is to be expected on a port before anybody has spoken. */
+export function isMailPort(port: number): boolean {
+  return mailPorts.has(port);
+}
+
 /** Whether a recognised protocol is mail. FTP greets alike and says less: there the port counts too. */
 export function isMail({ facts }: Flow, protocol: string): boolean {
   return protocol === 'smtp' || (protocol === 'ftp' && mailPorts.has(facts.destination?.port ?? 0));
+}
+
+/** A client that offered protocols in TLS, none of them mail, meant to speak to somebody else (ALPACA). */
+function refuseOtherProtocols({ facts, hello }: Flow): void {
+  const offered = facts.decrypted ? (hello?.alpn ?? []) : [];
+  if (offered.length === 0 || offered.some((protocol) => /^(?:e?smtp|lmtp)$/.test(protocol))) return;
+  throw new FlowFailure('CLIENT_ALPN_UNSUPPORTED', offered.join(' ').slice(0, 100));
 }

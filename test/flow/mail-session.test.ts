@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { connect as connectTcp, createServer } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import type { PolicyDocument } from '../../src/core/policy.ts';
@@ -181,5 +181,45 @@ describe('a mail session in plaintext', () => {
     await using session = await openSession({}, { opaque: 'refuse' });
     await askForTls(session.typist);
     expect(await session.typist.hears(/^220 /)).toMatch(/^220 /);
+  });
+});
+
+describe('a mail client', () => {
+  it('is greeted with the failure when its server cannot be reached', async () => {
+    const plane = await startDataPlane({
+      listeners: [
+        {
+          id: 'reverse:mail',
+          mode: 'reverse',
+          listen: { ip: '127.0.0.1', port: 0 },
+          proxyProtocol: 'off',
+          trustedProxies: [],
+          // Nothing listens there: the port is privileged, and no test uses it.
+          origin: { host: '127.0.0.77', port: 25 },
+          originTls: 'as-client',
+          originName: undefined,
+          asset: undefined,
+          certificate: undefined,
+          sendProxyProtocol: 'off',
+        },
+      ],
+    });
+    const typist = new Typist(connectTcp(plane.port, '127.0.0.1'));
+    expect(await typist.hearsEnd()).toMatch(/^421 4\.4\.1 ORIGIN_REFUSED [^\r\n]*\r\n$/);
+    await plane[Symbol.asyncDispose]();
+  });
+
+  it('that offers HTTP in TLS to a mail server is cut off before a byte of it', async () => {
+    const authority = await createTestAuthority();
+    const origin = await startMailOrigin(await authority.issue({ names: ['localhost'] }), { secure: true });
+    await using plane = await startDataPlane({ originTrust: { rootsPem: [authority.rootPem] } });
+    const socket = await openTunnel(plane.port, `localhost:${origin.port}`);
+    const secure = connectTls({ socket, servername: 'localhost', ca: plane.ca, ALPNProtocols: ['http/1.1'] });
+    secure.on('error', () => {});
+    const typist = new Typist(secure);
+    expect(await typist.hearsEnd()).toBe('');
+    await expect.poll(() => plane.flows.length).toBe(1);
+    expect(['CLIENT_ALPN_UNSUPPORTED', 'ORIGIN_ALPN_REFUSED']).toContain(plane.flows[0]?.failure);
+    await origin[Symbol.asyncDispose]();
   });
 });
