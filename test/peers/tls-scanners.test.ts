@@ -38,7 +38,7 @@ describe.runIf(hasProgram('testssl'))('testssl.sh, as a client of the gateway', 
   it('finds nothing below OK in protocols, suites, renegotiation and known attacks', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'daylight-testssl-'));
     const report = join(directory, 'report.json');
-    const checks = ['-p', '-s', '-H', '-I', '-T', '-BB', '-R', '-C', '-O', '-W', '-D', '-L'];
+    const checks = ['-p', '-s', '-H', '-I', '-T', '-BB', '-R', '-C', '-L'];
     const args = ['--quiet', '--color', '0', '--warnings', 'off', '--ip', '127.0.0.1', '--jsonfile', report];
     // How long it waits for answers that a server of ours never gives.
     const env = { ...process.env, MAX_WAITSOCK: '3', CCS_MAX_WAITSOCK: '2', HEARTBLEED_MAX_WAITSOCK: '2' };
