@@ -8,6 +8,7 @@ import { LogFollower } from '../records/log-follower.ts';
 import { readBackward, readForward, type StoredLine } from '../records/log-reader.ts';
 import type { CommandIo } from './command-io.ts';
 import { exitCodes } from './exit-codes.ts';
+import { harEnd, harEntry, harStart } from './har-entry.ts';
 import { type LogsOptions, LogsUsageError, parseLogsArguments } from './logs-options.ts';
 import { type LineStyle, recordLine } from './record-line.ts';
 import { recordView } from './record-view.ts';
@@ -30,6 +31,7 @@ Options:
   --failure CODE    that failed so; * stands for anything: ORIGIN_CERT_*
   --label LABEL     with this label, or one that begins so: decryption, metadata, plaintext, bypass
   --json            the lines as they are in the files (OCSF), one record each
+  --har             one HAR 1.2 file of the HTTP transactions, for the tools of browsers; bodies are excerpts
   --help            this text
 
 Columns: time, asset, client, request, status, bytes, milliseconds, and verdict, rules and failure.
@@ -107,6 +109,7 @@ async function follow(follower: LogFollower, options: LogsOptions, io: CommandIo
 }
 
 async function print(lines: Iterable<StoredLine>, options: LogsOptions, io: CommandIo): Promise<void> {
+  if (options.har) return printHar(lines, options, io);
   for (const { text } of lines) {
     const view = recordView(text);
     if (view === undefined || !options.matches(view)) continue;
@@ -114,6 +117,19 @@ async function print(lines: Iterable<StoredLine>, options: LogsOptions, io: Comm
     // A reader that is slower than the disk is waited for.
     if (!io.stdout.write(`${line}\n`)) await once(io.stdout, 'drain');
   }
+}
+
+async function printHar(lines: Iterable<StoredLine>, { matches }: LogsOptions, { stdout }: CommandIo): Promise<void> {
+  stdout.write(harStart);
+  let separator = '\n';
+  for (const { text } of lines) {
+    const view = recordView(text);
+    const entry = view !== undefined && matches(view) ? harEntry(text) : undefined;
+    if (entry === undefined) continue;
+    if (!stdout.write(`${separator}${withoutControls(entry)}`)) await once(stdout, 'drain');
+    separator = ',\n';
+  }
+  stdout.write(harEnd);
 }
 
 /** JSON escapes the controls of ASCII; those behind it may mean something to a terminal as well. */

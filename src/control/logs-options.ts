@@ -11,6 +11,8 @@ export interface LogsOptions {
   readonly directory: string | undefined;
   readonly follow: boolean;
   readonly json: boolean;
+  /** One HAR file of the HTTP transactions. */
+  readonly har: boolean;
   /** Milliseconds since the epoch. */
   readonly sinceMs: number | undefined;
   readonly limit: number | undefined;
@@ -30,6 +32,7 @@ export function parseLogsArguments(args: readonly string[], nowMs: number): Logs
       directory: { type: 'string' },
       follow: { type: 'boolean', short: 'f', default: false },
       json: { type: 'boolean', default: false },
+      har: { type: 'boolean', default: false },
       asset: { type: 'string' },
       host: { type: 'string' },
       flow: { type: 'string' },
@@ -41,14 +44,17 @@ export function parseLogsArguments(args: readonly string[], nowMs: number): Logs
       help: { type: 'boolean', default: false },
     },
   });
-  const { config, directory, follow, json, since, limit, help } = values;
+  const { config, directory, follow, json, har, since, limit, help } = values;
+  if (har && (follow || json))
+    throw new LogsUsageError('--har makes one file: it goes with neither --follow nor --json');
   return {
     help,
-    logs: logsOf(positionals),
+    logs: har ? ['traffic'] : logsOf(positionals),
     config,
     directory,
     follow,
     json,
+    har,
     sinceMs: since === undefined ? undefined : sinceOf(since, nowMs),
     limit: limit === undefined ? undefined : limitOf(limit),
     matches: filterOf(values),
