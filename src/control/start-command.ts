@@ -3,6 +3,7 @@ import { watchConfig } from '../config/watch.ts';
 import { FlowFailure } from '../core/failures.ts';
 import { type Fault, faults, simulate } from '../core/simulation.ts';
 import { createExposition, type Exposition } from '../metrics/exposition.ts';
+import { releaseStartMemory } from '../metrics/start-memory.ts';
 import { banner } from './banner.ts';
 import type { CommandIo } from './command-io.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
@@ -81,6 +82,7 @@ async function run({ file, simulated }: Start, io: CommandIo, log: OperationalLo
   process.on('SIGHUP', onHangup);
   io.stdout.write(banner(loaded));
   io.stderr.write('ready\n');
+  releaseStartMemory();
   const signal = await firstSignal();
   log.info('stopping: live flows may end, new connections are refused', { signal });
   watch.close();

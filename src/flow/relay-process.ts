@@ -5,6 +5,7 @@ import type { PolicyDocument } from '../core/policy.ts';
 import { simulate, strike } from '../core/simulation.ts';
 import { count, takeIncrements } from '../metrics/counters.ts';
 import { residentBytes } from '../metrics/resident-bytes.ts';
+import { releaseStartMemory } from '../metrics/start-memory.ts';
 import { openRecorder, type RecorderHandle, type RecordMetrics } from '../records/recorder.ts';
 import { exportNotices } from './export-notices.ts';
 import { describeError } from './handle-flow.ts';
@@ -99,7 +100,10 @@ function start(message: Extract<ToRelay, { kind: 'start' }>): void {
       onProblem: warn,
     });
     server.listening.then(
-      () => tell({ kind: 'ready' }),
+      () => {
+        releaseStartMemory();
+        tell({ kind: 'ready' });
+      },
       (error: unknown) => fail(error),
     );
     reportMetrics(message.writer);
