@@ -6,6 +6,7 @@ import { limits } from '../../core/limits.ts';
 import { createOwnAddressCheck } from '../../net/own-addresses.ts';
 import { isPublicAddress } from '../../net/public-address.ts';
 import { createResolver } from '../../net/resolve.ts';
+import { RefusedAddress } from './refused-address.ts';
 import type { RevocationSettings } from './revocation-settings.ts';
 
 type Connect = ReturnType<typeof buildConnector>;
@@ -33,9 +34,6 @@ export function createGuardedConnect(settings: RevocationSettings): Connect {
     );
   };
 }
-
-/** The address of a URL is one that may not be asked. */
-export class RefusedAddress extends Error {}
 
 function addressTest({ allowAddresses, ownListeners }: RevocationSettings): (address: Address) => boolean {
   const isOpened = compileCidrs(allowAddresses);

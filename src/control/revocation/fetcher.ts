@@ -1,9 +1,10 @@
-import { Agent, type Dispatcher, ProxyAgent } from 'undici';
+import type { Dispatcher } from 'undici';
 import { compileCidrs, compileHostPatterns } from '../../codec/host.ts';
 import { limits } from '../../core/limits.ts';
 import { isPublicAddress } from '../../net/public-address.ts';
-import { createGuardedConnect, RefusedAddress } from './destination-guard.ts';
+import type { FetchAgents } from './fetch-agents.ts';
 import { FetchSlots } from './fetch-slots.ts';
+import { RefusedAddress } from './refused-address.ts';
 import type { RevocationSettings } from './revocation-settings.ts';
 
 /** What is asked of a URL: its content, or the answer to a request that is posted to it. */
@@ -22,26 +23,19 @@ const mostRedirects = 3;
 
 /** Fetches what certificates point to: http alone, bounded in time, bytes, redirects and number, never within our own networks. */
 export class Fetcher {
-  readonly #direct: Dispatcher;
-  readonly #proxy: Dispatcher | undefined;
+  readonly #settings: RevocationSettings;
+  #agents: FetchAgents | undefined;
   readonly #isDirect: (host: string) => boolean;
   readonly #isAllowed: (ip: string) => boolean;
   readonly #fetchMs: number;
   readonly #slots = new FetchSlots(limits.revocationFetchesPerHost);
 
   constructor(settings: RevocationSettings) {
-    const { upstream } = settings;
+    this.#settings = settings;
     const isOpened = compileCidrs(settings.allowAddresses);
     this.#isAllowed = (ip) => isOpened(ip) || isPublicAddress(ip);
     this.#fetchMs = settings.fetchMs;
-    this.#direct = new Agent({
-      connect: createGuardedConnect(settings),
-      pipelining: 1,
-      keepAliveTimeout: 1_000,
-      maxHeaderSize: 16_384,
-    });
-    this.#isDirect = compileHostPatterns(upstream?.except ?? []);
-    this.#proxy = upstream === undefined ? undefined : proxyAgent(upstream);
+    this.#isDirect = compileHostPatterns(settings.upstream?.except ?? []);
   }
 
   /** Resolves within the time limit of the settings once its turn has come; never rejects. */
@@ -62,7 +56,7 @@ export class Fetcher {
 
   /** Lets go of connections that are kept. */
   async close(): Promise<void> {
-    await Promise.all([this.#direct.destroy(), this.#proxy?.destroy()]);
+    await Promise.all([this.#agents?.direct.destroy(), this.#agents?.proxy?.destroy()]);
   }
 
   async #follow(wish: FetchWish, signal: AbortSignal): Promise<Fetched> {
@@ -84,9 +78,12 @@ export class Fetcher {
     return { kind: 'failed', detail: 'too many redirects' };
   }
 
-  #request(url: URL, { post }: FetchWish, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+  async #request(url: URL, { post }: FetchWish, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    const { createFetchAgents } = await import('./fetch-agents.ts');
+    this.#agents ??= createFetchAgents(this.#settings);
+    const { direct, proxy } = this.#agents;
     const host = url.hostname.replace(/^\[|\]$/g, '');
-    const dispatcher = this.#proxy === undefined || this.#isDirect(host) ? this.#direct : this.#proxied(host);
+    const dispatcher = proxy === undefined || this.#isDirect(host) ? direct : this.#proxied(host, proxy);
     return dispatcher.request({
       origin: url.origin,
       path: `${url.pathname}${url.search}`,
@@ -100,21 +97,10 @@ export class Fetcher {
   }
 
   /** The proxy resolves names; an address is judged here all the same. */
-  #proxied(host: string): Dispatcher {
+  #proxied(host: string, proxy: Dispatcher): Dispatcher {
     if (/^[0-9.]+$|:/.test(host) && !this.#isAllowed(host)) throw new RefusedAddress('address is not public');
-    return this.#proxy ?? this.#direct;
+    return proxy;
   }
-}
-
-function proxyAgent({ proxy, credentials }: NonNullable<RevocationSettings['upstream']>): ProxyAgent {
-  const host = proxy.host.includes(':') ? `[${proxy.host}]` : proxy.host;
-  const basic = (user: string, password: string): string => Buffer.from(`${user}:${password}`).toString('base64');
-  return new ProxyAgent({
-    uri: `http://${host}:${proxy.port}`,
-    // Proxies seldom allow CONNECT to port 80: http is asked of them in absolute form.
-    proxyTunnel: false,
-    ...(credentials === undefined ? {} : { token: `Basic ${basic(credentials.user, credentials.password)}` }),
-  });
 }
 
 async function read({ headers, body }: Dispatcher.ResponseData, maximumBytes: number): Promise<Fetched> {
