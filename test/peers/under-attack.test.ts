@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { limits } from '../../src/core/limits.ts';
 import { smugglingVectors } from '../flow/relay/smuggling-vectors.ts';
 import { clientHelloBytes } from '../support/client-hello-bytes.ts';
-import { type HostileGround, openHostileGround } from '../support/hostile-ground.ts';
+import { type HostileGround, openHostileGround, shortTimeouts } from '../support/hostile-ground.ts';
 import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
 import { childrenOf } from '../support/processes.ts';
 import { type Heard, talk } from '../support/raw-client.ts';
@@ -27,10 +27,12 @@ const rules = `
 - { id: bomb.proof, title: t, action: block, when: { field: http.request.body, contains: detonated } }
 `;
 
+/** The origins are in this process, which the flood keeps busy. */
+const timeouts = { ...shortTimeouts, handshake: '5s' };
 let ground: HostileGround;
 
 beforeAll(async () => {
-  ground = await openHostileGround({ rules: { files: ['$DIRECTORY/bombs.yaml'] } }, { 'bombs.yaml': rules });
+  ground = await openHostileGround({ rules: { files: ['$DIRECTORY/bombs.yaml'] }, timeouts }, { 'bombs.yaml': rules });
 });
 afterAll(() => ground?.[Symbol.asyncDispose]());
 afterEach(() => {
@@ -169,7 +171,7 @@ describe('a flood of server names', () => {
     expect(count(first.slice(proven.length), 21)).toBe(unproven.length);
     expect((await ground.metric('daylight_leafs_issued_total')) - issuedBefore).toBe(proven.length);
     expect(highest.leafs).toBeLessThanOrEqual(limits.leafCacheEntries);
-    if (isMeasured) expect(highest.delayMs).toBeLessThanOrEqual(limits.eventLoopStallMs);
+    if (isMeasured) expect.soft(highest.delayMs).toBeLessThanOrEqual(limits.eventLoopStallMs);
     for (const origin of origins) await origin[Symbol.asyncDispose]();
   });
 
