@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { goawayFrame, http2Errors, settingsFrame } from '../codec/http2-frames.ts';
 import { socks5ReplyFor } from '../codec/socks5.ts';
 import { type FlowFailure, failureOf } from '../core/failures.ts';
 import type { ClientHello } from '../core/tls.ts';
@@ -30,6 +31,10 @@ export async function answerFailure(flow: Flow, failure: FlowFailure): Promise<v
       return;
     case 'greeting':
       client.write(greetingFor(failure));
+      return;
+    case 'http2':
+      // No page can answer a request that nobody has read yet.
+      client.write(Buffer.concat([settingsFrame(Buffer.alloc(0)), goawayFrame(0, http2Errors.internalError)]));
       return;
     case 'socks5':
       client.write(socks5ReplyFor(failure.code));

@@ -40,7 +40,7 @@ export interface DataPlane {
 }
 
 /** How a failure can be told to the client at this point of the flow; `told` when it has been. */
-export type AnswerLayer = 'none' | 'told' | 'proxy-request' | 'socks5' | 'tls' | 'http' | 'greeting';
+export type AnswerLayer = 'none' | 'told' | 'proxy-request' | 'socks5' | 'tls' | 'http' | 'http2' | 'greeting';
 
 /** One flow: a client connection and what it leads to. Lives in its relay alone. */
 export interface Flow {

@@ -109,6 +109,7 @@ function noted(flow: Flow, opening: Opening, origin: Socket | undefined): Tunnel
     const { serverName } = opening.hello;
     flow.facts.serverName = serverName && (validServerName(serverName) ?? serverName);
   } else if (opening.kind === 'malformed' || isOldTls(opening)) flow.answerLayer = 'tls';
+  else if (opening.kind === 'http2' && flow.policy.document.http.h2) flow.answerLayer = 'http2';
   else if (opening.kind === 'http1' || opening.kind === 'http2') flow.answerLayer = 'http';
   return { opening, origin };
 }
