@@ -53,7 +53,8 @@ export async function measureRound(system: System, site: Site, options: Options,
     const idle = memoryOf(running.child.pid);
     const measurements: Measurement[] = [];
     for (const workload of workloads) {
-      if (workload.workload === 'h2-streams' && running.http2Port === undefined) continue;
+      const isChosen = options.workloads.length === 0 || options.workloads.includes(workload.workload);
+      if (!isChosen || (workload.workload === 'h2-streams' && running.http2Port === undefined)) continue;
       measurements.push(await measure(jobFor(workload, running, site, options), running));
     }
     return { system: system.name, idle, loaded: memoryOf(running.child.pid), measurements };

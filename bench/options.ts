@@ -7,6 +7,8 @@ export interface Options {
   readonly warmUpMs: number;
   /** Systems to run; empty for all. */
   readonly only: readonly string[];
+  /** Workloads to measure; empty for all. */
+  readonly workloads: readonly string[];
   readonly jsonFile: string | undefined;
 }
 
@@ -16,6 +18,7 @@ Runs Daylight beside other proxies on loopback, in a network namespace of its ow
 proxy's processes per operation. bench/install-peers.sh installs the others.
 
   --only NAME      run this system only (may be repeated)
+  --workload NAME  measure this workload only: keep-alive, new-session, large-body, h2-streams (may be repeated)
   --rounds N       rounds; systems take turns within each (default 3)
   --seconds S      length of one measurement (default 2), after half as much again of warm-up
   --quick          one round, one second each
@@ -31,6 +34,7 @@ export function readOptions(args: readonly string[]): Options | { readonly error
         args: [...args],
         options: {
           only: { type: 'string', multiple: true },
+          workload: { type: 'string', multiple: true },
           rounds: { type: 'string' },
           seconds: { type: 'string' },
           quick: { type: 'boolean' },
@@ -46,6 +50,7 @@ export function readOptions(args: readonly string[]): Options | { readonly error
 
 interface Values {
   readonly only?: string[] | undefined;
+  readonly workload?: string[] | undefined;
   readonly rounds?: string | undefined;
   readonly seconds?: string | undefined;
   readonly quick?: boolean | undefined;
@@ -65,6 +70,7 @@ function fromValues(values: Values): Options | { readonly error: string } | 'hel
     // A server is measured when its code is compiled, which takes some ten thousand requests; the C proxies need none.
     warmUpMs: values.quick ? 800 : 4_000,
     only: values.only ?? [],
+    workloads: values.workload ?? [],
     jsonFile: values.json,
   };
 }

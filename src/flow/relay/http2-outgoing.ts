@@ -43,11 +43,14 @@ export class Http2Outgoing {
   }
 
   flush(): void {
-    if (this.#until > this.#from) this.#wire.send(this.#to, viewOf(this.#bytes, this.#from, this.#until));
+    const bytes = this.#bytes;
+    const from = this.#from;
+    const until = this.#until;
     // An idle connection must not hold on to its last receive buffer.
     this.#bytes = empty;
     this.#from = 0;
     this.#until = 0;
+    if (until > from) this.#wire.send(this.#to, viewOf(bytes, from, until));
   }
 }
 
