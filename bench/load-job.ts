@@ -19,7 +19,7 @@ export interface LoadJob {
   readonly measureMs: number;
 }
 
-export type Workload = 'keep-alive' | 'new-session' | 'large-body' | 'h2-streams';
+export type Workload = 'keep-alive' | 'new-session' | 'large-body' | 'h2-streams' | 'html' | 'html-gzip';
 
 /** TLS as seen on both legs, e.g. `TLSv1.3 TLS_AES_256_GCM_SHA384`. */
 export interface SeenTls {

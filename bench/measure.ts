@@ -2,6 +2,7 @@ import { fork } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
+import { gzippedHtml, html } from './html-body.ts';
 import type { LoadJob, LoadReport, SeenTls, Workload } from './load-job.ts';
 import type { Options } from './options.ts';
 import { cpuMicroseconds, type Memory, machineBusyMicroseconds, memoryOf } from './process-tree.ts';
@@ -36,6 +37,8 @@ const workloads: readonly Pick<LoadJob, 'workload' | 'path' | 'bodyBytes'>[] = [
   { workload: 'new-session', path: '/small', bodyBytes: bodies.small },
   { workload: 'large-body', path: '/large', bodyBytes: bodies.large },
   { workload: 'h2-streams', path: '/small', bodyBytes: bodies.small },
+  { workload: 'html', path: '/html', bodyBytes: html.length },
+  { workload: 'html-gzip', path: '/gzip', bodyBytes: gzippedHtml.length },
 ];
 const connections = 16;
 /** With 16 streams. */

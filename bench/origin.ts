@@ -2,14 +2,17 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Child, launch } from './child.ts';
+import { gzippedHtml, html } from './html-body.ts';
 import { bodies, type Site } from './site.ts';
 
-/** Starts nginx as the origin: an RSA-2048 certificate, TLS 1.3, no resumption, two static bodies. */
+/** Starts nginx as the origin: an RSA-2048 certificate, TLS 1.3, no resumption, four static bodies. */
 export async function startOrigin(site: Site): Promise<Child> {
   const folder = join(site.folder, 'origin');
   mkdirSync(join(folder, 'www'), { recursive: true });
   writeFileSync(join(folder, 'www', 'small'), smallBody());
   writeFileSync(join(folder, 'www', 'large'), randomBytes(bodies.large));
+  writeFileSync(join(folder, 'www', 'html'), html);
+  writeFileSync(join(folder, 'www', 'gzip'), gzippedHtml);
   const configuration = join(folder, 'nginx.conf');
   writeFileSync(configuration, nginxConfiguration(site, folder));
   return launch({
@@ -53,6 +56,13 @@ http {
     add_header Cache-Control no-store;
     add_header X-Origin-Connection "$connection_requests $ssl_protocol $ssl_cipher $ssl_session_reused";
     location = /small { default_type application/json; }
+    location = /html { default_type text/html; }
+    location = /gzip {
+      default_type text/html;
+      add_header Content-Encoding gzip;
+      add_header Cache-Control no-store;
+      add_header X-Origin-Connection "$connection_requests $ssl_protocol $ssl_cipher $ssl_session_reused";
+    }
   }
 }
 `;

@@ -27,6 +27,8 @@ const columns: readonly { readonly workload: Workload; readonly title: string }[
   { workload: 'new-session', title: 'new TLS session' },
   { workload: 'large-body', title: '1 MB body' },
   { workload: 'h2-streams', title: 'h2, 16 streams of 1 KB' },
+  { workload: 'html', title: '1 MB HTML' },
+  { workload: 'html-gzip', title: 'the same in gzip' },
 ];
 
 /** Sums up the rounds of one system. */

@@ -1,5 +1,5 @@
 import type { System } from './system.ts';
-import { daylight, daylightReverse } from './systems/daylight.ts';
+import { daylight, daylightBodies, daylightReverse } from './systems/daylight.ts';
 import { haproxy } from './systems/haproxy.ts';
 import { mitmproxy } from './systems/mitmproxy.ts';
 import { httpMitmProxy, pipedSockets } from './systems/on-node.ts';
@@ -12,6 +12,7 @@ export const systems: readonly System[] = [
   sslsplit,
   squid,
   daylightReverse,
+  daylightBodies,
   haproxy,
   sslsplitP256,
   mitmproxy,

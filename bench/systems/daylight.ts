@@ -9,6 +9,7 @@ const repository = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const program = join(repository, 'bin', 'daylight.js');
 const explicitPort = 18_107;
 const reversePort = 18_108;
+const bodiesPort = 18_109;
 
 /** Daylight as an explicit proxy: starter rules, both logs, one relay. */
 export const daylight: System = {
@@ -47,13 +48,36 @@ export const daylightReverse: System = {
   },
 };
 
+/** The same with rules that read every response to its end: detectors of numbers and keys, and literals. */
+export const daylightBodies: System = {
+  name: 'daylight-bodies',
+  title: 'Daylight (explicit, responses read in full, records on)',
+  version,
+  async start(site, folder) {
+    writeFileSync(join(folder, 'bodies.yaml'), responseRules);
+    const listener = `{ mode: explicit, listen: "127.0.0.1:${bodiesPort}" }`;
+    const child = await startDaylight(site, folder, listener, bodiesPort, `, "${folder}/bodies.yaml"`);
+    return { child, port: bodiesPort, mode: 'connect', caFile: join(folder, 'authority', 'ca.pem') };
+  },
+};
+
+const responseRules = `
+- { id: bench.cards, title: Cards, action: alarm, when: { field: http.response.body, detector: card_number } }
+- { id: bench.keys, title: Keys, action: alarm, when: { field: http.response.body, detector: private_key } }
+- { id: bench.tokens, title: Tokens, action: alarm, when: { field: http.response.body, detector: cloud_credential } }
+- id: bench.words
+  title: Words
+  action: block
+  when: { field: http.response.body, contains: [Project Moonbeam, "Kundennummer:", "eval(atob("], nocase: true }
+`;
+
 function version(): string | undefined {
   if (!existsSync(program)) return undefined;
   const { version: number } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8')) as { version: string };
   return `Daylight ${number} on Node ${process.versions.node}`;
 }
 
-function startDaylight(site: Site, folder: string, listener: string, port: number): Promise<Child> {
+function startDaylight(site: Site, folder: string, listener: string, port: number, rules = ''): Promise<Child> {
   const file = join(folder, 'daylight.yaml');
   mkdirSync(join(folder, 'records'));
   const configuration = `
@@ -61,7 +85,7 @@ listeners:
   - ${listener}
 authority:   { directory: "${folder}/authority" }
 originTrust: { system: false, files: ["${site.originCa}"] }
-rules:       { files: ["${repository}/config/rules/*.yaml"] }
+rules:       { files: ["${repository}/config/rules/*.yaml"${rules}] }
 records:     { directory: "${folder}/records" }
 relays:      1
 `;

@@ -1,5 +1,6 @@
 import type { HttpPolicy } from '../core/policy.ts';
 import type { Verdict } from '../core/verdict.ts';
+import { count } from '../metrics/counters.ts';
 import type { InspectedBody } from './inspect-body.ts';
 import type { MessagePassage } from './message-passage.ts';
 
@@ -53,3 +54,22 @@ function seriesOf(protocol: string): Readonly<Record<Verdict['kind'], string>> {
     `daylight_transactions_total{protocol="${protocol}",verdict="${verdict}"}`;
   return { allow: series('allow'), block: series('block'), reset: series('reset'), refuse: series('block') };
 }
+
+/** Counts bodies that rules did not see as a client does, and messages that were changed. */
+export function countBodies(
+  request: InspectedBody | undefined,
+  response: InspectedBody | undefined,
+  changes: readonly string[],
+): void {
+  if (request?.problem !== undefined) count('daylight_bodies_not_inspected_total{message="request"}');
+  if (response?.problem !== undefined) count('daylight_bodies_not_inspected_total{message="response"}');
+  if (changes.length === 0) return;
+  for (const message of ['request', 'response'] as const) {
+    if (changes.some((change) => change.startsWith(message))) count(changedSeries[message]);
+  }
+}
+
+const changedSeries = {
+  request: 'daylight_messages_changed_total{message="request"}',
+  response: 'daylight_messages_changed_total{message="response"}',
+} as const;

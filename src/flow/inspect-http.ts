@@ -16,7 +16,7 @@ import { count } from '../metrics/counters.ts';
 import { newUlid } from '../records/ulid.ts';
 import type { CompiledRules, TransactionContext, TransactionScan } from '../rules/compile.ts';
 import { verdictOf } from '../rules/verdict-of.ts';
-import { bodyFacts, changesOf, headerPolicies, textsOf, transactionSeries } from './exchange-facts.ts';
+import { bodyFacts, changesOf, countBodies, headerPolicies, textsOf, transactionSeries } from './exchange-facts.ts';
 import { headChanges, type RuleChange } from './head-changes.ts';
 import { type BodyOptions, InspectedBody } from './inspect-body.ts';
 import { inspectMessages } from './inspect-messages.ts';
@@ -167,6 +167,7 @@ class InspectedExchange implements Exchange {
     const request = this.#request;
     // A request whose head could not be parsed has no transaction to tell of; the flow record holds the failure.
     if (request === undefined) return;
+    countBodies(this.#requestBody, this.#responseBody, this.#allChanges);
     try {
       recorder.httpTransaction(flow, this.#facts(request, outcome));
     } catch (error) {
@@ -185,7 +186,7 @@ class InspectedExchange implements Exchange {
       response: this.#response,
       outcome,
       ...bodyFacts(this.#requestBody, this.#responseBody, this.#unread),
-      changes: changesOf(this.#changes, this.#requestPassage, this.#responsePassage),
+      changes: this.#allChanges,
       notHeld: textsOf(this.#requestPassage?.notHeld, this.#responsePassage?.notHeld),
       verdict: this.#verdict.kind === 'refuse' ? 'block' : this.#verdict.kind,
       rule: this.#rule,
@@ -193,6 +194,10 @@ class InspectedExchange implements Exchange {
       ...(this.#ruleIds === undefined ? {} : { ruleIds: this.#ruleIds, alarms: this.#alarms }),
       upgradedTo: this.#upgradedTo,
     };
+  }
+
+  get #allChanges(): readonly string[] {
+    return changesOf(this.#changes, this.#requestPassage, this.#responsePassage);
   }
 
   /** What could not be decoded passes with a note in the record, or is refused, as policy says. */

@@ -11,6 +11,14 @@ export const metricHelp: Readonly<Record<string, { readonly type: 'counter' | 'g
     help: 'Messages inside transactions by protocol and the side they came from.',
   },
   daylight_alarms_total: { type: 'counter', help: 'Alarms by severity.' },
+  daylight_bodies_not_inspected_total: {
+    type: 'counter',
+    help: 'Bodies that rules did not see as a client does, by message; their records say why.',
+  },
+  daylight_messages_changed_total: {
+    type: 'counter',
+    help: 'Messages whose head or body was changed on its way, by message.',
+  },
   daylight_failures_total: { type: 'counter', help: 'Flows and transactions that failed, by failure code.' },
   daylight_issuer_fetches_total: {
     type: 'counter',

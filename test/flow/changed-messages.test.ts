@@ -2,6 +2,7 @@ import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { HttpPolicy } from '../../src/core/policy.ts';
+import { takeIncrements } from '../../src/metrics/counters.ts';
 import { parseRuleFile } from '../../src/rules/rule-file.ts';
 import { get, inspectedRelay, postOf, responseOf } from './inspected-relay.ts';
 
@@ -208,5 +209,18 @@ describe('a rule file', () => {
     [`action: block, hold: all, when: ${body}`, 'hold'],
   ])('may not say: %s', (rule, problem) => {
     expect(problemOf(rule)).toContain(problem);
+  });
+});
+
+test('changes and bodies that were not seen are counted', () => {
+  takeIncrements();
+  const relay = inspectedRelay(
+    '- { id: r, title: t, action: alarm, when: { field: http.response.body, contains: abc } }',
+  );
+  relay.send('client', get);
+  relay.send('origin', responseOf('Alt-Svc: clear\r\nContent-Encoding: foo\r\n', Buffer.from('x')));
+  expect(takeIncrements()).toMatchObject({
+    'daylight_messages_changed_total{message="response"}': 1,
+    'daylight_bodies_not_inspected_total{message="response"}': 1,
   });
 });
