@@ -50,6 +50,8 @@ const workerOf: Readonly<Record<LoadJob['workload'], Worker>> = {
   'new-session': openAnew,
   'large-body': keepAlive,
   'h2-streams': multiplex,
+  html: keepAlive,
+  'html-gzip': keepAlive,
 };
 
 function giveUp(error: unknown): void {
