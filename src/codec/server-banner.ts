@@ -51,7 +51,7 @@ const greetingStarts = ['120', '220', '421', '554'].flatMap((code) => [`${code} 
 
 /** Both begin with 220. SMTP names its host first and mostly itself; FTP says what it likes. */
 function mailOrFiles(text: string, firstLine: string): OpaqueProtocol {
-  if (/\bE?SMTP\b/i.test(text)) return 'smtp';
+  if (/\b(?:E?SMTP|LMTP)\b/i.test(text)) return 'smtp';
   if (/FTP|FileZilla/i.test(text)) return 'ftp';
   return /^(?:[a-z0-9-]+\.)+[a-z0-9-]+\b|^\[/i.test(firstLine) ? 'smtp' : 'ftp';
 }

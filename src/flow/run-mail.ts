@@ -9,12 +9,15 @@ import { HoldBudget } from './relay/smtp-hold.ts';
 /** All relays of a process share what mails may hold. */
 const budget = new HoldBudget(limits.mailHeldBytes);
 
-/** The relay of a mail session over the legs of a flow. */
-export function mailRelay(flow: Flow, wire: Wire, canUpgrade: boolean): Relay {
+/**
+ * The relay of a mail session over the legs of a flow. `guess` is what the greeting looks like; a client that speaks FTP is
+ * given to whoever relays that.
+ */
+export function mailRelay(flow: Flow, wire: Wire, guess: string, canUpgrade: boolean): Relay {
   const { facts, policy, plane } = flow;
   const { mail, opaque } = policy.document;
   refuseOtherProtocols(flow);
-  facts.protocol = 'smtp';
+  facts.protocol = guess;
   return createSmtpRelay({
     wire,
     inspector: inspectMail({ flow: facts, rules: policy.rules, recorder: plane.recorder }),
@@ -42,11 +45,6 @@ const mailPorts: ReadonlySet<number> = new Set([24, 25, 465, 587, 2525]);
 /** Whether mail is to be expected on a port before anybody has spoken. */
 export function isMailPort(port: number): boolean {
   return mailPorts.has(port);
-}
-
-/** Whether a recognised protocol is mail. FTP greets alike and says less: there the port counts too. */
-export function isMail({ facts }: Flow, protocol: string): boolean {
-  return protocol === 'smtp' || (protocol === 'ftp' && mailPorts.has(facts.destination?.port ?? 0));
 }
 
 /** A client that offered protocols in TLS, none of them mail, meant to speak to somebody else (ALPACA). */

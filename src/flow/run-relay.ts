@@ -22,7 +22,7 @@ import { isSameDestination } from './relay/http1-admission.ts';
 import { createOpaqueRelay } from './relay/opaque.ts';
 import { createSniffingRelay } from './relay/sniffing.ts';
 import { createWebSocketRelay } from './relay/websocket.ts';
-import { isMail, mailRelay } from './run-mail.ts';
+import { mailRelay } from './run-mail.ts';
 
 export interface RelayOptions {
   readonly origin: Duplex | undefined;
@@ -90,18 +90,18 @@ function relayFor(flow: Flow, options: RelayOptions, wire: Wire): Relay {
     return createOpaqueRelay({ wire });
   };
   const { protocol, alpn } = options;
-  const greeted = (spoken: string): Relay | undefined =>
-    isMail(flow, spoken) ? mailRelay(flow, wire, options.secure !== undefined) : undefined;
+  const mail = (guess: string): Relay => mailRelay(flow, wire, guess, options.secure !== undefined);
   if (isHttp1(protocol ?? alpn)) return http();
   if ((protocol ?? alpn) === 'h2') return http2RelayFor(flow, options, wire);
-  if (protocol !== undefined) return greeted(protocol) ?? opaque(protocol);
+  if (protocol !== undefined) return protocol === 'smtp' ? mail(protocol) : opaque(protocol);
   const refuseOpaque = flow.policy.document.opaque === 'refuse';
   const http2 = flow.policy.document.http.h2 ? () => http2RelayFor(flow, options, wire) : undefined;
   return createSniffingRelay({
     wire,
     http,
     http2,
-    greeted,
+    // Mail and FTP servers greet alike: the client's first command tells them apart.
+    greeted: (guess) => (guess === 'smtp' || guess === 'ftp' ? mail(guess) : undefined),
     opaque: (sniffed) => opaque(alpn ?? sniffed),
     refuseOpaque,
   });

@@ -184,6 +184,28 @@ describe('a mail session in plaintext', () => {
   });
 });
 
+describe('a server whose greeting tells little', () => {
+  it.each([
+    ['EHLO me\r\n', 'smtp'],
+    ['USER anna\r\n', 'ftp'],
+  ])('is what its client speaks: %j', async (command, protocol) => {
+    const server = createServer((socket) => {
+      socket.on('error', () => {}).write('220 ready\r\n');
+      socket.on('data', () => socket.write('250 fine\r\n'));
+    });
+    const port = await listening(server);
+    await using plane = await startDataPlane();
+    const socket = await openTunnel(plane.port, `127.0.0.1:${port}`);
+    const typist = new Typist(socket);
+    await typist.hears(/^220 ready/);
+    typist.say(command);
+    await typist.hears(/^250 fine/);
+    socket.destroy();
+    await expect.poll(() => plane.flows.map((flow) => flow.protocol)).toEqual([protocol]);
+    server.close();
+  });
+});
+
 describe('a mail client', () => {
   it('is greeted with the failure when its server cannot be reached', async () => {
     const plane = await startDataPlane({

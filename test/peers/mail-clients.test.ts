@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createTransport } from 'nodemailer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
+import { startMailOrigin } from '../support/mail-origin.ts';
 import { ocsfProblems } from '../support/ocsf.ts';
 import { type RunningPostfix, startPostfix } from '../support/postfix.ts';
 import { hasProgram, run } from '../support/run.ts';
@@ -157,6 +158,49 @@ with smtplib.SMTP('localhost', int(sys.argv[1])) as s:
     const { code, stderr } = await run('python3', ['-c', script, String(port), gateway.caFile, text]);
     expect(code, stderr).toBe(0);
     for (const index of [0, 1, 2]) await arrives(`${text}${index}`);
+  });
+
+  it('chunks of BDAT to Postfix, pipelined, the last of them empty', async () => {
+    const text = mark();
+    const script = `
+import smtplib, ssl, sys
+with smtplib.SMTP('localhost', int(sys.argv[1])) as s:
+    s.starttls(context=ssl.create_default_context(cafile=sys.argv[2]))
+    s.ehlo()
+    assert s.has_extn('chunking'), s.esmtp_features
+    first, second = b'Subject: x\\r\\n\\r\\n.\\r\\n', sys.argv[3].encode() + b'\\r\\n'
+    s.send(b'MAIL FROM:<b@c.test>\\r\\nRCPT TO:<a@example.test>\\r\\n')
+    s.send(b'BDAT %d\\r\\n' % len(first) + first + b'BDAT %d\\r\\n' % len(second) + second + b'BDAT 0 LAST\\r\\n')
+    codes = [s.getreply()[0] for _ in range(5)]
+    assert codes == [250] * 5, codes
+`;
+    const { code, stderr } = await run('python3', ['-c', script, String(port), gateway.caFile, text]);
+    expect(code, stderr).toBe(0);
+    // A lone dot in a chunk is content.
+    expect(await arrives(text)).toMatch(/\n\.\n/);
+  });
+
+  it('LMTP, one answer for each recipient', async () => {
+    await using origin = await startMailOrigin(undefined, { lmtp: true });
+    const lmtpPort = await freePort();
+    await using lmtp = await startGateway({
+      config: {
+        listeners: [{ mode: 'reverse', listen: `127.0.0.1:${lmtpPort}`, origin: `127.0.0.1:${origin.port}` }],
+      },
+    });
+    const script = `
+import smtplib, sys
+with smtplib.LMTP('127.0.0.1', int(sys.argv[1])) as s:
+    s.sendmail('b@c.test', ['a@example.test', 'd@example.test'], 'Subject: x\\r\\n\\r\\nhello')
+    # smtplib reads the answer for the first recipient alone.
+    code, text = s.getreply()
+    assert code == 250, text
+`;
+    const { code, stderr } = await run('python3', ['-c', script, String(lmtpPort)]);
+    expect(code, stderr).toBe(0);
+    expect(origin.mails).toHaveLength(1);
+    const records = await lmtp.waitForRecords('traffic', (all) => all.some(({ class_uid }) => class_uid === 4009));
+    expect(records.find(({ class_uid }) => class_uid === 4009)).toMatchObject({ protocol_name: 'lmtp' });
   });
 
   it('nodemailer with an attachment of 5 MB', async () => {

@@ -76,7 +76,20 @@ const passedVerbs: ReadonlySet<string> = new Set([
   'SOML',
   'VRFY',
 ]);
-const ftpVerbs: ReadonlySet<string> = new Set(['USER', 'PASS', 'FEAT', 'SYST', 'HOST', 'OPTS', 'PBSZ', 'CLNT']);
+const ftpVerbs: ReadonlySet<string> = new Set([
+  'ACCT',
+  'CLNT',
+  'CSID',
+  'FEAT',
+  'HOST',
+  'LANG',
+  'OPTS',
+  'PASS',
+  'PBSZ',
+  'STAT',
+  'SYST',
+  'USER',
+]);
 
 /** What only FTP begins with, whose servers greet alike. */
 function isFtp({ verb, argument }: SmtpCommand): boolean {
