@@ -195,6 +195,8 @@ export const limits = {
   revocationPending: 256,
   /** Findings that control, and each relay, remembers. */
   revocationAnswers: 4_096,
+  /** Paths that are asked about for one origin, when a CA of each turns out to be revoked. */
+  revocationPaths: 4,
   /** Age at which an answer is asked for anew although its own time is not over: revocations are seen this soon. */
   revocationRefreshMs: 21_600_000,
   /** Time for which a URL that failed, or a certificate of which nothing is known, is left alone. */

@@ -4,6 +4,7 @@ import type { OriginIdentity } from '../core/tls.ts';
 import { count } from '../metrics/counters.ts';
 import type { OriginTrust } from '../pki/origin-trust.ts';
 import { isNameError, isPathError } from '../pki/path-errors.ts';
+import type { RevocationCheck } from '../pki/path-search.ts';
 import { failureOfTlsError, type TlsFailure } from '../pki/tls-failure.ts';
 
 /** Certificates of issuers that an origin did not send; none when they cannot be had. */
@@ -19,6 +20,8 @@ export interface OriginEvidence {
   readonly opensslError: NodeJS.ErrnoException | undefined;
   /** Undefined where policy fetches nothing. */
   readonly fetchIssuers: FetchIssuers | undefined;
+  /** Rules out certificates that are known to be revoked. */
+  readonly revocation?: RevocationCheck;
 }
 
 export type Judgement =
@@ -44,10 +47,11 @@ export async function judgeOrigin(evidence: OriginEvidence): Promise<Judgement> 
   return { kind: 'verified', identity: verdict.identity, path: verdict.path };
 }
 
-async function validateWithFetching({ peer, name, trust, exceptions, fetchIssuers }: OriginEvidence) {
+async function validateWithFetching(evidence: OriginEvidence) {
+  const { peer, name, trust, exceptions, fetchIssuers, revocation } = evidence;
   const fetched: X509Certificate[] = [];
   for (let round = 0; ; round++) {
-    const verdict = trust.validate({ peer, name, now: Date.now(), exceptions, fetched });
+    const verdict = trust.validate({ peer, name, now: Date.now(), exceptions, fetched, revocation });
     if (verdict.kind === 'verified' || fetchIssuers === undefined || round >= rounds) return verdict;
     if (verdict.missingFrom.length === 0) return verdict;
     const further = await fetchIssuers(verdict.missingFrom);

@@ -10,7 +10,7 @@ import { WatchedTransport, watchEnd } from '../net/watched-transport.ts';
 import { certificateFactsOf } from '../pki/certificate-facts.ts';
 import type { OriginTrust } from '../pki/origin-trust.ts';
 import { certificateRefusal, failureOfTlsError, type TlsFailure } from '../pki/tls-failure.ts';
-import { type FetchIssuers, type Judgement, judgeOrigin } from './judge-origin.ts';
+import { type FetchIssuers, type Judgement, judgeOrigin, type OriginEvidence } from './judge-origin.ts';
 import type { KeyLine } from './key-log.ts';
 
 export interface OriginLegOptions {
@@ -44,6 +44,12 @@ export interface OriginLeg {
   readonly staple: Buffer | undefined;
 }
 
+/** A leg fresh from its check. */
+export interface JudgedLeg extends OriginLeg {
+  /** What the check was made of, for another one that knows more. */
+  readonly evidence: OriginEvidence;
+}
+
 /** A failed origin check, with what is known of the certificate for the record and the page. */
 export class OriginCheckFailure extends FlowFailure {
   leg: TlsLeg | undefined;
@@ -53,7 +59,7 @@ export class OriginCheckFailure extends FlowFailure {
  * Opens TLS to the origin and proves who it is, before any byte of the client is sent. OpenSSL verifies the chain and the
  * outcome is noted; judge-origin.ts decides. Rejects with OriginCheckFailure.
  */
-export function openOriginLeg(options: OriginLegOptions): Promise<OriginLeg> {
+export function openOriginLeg(options: OriginLegOptions): Promise<JudgedLeg> {
   const startMs = performance.now();
   const { transport } = options;
   if (transport.destroyed || transport.readableEnded) {
@@ -83,19 +89,22 @@ export function openOriginLeg(options: OriginLegOptions): Promise<OriginLeg> {
       reject(cause);
     };
     const onSecure = (): void => {
-      judged().catch((error: unknown) => fail(new OriginCheckFailure('GATEWAY_INTERNAL', String(error))));
+      judged().catch((error: unknown) => {
+        fail(error instanceof OriginCheckFailure ? error : new OriginCheckFailure('GATEWAY_INTERNAL', String(error)));
+      });
     };
     const judged = async (): Promise<void> => {
       // Asked for once: each asking makes new objects of the whole chain.
       const peer = socket.getPeerX509Certificate();
       const tls = legOf(socket, peer, startMs, options);
       leg = tls;
-      const outcome = await identityOf(options, socket, peer);
+      const evidence = evidenceOf(options, socket, peer);
+      const outcome = await identityOf(evidence);
       // While an issuer was fetched, the origin may have gone or its time have run out.
       if (socket.destroyed) return;
       if (outcome instanceof OriginCheckFailure) return fail(outcome);
       settle();
-      resolve({ socket, identity: outcome.identity, path: outcome.path, tls, staple });
+      resolve({ socket, identity: outcome.identity, path: outcome.path, tls, staple, evidence });
     };
     const onError = (error: NodeJS.ErrnoException): void => {
       const failure = failureOfTlsError(error);
@@ -129,22 +138,23 @@ function connectionOptions(options: OriginLegOptions): ConnectionOptions {
 
 type Verified = Extract<Judgement, { kind: 'verified' }>;
 
-async function identityOf(
-  options: OriginLegOptions,
-  socket: TLSSocket,
-  peer: X509Certificate | undefined,
-): Promise<Verified | OriginCheckFailure> {
-  strike('validation');
-  if (peer === undefined) return new OriginCheckFailure('ORIGIN_CERT_INVALID', 'no certificate');
-  const judgement = await judgeOrigin({
+/** Throws where the origin showed no certificate: then there is nobody to judge. */
+function evidenceOf(options: OriginLegOptions, socket: TLSSocket, peer: X509Certificate | undefined): OriginEvidence {
+  if (peer === undefined) throw new OriginCheckFailure('ORIGIN_CERT_INVALID', 'no certificate');
+  return {
     peer,
     name: options.name,
     trust: options.trust,
     exceptions: options.exception?.allow ?? [],
     opensslError: verificationError(socket),
     fetchIssuers: options.fetchIssuers,
-  });
-  return judgement.kind === 'verified' ? judgement : describedFailure(judgement, certificateFactsOf(peer));
+  };
+}
+
+async function identityOf(evidence: OriginEvidence): Promise<Verified | OriginCheckFailure> {
+  strike('validation');
+  const judgement = await judgeOrigin(evidence);
+  return judgement.kind === 'verified' ? judgement : describedFailure(judgement, certificateFactsOf(evidence.peer));
 }
 
 /** What OpenSSL found wrong with the chain. A session that it did not judge counts as one with an error. */

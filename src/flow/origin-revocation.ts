@@ -21,32 +21,36 @@ export interface ShownChain {
   readonly staple: Buffer | undefined;
 }
 
-interface KnownOutcome {
+/** What is known of a whole path. */
+export interface PathRevocation {
+  /** That of the certificate which decides. */
   readonly outcome: RevocationOutcome;
+  /** Of each certificate but the root, leaf first. */
+  readonly statuses: readonly RevocationFinding['status'][];
+}
+
+interface KnownRevocation {
+  readonly revocation: PathRevocation;
   readonly untilMs: number;
 }
 
 /** Outcomes by chain and staple, so that a busy origin costs one look-up for each handshake. */
-const known = new BoundedCache<KnownOutcome>(limits.revocationAnswers);
+const known = new BoundedCache<KnownRevocation>(limits.revocationAnswers);
 
 /**
  * Whether a certificate of a verified chain is revoked, but for its root. What the origin stapled is judged here; the
  * rest control finds out for all relays. Never rejects, and ends within the time limit.
  */
-export async function revocationOf(
-  shown: ShownChain,
-  ask: AskRevocation,
-  timeoutMs: number,
-): Promise<RevocationOutcome> {
+export async function revocationOf(shown: ShownChain, ask: AskRevocation, timeoutMs: number): Promise<PathRevocation> {
   const { path, staple } = shown;
   const key = `${path.map((one) => certificateFactsOf(one).fingerprint256).join()} ${staple === undefined ? '' : hash('sha256', staple)}`;
   const remembered = known.get(key);
-  if (remembered !== undefined && remembered.untilMs > Date.now()) return remembered.outcome;
+  if (remembered !== undefined && remembered.untilMs > Date.now()) return remembered.revocation;
   const findings = await findingsOf(shown, ask, timeoutMs);
-  const outcome = worstOf(findings);
+  const revocation = { outcome: worstOf(findings), statuses: findings.map(({ status }) => status) };
   const untilMs = Math.min(...findings.map((finding) => finding.untilMs), Date.now() + limits.revocationRefreshMs);
-  known.set(key, { outcome, untilMs }, 1);
-  return outcome;
+  known.set(key, { revocation, untilMs }, 1);
+  return revocation;
 }
 
 async function findingsOf(

@@ -5,9 +5,9 @@ import { count } from '../metrics/counters.ts';
 import { WatchedTransport } from '../net/watched-transport.ts';
 import { noFloor, originFloorOf } from '../pki/origin-floor.ts';
 import type { Flow } from './flow.ts';
-import { OriginCheckFailure, type OriginLeg, openOriginLeg } from './origin-leg.ts';
-import { revocationOf } from './origin-revocation.ts';
+import { type JudgedLeg, OriginCheckFailure, type OriginLeg, openOriginLeg } from './origin-leg.ts';
 import type { Tunnel } from './relay-tunnel.ts';
+import { unrevokedPathOf } from './unrevoked-path.ts';
 
 /** What the client asked for that the origin leg mirrors. */
 export interface OriginWishes {
@@ -59,8 +59,8 @@ export async function openVerifiedOrigin(
     keyShares.learn(address, groupOf(leg.socket), nowMs);
     count(`daylight_tls_sessions_total{leg="origin",resumed="${leg.tls.resumed}"}`);
     // A chain that an exception accepts although it leads nowhere names nobody who could revoke it.
-    if (mode !== 'off' && !exception?.allow.includes('untrusted')) await refuseRevoked(flow, leg, mode);
-    return leg;
+    if (mode === 'off' || exception?.allow.includes('untrusted')) return leg;
+    return await refuseRevoked(flow, leg, mode);
   } catch (error) {
     flow.facts.originTls = (error as OriginCheckFailure).leg;
     throw error;
@@ -82,16 +82,23 @@ export function groupOf(socket: TLSSocket): string {
   return name ?? '';
 }
 
-/** The origin has received no byte of the client by then. Rejects with OriginCheckFailure, and the leg is gone. */
-async function refuseRevoked(flow: Flow, leg: OriginLeg, mode: RevocationMode): Promise<void> {
+/**
+ * The leg with a path on which nothing is revoked. The origin has received no byte of the client by then. Rejects with
+ * OriginCheckFailure, and the leg is gone.
+ */
+async function refuseRevoked(flow: Flow, leg: JudgedLeg, mode: RevocationMode): Promise<OriginLeg> {
   // The origin may close while others are asked about it; the pump learns it as soon as it runs.
   leg.socket.on('error', ignore);
-  const outcome = await revocationOf(leg, flow.plane.askRevocation, flow.policy.document.revocation.timeoutMs);
-  const { status, source, detail } = outcome;
-  flow.facts.originRevocation = outcome;
+  const { askRevocation } = flow.plane;
+  const found = await unrevokedPathOf(leg, {
+    mode,
+    ask: askRevocation,
+    timeoutMs: flow.policy.document.revocation.timeoutMs,
+  });
+  const { status, source, detail } = found.outcome;
+  flow.facts.originRevocation = found.outcome;
   count(`daylight_origin_revocation_total{status="${status}",source="${source}"}`);
-  const mustStaple = source === 'staple' && status === 'unknown';
-  if (status === 'good' || (status === 'unknown' && mode === 'soft-fail' && !mustStaple)) return;
+  if (found.kind === 'found') return { ...leg, identity: found.identity, path: found.path };
   leg.socket.destroy();
   const code = status === 'revoked' ? 'ORIGIN_CERT_REVOKED' : 'ORIGIN_REVOCATION_UNKNOWN';
   const failure = new OriginCheckFailure(code, `${detail} (by ${source})`);

@@ -24,6 +24,10 @@ export const metricHelp: Readonly<Record<string, { readonly type: 'counter' | 'g
     type: 'counter',
     help: 'Fetches of intermediates that origins did not send, by outcome (ok, useless, failed, refused).',
   },
+  daylight_origin_paths_avoided_total: {
+    type: 'counter',
+    help: 'Origins whose chain holds by another path than one over a CA that revocation refuses.',
+  },
   daylight_origin_paths_found_total: {
     type: 'counter',
     help: 'Origins whose chain holds by another path than the one that OpenSSL tried.',

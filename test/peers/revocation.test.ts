@@ -3,8 +3,15 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseCertificate } from '../../src/pki/certificate.ts';
 import { ocspRequest } from '../../src/pki/revocation/ocsp-request.ts';
-import { labCrl, labMustStaple, labPoints, labResponders } from '../pki/support/crl.ts';
-import { type LabCertificate, labCertificate, labExtension, labLeaf, labRoot } from '../pki/support/lab.ts';
+import { type LabEntry, labCrl, labMustStaple, labPoints, labResponders } from '../pki/support/crl.ts';
+import {
+  type LabCertificate,
+  type LabSubject,
+  labCertificate,
+  labExtension,
+  labLeaf,
+  labRoot,
+} from '../pki/support/lab.ts';
 import { type OcspResponder, opensslAnswer, startOpensslResponder } from '../pki/support/openssl-ocsp.ts';
 import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
@@ -62,6 +69,12 @@ describe.runIf(hasProgram('openssl') && hasProgram('nginx'))('a gateway before o
     ['good-crl.hard.example', undefined, { status: 'good', source: 'crl' }],
     ['revoked-crl.example', 'ORIGIN_CERT_REVOKED', { status: 'revoked', source: 'crl' }],
     ['below-revoked.example', 'ORIGIN_CERT_REVOKED', { status: 'revoked', source: 'crl' }],
+    ['crossed.example', undefined, { status: 'good', source: 'crl', detail: expect.stringContaining('another path') }],
+    ['crossed.hard.example', undefined, { status: 'good', detail: expect.stringContaining('issuer 1 above the leaf') }],
+    ['crossed-thrice.example', undefined, { status: 'good', source: 'crl' }],
+    ['crossed-often.example', 'ORIGIN_CERT_REVOKED', { status: 'revoked', source: 'crl' }],
+    ['crossed-in-vain.example', 'ORIGIN_CERT_REVOKED', { status: 'revoked', source: 'crl' }],
+    ['crossed-but-revoked.example', 'ORIGIN_CERT_REVOKED', { status: 'revoked', source: 'crl' }],
     ['unreachable.example', undefined, { status: 'unknown' }],
     ['unreachable.hard.example', 'ORIGIN_REVOCATION_UNKNOWN', { status: 'unknown' }],
     ['no-pointers.example', undefined, { status: 'unknown', source: 'none' }],
@@ -126,8 +139,7 @@ async function startOrigins(): Promise<void> {
   const nobody = labResponders(`http://127.0.0.1:${ports.silent}/`);
   const leaf = (name: string, extra: readonly Buffer[], issuer = root): LabCertificate =>
     labLeaf(issuer, { names: [name], notAfter, extra });
-  const ca = { ca: true, keyUsage: [5, 6], notAfter: Date.now() + 900 * day };
-  const revokedCa = labCertificate(root, { ...ca, commonName: 'Revoked CA', extra: [byCrl] });
+  const revokedCa = labCertificate(root, { ...caSubject('Revoked CA'), extra: [byCrl] });
 
   const revoked = leaf('revoked-ocsp.example', [byOcsp]);
   const good = leaf('good-ocsp.hard.example', [byOcsp]);
@@ -139,6 +151,7 @@ async function startOrigins(): Promise<void> {
   const off = leaf('revoked-crl.off.example', [byCrl]);
   await serve('revoked-crl.off.example', off);
   await serve('below-revoked.example', leaf('below-revoked.example', [intermediateCrl], revokedCa), [revokedCa]);
+  const crossed = await serveCrossed(byCrl, leaf);
   for (const name of ['unreachable.example', 'unreachable.hard.example']) await serve(name, leaf(name, [nobody]));
   for (const name of ['no-pointers.example', 'no-pointers.hard.example']) await serve(name, leaf(name, []));
   await serve('short-lived.hard.example', labLeaf(root, { names: ['short-lived.hard.example'], extra: [] }));
@@ -165,9 +178,8 @@ async function startOrigins(): Promise<void> {
   const mustAndDoes = leaf('must-staple-stapled.example', [labMustStaple(), byOcsp]);
   await serve('must-staple-stapled.example', mustAndDoes, [], await staple(mustAndDoes));
 
-  const serialOf = ({ der }: LabCertificate): Buffer => parseCertificate(der).serialOctets;
   const crl = labCrl(root, {
-    revoked: [listed, off, revokedCa].map((each) => ({ serial: serialOf(each), reason: 1 })),
+    revoked: [listed, off, revokedCa, ...crossed].map(entryOf),
   });
   writeFileSync(join(nginx.root, 'root.crl'), crl);
   writeFileSync(join(nginx.root, 'intermediate.crl'), labCrl(revokedCa));
@@ -176,6 +188,40 @@ async function startOrigins(): Promise<void> {
     signer,
     certificates: [{ certificate: good }, { certificate: must }, { certificate: revoked, revoked: 'keyCompromise' }],
   });
+}
+
+function caSubject(commonName: string): LabSubject {
+  return { commonName, ca: true, keyUsage: [5, 6], notAfter: Date.now() + 900 * day };
+}
+
+function entryOf({ der }: LabCertificate): LabEntry {
+  return { serial: parseCertificate(der).serialOctets, reason: 1 };
+}
+
+/** Origins below CAs that have several certificates for one key. Returns those to be revoked by the root. */
+async function serveCrossed(
+  byCrl: Buffer,
+  leaf: (name: string, extra: readonly Buffer[], issuer: LabCertificate) => LabCertificate,
+): Promise<readonly LabCertificate[]> {
+  const first = labCertificate(root, { ...caSubject('Crossed CA'), extra: [byCrl] });
+  const more = Array.from({ length: 5 }, () =>
+    labCertificate(root, { ...caSubject('Crossed CA'), key: first.key, extra: [byCrl] }),
+  );
+  const [good = first, ...revoked] = more;
+  const point = labPoints(`http://127.0.0.1:${ports.crl}/crossed.crl`);
+  const serveBelow = async (name: string, chain: readonly LabCertificate[]): Promise<LabCertificate> => {
+    const made = leaf(name, [point], first);
+    await serve(name, made, chain);
+    return made;
+  };
+  await serveBelow('crossed.example', [first, good]);
+  await serveBelow('crossed.hard.example', [first, good]);
+  await serveBelow('crossed-thrice.example', [first, ...revoked.slice(0, 2), good]);
+  await serveBelow('crossed-often.example', [first, ...revoked, good]);
+  await serveBelow('crossed-in-vain.example', [first, ...revoked.slice(0, 1)]);
+  const listed = await serveBelow('crossed-but-revoked.example', [good, first]);
+  writeFileSync(join(nginx.root, 'crossed.crl'), labCrl(first, { revoked: [entryOf(listed)] }));
+  return [first, ...revoked];
 }
 
 async function serve(
