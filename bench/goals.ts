@@ -56,5 +56,6 @@ function ratio(
   most: number,
 ): readonly Goal[] {
   if (own === undefined || peer === undefined) return [];
-  return [{ text, value: own.cpu[workload].median / peer.cpu[workload].median, most }];
+  const value = own.cpu[workload].median / peer.cpu[workload].median;
+  return Number.isNaN(value) ? [] : [{ text, value, most }];
 }
