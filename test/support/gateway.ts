@@ -82,13 +82,14 @@ async function watch(
   });
   child.stdout?.resume();
   const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
-  const waitForLog = async (pattern: RegExp): Promise<void> => {
+  const waitForLog = async (pattern: RegExp, patienceMs?: number): Promise<void> => {
     await waitUntil(
       () => {
         if (child.exitCode !== null) throw new Error(`the gateway ended with ${child.exitCode}:\n${log}`);
         return pattern.test(log);
       },
       () => `no ${String(pattern)} in the log:\n${log}`,
+      patienceMs,
     );
   };
   const records = (name: 'traffic' | 'alarms') => readRecords(join(directory, 'records'), name);
@@ -97,7 +98,8 @@ async function watch(
     return exited;
   };
   try {
-    await waitForLog(/^ready$/m);
+    // A CA of RSA is made first, which takes a busy machine its time.
+    await waitForLog(/^ready$/m, 45_000);
   } catch (error) {
     child.kill('SIGKILL');
     rmSync(directory, { recursive: true, force: true });
@@ -135,9 +137,9 @@ function readRecords(directory: string, name: string): readonly Record<string, u
   return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
-/** Polls a condition for up to 15 seconds. */
-export async function waitUntil(condition: () => boolean, complaint: () => string): Promise<void> {
-  const deadline = performance.now() + 15_000;
+/** Polls a condition, for up to 15 seconds unless said otherwise. */
+export async function waitUntil(condition: () => boolean, complaint: () => string, patienceMs = 15_000): Promise<void> {
+  const deadline = performance.now() + patienceMs;
   while (!condition()) {
     if (performance.now() > deadline) throw new Error(complaint());
     await new Promise((resolve) => setTimeout(resolve, 20));
