@@ -48,6 +48,8 @@ export interface TlsLeg {
   /** e.g. `TLSv1.3`. */
   readonly version: string;
   readonly cipher: string;
+  /** Named group of the key exchange, in OpenSSL's spelling; undefined where there was none, or it is not known. */
+  readonly group?: string | undefined;
   readonly alpn: string | undefined;
   readonly serverName: string | undefined;
   readonly resumed: boolean;

@@ -202,6 +202,7 @@ function legOf(
   return {
     version: socket.getProtocol() ?? '',
     cipher: socket.getCipher()?.name ?? '',
+    group: groupOf(socket),
     alpn: typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : undefined,
     serverName: options.serverName,
     resumed: socket.isSessionReused(),
@@ -209,4 +210,10 @@ function legOf(
     ...(demand === undefined ? {} : { clientCertificate: demand }),
     certificate: peer === undefined ? undefined : certificateFactsOf(peer),
   };
+}
+
+/** Node tells it of the legs alone on which it is the client. */
+function groupOf(socket: TLSSocket): string | undefined {
+  const { name } = (socket.getEphemeralKeyInfo() ?? {}) as { readonly name?: string };
+  return name;
 }

@@ -15,7 +15,7 @@ import type { OriginLeg } from './origin-leg.ts';
 import type { SecureLegs } from './pump-options.ts';
 import type { Tunnel } from './relay-tunnel.ts';
 import { canonicalServerName } from './server-name.ts';
-import { groupOf, openVerifiedOrigin } from './verified-origin.ts';
+import { openVerifiedOrigin } from './verified-origin.ts';
 
 /** TLS in mid-stream over the plain legs of a flow: the same check of the origin and the same leafs as at their start. */
 export function secureLegs(flow: Flow, tunnel: Tunnel): SecureLegs {
@@ -102,10 +102,10 @@ function checkHello(flow: Flow, tunnel: Tunnel, leg: OriginLeg, hello: ClientHel
 }
 
 /** The origin was dialled before the client had said what it offers at least. */
-function refuseBelowFloor({ policy }: Flow, { identity, tls, socket }: OriginLeg, hello: ClientHello): void {
-  const { version, cipher } = tls;
+function refuseBelowFloor({ policy }: Flow, { identity, tls }: OriginLeg, hello: ClientHello): void {
+  const { version, cipher, group = '' } = tls;
   if (opensOldProtocol(policy.exceptionFor(identity.name))) return;
-  const breach = floorBreach(originFloorOf(hello), { version, cipher, group: groupOf(socket) });
+  const breach = floorBreach(originFloorOf(hello), { version, cipher, group });
   if (breach !== undefined) throw new FlowFailure('ORIGIN_TLS_TOO_WEAK', breach);
 }
 

@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
 import type { RevocationMode } from '../core/revocation.ts';
 import { count } from '../metrics/counters.ts';
 import { WatchedTransport } from '../net/watched-transport.ts';
@@ -56,7 +55,7 @@ export async function openVerifiedOrigin(
       onKeys: flow.plane.keyLog?.origin,
     });
     flow.facts.originTls = leg.tls;
-    keyShares.learn(address, groupOf(leg.socket), nowMs);
+    keyShares.learn(address, leg.tls.group ?? '', nowMs);
     count(`daylight_tls_sessions_total{leg="origin",resumed="${leg.tls.resumed}"}`);
     // A chain that an exception accepts although it leads nowhere names nobody who could revoke it.
     if (mode === 'off' || exception?.allow.includes('untrusted')) return leg;
@@ -74,12 +73,6 @@ export function watchEndsOf(flow: Flow, tunnel: Tunnel, { identity }: OriginLeg)
 
 function originKey(name: string, { destination }: Tunnel): string {
   return `${name}:${destination.port}`;
-}
-
-/** Name of the group that the keys of a leg were agreed in; empty where there was none. */
-export function groupOf(socket: TLSSocket): string {
-  const { name } = (socket.getEphemeralKeyInfo() ?? {}) as { readonly name?: string };
-  return name ?? '';
 }
 
 /**

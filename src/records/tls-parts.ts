@@ -18,11 +18,11 @@ export function tlsParts(flow: FlowFacts, withNames: boolean): JsonObject {
   };
 }
 
-/** What OCSF has no slot for: protocol negotiated, session resumed, names that were left out. */
+/** What OCSF has no slot for: group of the key exchange, protocol negotiated, session resumed, names that were left out. */
 export function tlsExtras(leg: TlsLeg | undefined): JsonObject | undefined {
   if (leg === undefined) return undefined;
-  const { alpn, resumed, certificate, clientCertificate } = leg;
-  return { alpn, resumed, certificate_names: certificate?.names.length, client_certificate: clientCertificate };
+  const { group, alpn, resumed, certificate, clientCertificate } = leg;
+  return { group, alpn, resumed, certificate_names: certificate?.names.length, client_certificate: clientCertificate };
 }
 
 /** A client that only said hello, or whose TLS went through unread, has a name and a fingerprint but no version. */

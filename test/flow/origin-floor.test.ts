@@ -36,13 +36,21 @@ describe('an origin leg is never weaker than what its client offers at least', (
     expect((await flowThrough(hybrid, client)).failure).toBeUndefined();
   });
 
+  test('the group that was agreed is the hybrid one where the origin has it, and in the record', async () => {
+    const groupWith = async (options: TlsOptions): Promise<string | undefined> =>
+      (await flowThrough(await origin(options), {})).originTls?.group;
+    expect(await groupWith({ ecdhCurve: 'X25519MLKEM768:X25519:P-256' })).toBe('X25519MLKEM768');
+    expect(await groupWith({ ecdhCurve: 'X25519:P-256' })).toBe('X25519');
+    expect(await groupWith({ ecdhCurve: 'P-384', maxVersion: 'TLSv1.2' })).toBe('secp384r1');
+  });
+
   test('a named exception for an old origin stands, and is in the record', async () => {
     const port = await origin({ maxVersion: 'TLSv1.2', ciphers: 'AES128-GCM-SHA256' }, true);
     const client = { minVersion: 'TLSv1.3' } as const;
     const flow = await flowThrough(port, client, ['rsa-key-exchange']);
     expect(flow.failure).toBeUndefined();
     expect(flow.originExceptions).toEqual(['old device: rsa-key-exchange']);
-    expect(flow.originTls).toMatchObject({ version: 'TLSv1.2', cipher: 'AES128-GCM-SHA256' });
+    expect(flow.originTls).toMatchObject({ version: 'TLSv1.2', cipher: 'AES128-GCM-SHA256', group: undefined });
     expect((await flowThrough(port, {})).failure).toMatch(/^ORIGIN_/);
   });
 });

@@ -44,6 +44,7 @@ export const clientLeg: TlsLeg = {
 export const originLeg: TlsLeg = {
   ...clientLeg,
   cipher: 'TLS_AES_256_GCM_SHA384',
+  group: 'X25519MLKEM768',
   handshakeMs: 18.7,
   certificate: real,
 };
