@@ -5,6 +5,7 @@ import {
   http2Errors,
   mostStream,
   rstStreamFrame,
+  settingsFrame,
   windowUpdateFrame,
 } from '../../codec/http2-frames.ts';
 import { type FailureCode, FlowFailure } from '../../core/failures.ts';
@@ -54,7 +55,10 @@ export class Http2Connection {
 
   constructor(options: Http2Options) {
     this.options = options;
-    this.to = { client: new Http2Outgoing(options.wire, 'client'), origin: new Http2Outgoing(options.wire, 'origin') };
+    this.to = {
+      client: new Http2Outgoing(options.wire, 'client', true),
+      origin: new Http2Outgoing(options.wire, 'origin', false),
+    };
     this.window = new ClientWindow(this.to.client);
   }
 
@@ -134,6 +138,7 @@ export class Http2Connection {
       this.close(code, detail, http2Errors.internalError);
     } else {
       this.finishAll(code, detail);
+      this.#openClient();
       this.to.client.send(goawayFrame(Math.min(this.lastStreamId, this.#mostStreamId), error));
       this.options.wire.close(code, detail);
     }
@@ -147,6 +152,7 @@ export class Http2Connection {
       else this.#answer(stream, { code, detail });
     }
     this.finishAll(code, detail);
+    this.#openClient();
     this.to.client.send(goawayFrame(Math.min(this.lastStreamId, this.#mostStreamId), error));
     this.options.wire.close(code, detail);
   }
@@ -203,6 +209,13 @@ export class Http2Connection {
   flush(): void {
     this.to.client.flush();
     this.to.origin.flush();
+  }
+
+  /** The last frames to a client that has had no settings yet: it gets some, or it would understand none of them. */
+  #openClient(): void {
+    const settings = settingsFrame(Buffer.alloc(0));
+    if (this.to.client.isWaiting) this.to.client.forward(settings, 0, settings.length);
+    this.to.client.open();
   }
 
   /** The stream is over for the origin too, which is told so if it knows of it and is not done. */

@@ -219,9 +219,12 @@ export class Http2Direction {
     if (!this.#ledger.add(read.settings)) return this.#flood('SETTINGS that nobody has acknowledged');
     this.#isSettled = true;
     this.#bind();
+    const out = this.#connection.to[otherSide(this.#side)];
+    const frame = settingsFrame(read.payload);
     // Settings that are passed on as they came keep their frame.
-    if (!read.isChanged) return this.#forward();
-    this.#connection.to[otherSide(this.#side)].send(settingsFrame(read.payload));
+    if (read.isChanged) out.forward(frame, 0, frame.length);
+    else this.#forward();
+    if (isFirst) out.open();
     return true;
   }
 

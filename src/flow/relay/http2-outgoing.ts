@@ -15,9 +15,24 @@ export class Http2Outgoing {
   /** The next header block begins by giving the dynamic table up: nothing else keeps a lowered limit. */
   tellsTable = true;
 
-  constructor(wire: Wire, to: Side) {
+  /** Frames of the gateway's own that wait for the settings of the other side, which must come first (RFC 9113 section 3.4). */
+  #waiting: Buffer[] | undefined;
+
+  constructor(wire: Wire, to: Side, waits: boolean) {
     this.#wire = wire;
     this.#to = to;
+    if (waits) this.#waiting = [];
+  }
+
+  get isWaiting(): boolean {
+    return this.#waiting !== undefined;
+  }
+
+  /** The settings were forwarded: what waited for them follows. */
+  open(): void {
+    const waiting = this.#waiting ?? [];
+    this.#waiting = undefined;
+    for (const frame of waiting) this.send(frame);
   }
 
   /** Sends a received frame as it is. */
@@ -32,6 +47,10 @@ export class Http2Outgoing {
   }
 
   send(frame: Buffer): void {
+    if (this.#waiting !== undefined) {
+      this.#waiting.push(frame);
+      return;
+    }
     this.flush();
     this.#wire.send(this.#to, frame);
   }

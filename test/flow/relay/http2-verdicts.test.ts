@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { frameTypes } from '../../../src/codec/http2-frames.ts';
+import { connectionPreface, frameTypes } from '../../../src/codec/http2-frames.ts';
 import type { Verdict } from '../../../src/core/verdict.ts';
-import { data, frame, get, headers, number, openHttp2, post, settings } from './http2-recording.ts';
+import { data, frame, get, headers, number, openHttp2, post, recordHttp2, settings } from './http2-recording.ts';
 import type { Judge } from './recording.ts';
 
 const rule = { id: 'r-1', title: 'a rule', rev: 1 };
@@ -315,4 +315,16 @@ describe('a change', () => {
     keeping.origin(offer);
     expect(keeping.wire.bytesTo('client').includes(offer)).toBe(true);
   });
+});
+
+test('an answer waits until the origin has said its settings, which come first', () => {
+  const { client, origin, taken } = recordHttp2({}, at('requestHead'));
+  client(connectionPreface, settings(), headers(1, get, true));
+  expect(taken('client')).toEqual([]);
+  origin(settings([4, 70_000]));
+  expect(statusOf(taken('client')).map((line) => line.replace(/ 0003.*/, ''))).toEqual([
+    'settings 0 0004000111700003000003e8',
+    'headers 1 403',
+    'data 1 END',
+  ]);
 });
