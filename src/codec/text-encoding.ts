@@ -70,7 +70,7 @@ export class TextReader {
   push(bytes: Buffer): Buffer {
     if (this.#head === undefined) return this.#read(bytes, true);
     const head = this.#head.length === 0 ? bytes : Buffer.concat([this.#head, bytes]);
-    if (head.length < longestMark) {
+    if (head.length < longestMark || (this.#isDoubted && head.length < probeBytes && markOf(head) === undefined)) {
       this.#head = Buffer.from(head);
       return noBytes;
     }
@@ -89,10 +89,15 @@ export class TextReader {
     return this.#read(marked === undefined ? head : head.subarray(marked.bytes), isStream);
   }
 
+  /** What was declared is believed only after a look at the first bytes, the same number however they come. */
+  get #isDoubted(): boolean {
+    return this.#declared?.startsWith('utf-16') === true;
+  }
+
   /** Programs that do not look at the label would read plain ASCII where UTF-16 was declared: so do the rules. */
   #trusted(head: Buffer): string | undefined {
     const declared = this.#declared;
-    if (declared === undefined || !declared.startsWith('utf-16')) return declared;
+    if (!this.#isDoubted) return declared;
     if (!head.subarray(0, probeBytes).every((byte) => byte >= 0x09 && byte < 0x7f)) return declared;
     this.problem = `not ${declared}, although declared so`;
     return undefined;
