@@ -4,7 +4,7 @@ import { parseClientHello } from './client-hello.ts';
 import type { Guess } from './guess.ts';
 import { recogniseText } from './text-opening.ts';
 
-export { recogniseBanner } from './server-banner.ts';
+export { isHttp2Greeting, recogniseBanner } from './server-banner.ts';
 
 /**
  * Recognises a flow by the first bytes of its client, whatever the port. `partial` is said only while the bytes could

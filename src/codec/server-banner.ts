@@ -12,6 +12,12 @@ export function recogniseBanner(bytes: Buffer): OpaqueProtocol | undefined {
   return code === undefined ? undefined : mailOrFiles(text, firstLine);
 }
 
+/** Whether a server begins with the SETTINGS of HTTP/2, which it may send before the client says anything (RFC 9113 section 3.4). */
+export function isHttp2Greeting(bytes: Buffer): boolean {
+  if (bytes.length < 9 || bytes[0] !== 0 || (bytes[1] ?? 0) > 1 || bytes[3] !== 4 || bytes[4] !== 0) return false;
+  return bytes.readUInt16BE(1) % 6 === 0 && bytes.readUInt32BE(5) === 0;
+}
+
 /** SSH servers may send lines of text first (RFC 4253 section 4.2); FTP greetings go on for pages. */
 const bannerBytesMax = 8_192;
 

@@ -112,6 +112,16 @@ describe.runIf(isHere)('curl', () => {
     expect(stdout).toContain('x-bytes: 5');
   });
 
+  it('speaks HTTP/2 without TLS through a tunnel, inspected as well', async () => {
+    await using plain = await startHttp2Origin({});
+    const url = `http://localhost:${plain.port}/clear`;
+    const { stdout, stderr } = await curl('--http2-prior-knowledge', '--proxytunnel', '-w', ' %{http_version}', url);
+    expect({ stdout, stderr }).toEqual({ stdout: 'GET /clear 0\n 2', stderr: '' });
+    const record = await transaction('/clear');
+    expect(gatewayField(record, 'protocol')).toBe('h2');
+    expect(member(record, 'metadata', 'labels')).toEqual(['Plaintext']);
+  });
+
   it('sends many requests over one connection', async () => {
     const connections = origin.connections();
     const { stdout } = await curl('--http2', '-Z', `https://localhost:${origin.port}/many?[1-50]`);

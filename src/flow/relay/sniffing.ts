@@ -1,4 +1,4 @@
-import { recogniseBanner, recogniseOpening } from '../../codec/first-bytes.ts';
+import { isHttp2Greeting, recogniseBanner, recogniseOpening } from '../../codec/first-bytes.ts';
 import { isPartialGreeting } from '../../codec/server-banner.ts';
 import type { FailureCode } from '../../core/failures.ts';
 import type { Opening } from '../../core/opening.ts';
@@ -63,6 +63,7 @@ export function createSniffingRelay(options: SniffingOptions): Relay {
       if (chosen !== undefined) return chosen.receive(from, bytes);
       if (from === 'origin') {
         heldGreeting = heldGreeting.length === 0 ? bytes : Buffer.concat([heldGreeting, bytes]);
+        if (isHttp2Greeting(heldGreeting)) return chooseFor({ kind: 'http2' });
         // Half a line tells too little, and a wrong guess would let mail pass unread.
         if (!isPartialGreeting(heldGreeting)) chooseOpaque(recogniseBanner(heldGreeting) ?? 'unknown');
         return;
