@@ -51,6 +51,7 @@ function goodRows(responder: Responder) {
   return [
     ['good by a CRL', host, (farm: Farm) => listed(farm, responder, false)],
     ['good by an OCSP responder', host, (farm: Farm) => answered(farm, responder, 'good')],
+    ['revoked cross-signature beside a good one', host, (farm: Farm) => crossListed(farm, responder)],
   ] as const;
 }
 
@@ -78,6 +79,17 @@ function issuerListed(farm: Farm, responder: Responder): FarmCredentials {
   const issuer = farm.issuer('Revoked CA', { extensions: { more: crlPoint(url) } });
   responder.publish(url, crlOf(farm.root, [issuer.certificate]));
   return farm.leaf({ names, issuer });
+}
+
+/** One CA with two certificates; the first that is sent is revoked. */
+function crossListed(farm: Farm, responder: Responder): FarmCredentials {
+  const url = responder.reserve();
+  const revokedOne = farm.issuer('Cross-signed CA', { extensions: { more: crlPoint(url) } });
+  const { key, subject } = revokedOne;
+  const good = farm.issuer('', { key, subject });
+  responder.publish(url, crlOf(farm.root, [revokedOne.certificate]));
+  const { certificates, key: leafKey } = farm.leaf({ names, issuer: revokedOne });
+  return { certificates: [...certificates, good.certificate], key: leafKey };
 }
 
 function forgedStaple(farm: Farm, responder: Responder): OriginSetup {
