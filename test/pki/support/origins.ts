@@ -40,8 +40,24 @@ export function rawOrigin(serve: (socket: Socket) => void): Promise<number> {
   );
 }
 
-/** `openssl s_server` with options of its own, for what Node refuses to serve. */
-export async function opensslOrigin({ leaf, chain = [] }: OriginCredential, args: readonly string[]): Promise<number> {
+/** `openssl s_server` with options of its own, for what Node refuses to serve; it answers every request. */
+export async function opensslOrigin(credential: OriginCredential, args: readonly string[]): Promise<number> {
+  return (await opensslServer(credential, ['-quiet', '-www', ...args])).port;
+}
+
+export interface OpensslServer {
+  readonly port: number;
+  /** What it has printed. */
+  readonly printed: () => string;
+  /** Types a line at its keyboard: text for the client, or a command such as `R`. */
+  readonly type: (line: string) => void;
+}
+
+/** `openssl s_server` at whose keyboard somebody sits. */
+export async function opensslServer(
+  { leaf, chain = [] }: OriginCredential,
+  args: readonly string[],
+): Promise<OpensslServer> {
   const directory = labDirectory();
   const certificate = join(directory, 'leaf.pem');
   const key = join(directory, 'leaf.key');
@@ -51,22 +67,14 @@ export async function opensslOrigin({ leaf, chain = [] }: OriginCredential, args
   writeFileSync(above, chain.map(({ pem }) => pem).join(''));
   const port = await freePort();
   const chainArgs = chain.length === 0 ? [] : ['-cert_chain', above];
-  const fixed = [
-    's_server',
-    '-accept',
-    `127.0.0.1:${port}`,
-    '-cert',
-    certificate,
-    '-key',
-    key,
-    ...chainArgs,
-    '-quiet',
-    '-www',
-  ];
-  const child = spawn('openssl', [...fixed, ...args], { stdio: ['ignore', 'ignore', 'pipe'], env: {} });
+  const fixed = ['s_server', '-accept', `127.0.0.1:${port}`, '-cert', certificate, '-key', key, ...chainArgs];
+  const child = spawn('openssl', [...fixed, ...args], { stdio: ['pipe', 'pipe', 'pipe'], env: {} });
+  const printed: string[] = [];
+  for (const output of [child.stdout, child.stderr]) output.on('data', (text: Buffer) => printed.push(String(text)));
+  child.stdin.on('error', () => {});
   onTestFinished(() => stop(child));
   await accepting(port, child);
-  return port;
+  return { port, printed: () => printed.join(''), type: (line) => child.stdin.write(`${line}\n`) };
 }
 
 /** A TCP relay before an origin that flips one bit of what the origin sends. */
