@@ -8,6 +8,8 @@ packages=(curl nghttp2-client openssl nginx-light python3 wget git nftables ipro
   tshark tcpdump
   postfix swaks msmtp)
 packages+=(libnet-ssleay-perl)
+# The largest by far: a minute on a busy machine with two cores.
+packages+=(chromium)
 
 missing=()
 for package in "${packages[@]}"; do
