@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { findLogs, type LoggedFile, type LogSeries } from './log-files.ts';
 import { type StoredLine, storedLine } from './log-reader.ts';
 import type { LogName } from './metadata.ts';
@@ -24,7 +24,8 @@ export class LogFollower {
     this.#logs = logs;
     for (const { key, files } of seen) {
       const last = files.at(-1);
-      if (last !== undefined) this.#tails.set(key, open(last, last.bytes));
+      const tail = last === undefined ? undefined : this.#openWherever(last);
+      if (tail !== undefined) this.#tails.set(key, tail);
     }
   }
 
@@ -48,10 +49,24 @@ export class LogFollower {
     for (const file of files.slice(present + 1)) {
       // Once more: the file may have been added to before it was set aside.
       if (tail !== undefined) lines.push(...newLines(tail));
-      tail = this.#replace(key, open(file, 0));
+      const next = open(file, 0);
+      // Rotated since the directory was looked at: the next look finds it under its new name.
+      if (next === undefined) break;
+      tail = this.#replace(key, next);
       lines.push(...newLines(tail));
     }
     return lines;
+  }
+
+  /** Opens a file behind what was seen of it, under another name when it was rotated meanwhile. */
+  #openWherever(seen: LoggedFile): Tail | undefined {
+    for (let attempt = 0, file: LoggedFile | undefined = seen; file !== undefined && attempt < 20; attempt += 1) {
+      const tail = open(file, seen.bytes);
+      if (tail !== undefined) return tail;
+      const present = findLogs(this.#directory, this.#logs).flatMap(({ files }) => files);
+      file = present.find(({ inode }) => inode === seen.inode);
+    }
+    return undefined;
   }
 
   #replace(key: string, tail: Tail): Tail {
@@ -62,8 +77,16 @@ export class LogFollower {
   }
 }
 
-function open(file: LoggedFile, offset: number): Tail {
-  return { descriptor: openSync(file.path, 'r'), inode: file.inode, offset };
+/** Opens a file that was seen; undefined when its name means another one by now, or none. */
+function open({ path, inode }: LoggedFile, offset: number): Tail | undefined {
+  try {
+    const descriptor = openSync(path, 'r');
+    if (fstatSync(descriptor).ino === inode) return { descriptor, inode, offset };
+    closeSync(descriptor);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+  }
+  return undefined;
 }
 
 /** Whole lines behind the offset, which is moved behind them. */
