@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 import { findLogs } from '../../src/records/log-files.ts';
 import { LogFollower } from '../../src/records/log-follower.ts';
 
-const line = (time: number): string => `{"time":${time},"metadata":{"log_name":"traffic"}}\n`;
+const line = (time: number): string => `{"time":${time},"class_uid":4002}\n`;
 
 it('follows the file that was seen, although it was set aside before it could be opened', () => {
   const directory = mkdtempSync(join(tmpdir(), 'daylight-follow-'));
