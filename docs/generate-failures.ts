@@ -20,6 +20,12 @@ facts (since when the certificate has expired, which names it holds); or \`bypas
 the client judges the real certificate, recorded with the code as \`gateway.bypassed_failure\`. A chain that leads to this
 gateway's own authority (\`ORIGIN_CERT_OWN_AUTHORITY\`) or to a known abused one (\`ORIGIN_CERT_DISTRUSTED\`) is never
 passed on: clients may trust it. With \`close\` and \`warn\` the origin gets no byte of the client.
+Chromium tells its user of every alert about a certificate as \`ERR_BAD_SSL_CLIENT_AUTH_CERT\`; \`warn\` tells the reason.
+
+After STARTTLS all three are \`close\`, told as \`454 4.7.5\`. There is no page in mail. And a bypass would leave the judgement to
+nobody: most programs that use STARTTLS take any certificate (opportunistic security, RFC 7435), and what the client has said in
+plaintext would have to be said again in its name, in a second session of which it knows nothing. Pass the destination itself
+on (\`bypass\`) where the gateway is not to judge it.
 
 This page is made from \`src/core/failures.ts\` by \`npm run docs:failures\`; a test compares the two.
 `;

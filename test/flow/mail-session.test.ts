@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { PolicyDocument } from '../../src/core/policy.ts';
 import { startDataPlane } from '../support/data-plane.ts';
 import { startMailOrigin, Typist } from '../support/mail-origin.ts';
+import { policyDocument } from '../support/policy.ts';
 import { listening } from '../support/tcp.ts';
 import { createTestAuthority, type OriginWishes } from '../support/test-authority.ts';
 import { openTunnel } from '../support/tunnel.ts';
@@ -83,6 +84,20 @@ describe('STARTTLS', () => {
       await expect.poll(() => session.plane.flows.map(({ failure }) => failure)).toEqual([code]);
       expect(session.plane.leafsIssued()).toBe(0);
       expect(session.plane.flows[0]?.originTls?.certificate).toBeDefined();
+    },
+  );
+
+  it.each(['warn', 'bypass'] as const)(
+    'of an origin that fails its check is answered 454 where policy says %s, too',
+    async (onOriginFailure) => {
+      const tls = { ...policyDocument().tls, onOriginFailure };
+      await using session = await openSession({ names: ['elsewhere.example'] }, { tls });
+      await askForTls(session.typist);
+      expect(await session.typist.hearsEnd()).toMatch(/^454 4\.7\.5 ORIGIN_CERT_NAME_MISMATCH/);
+      await expect.poll(() => session.plane.flows.length).toBe(1);
+      expect(session.plane.flows[0]).toMatchObject({ failure: 'ORIGIN_CERT_NAME_MISMATCH', decrypted: false });
+      expect(session.plane.flows[0]?.bypassedFailure).toBeUndefined();
+      expect(session.plane.leafsIssued()).toBe(0);
     },
   );
 
