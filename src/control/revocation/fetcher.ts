@@ -4,6 +4,7 @@ import { limits } from '../../core/limits.ts';
 import { isPublicAddress } from '../../net/public-address.ts';
 import type { FetchAgents } from './fetch-agents.ts';
 import { FetchSlots } from './fetch-slots.ts';
+import { loadUndici } from './load-undici.ts';
 import { RefusedAddress } from './refused-address.ts';
 import type { RevocationSettings } from './revocation-settings.ts';
 
@@ -79,6 +80,7 @@ export class Fetcher {
   }
 
   async #request(url: URL, { post }: FetchWish, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    if (this.#agents === undefined) await loadUndici();
     const { createFetchAgents } = await import('./fetch-agents.ts');
     this.#agents ??= createFetchAgents(this.#settings);
     const { direct, proxy } = this.#agents;
