@@ -158,7 +158,7 @@ function leafNameOf({ certificate, name }: OriginIdentity): string {
 function cacheKey(reason: LeafReason, keyType: LeafKeyType, policy: TlsPolicy['client']): string {
   const subject =
     reason.kind === 'verified'
-      ? `verified ${reason.identity.certificate.fingerprint256} ${leafNameOf(reason.identity)} ${reason.alpn ?? ''}`
+      ? `verified ${reason.identity.certificate.fingerprint256} ${reason.identity.certificate.names.length} ${leafNameOf(reason.identity)} ${reason.alpn ?? ''}`
       : `untrusted ${reason.name}`;
   return `${subject} ${keyType} ${policyKey(policy)}`;
 }

@@ -27,6 +27,7 @@ export function mailRelay(flow: Flow, wire: Wire, guess: string, canUpgrade: boo
     requireTls: mail.requireTls,
     isSecure: facts.decrypted,
     xclient: mail.xclient,
+    isMailPort: isMailPort(facts.destination?.port ?? 0),
     spoken: (protocol) => {
       facts.protocol = protocol;
     },

@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { limits } from '../core/limits.ts';
 import type { OriginException } from '../core/policy.ts';
-import type { OriginIdentity, OriginVerification } from '../core/tls.ts';
+import type { CertificateFacts, OriginIdentity, OriginVerification } from '../core/tls.ts';
 import { type CertificateFault, invalid } from './certificate-fault.ts';
 import { deceptionFault } from './deception.ts';
 import { isCanonicalHostName, wildcardOver } from './host-name.ts';
@@ -70,16 +70,28 @@ export function validate(request: ValidationRequest): Validation {
   if (leafFault !== undefined) return refused(leafFault, leaf);
   const { path } = outcome;
   const branched = outcome.branched || path.some((one) => request.fetched?.includes(one));
-  return { kind: 'verified', identity: identityOf(name, leaf, path), path, branched };
+  return { kind: 'verified', identity: identityOf(request, leaf, path), path, branched };
 }
 
 /** The only place where the brand is given. */
-function identityOf(name: string, leaf: OriginCertificate, path: readonly X509Certificate[]): OriginIdentity {
+function identityOf(
+  { name, policy }: ValidationRequest,
+  leaf: OriginCertificate,
+  path: readonly X509Certificate[],
+): OriginIdentity {
   return {
     name,
-    certificate: leaf.facts,
+    certificate: policy.exceptions.includes('untrusted') ? forNameAlone(leaf.facts, name) : leaf.facts,
     chainFingerprints: path.map((x509) => originCertificateOf(x509).facts.fingerprint256),
   } as unknown as OriginIdentity;
+}
+
+/**
+ * Nobody vouches for what an untrusted certificate names: it stands for the one name that policy forgives. With others
+ * the client would get a trusted leaf, and the origin requests, for hosts that nothing was forgiven.
+ */
+function forNameAlone(facts: CertificateFacts, name: string): CertificateFacts {
+  return { ...facts, names: [{ kind: ipOctets(name) === undefined ? 'dns' : 'ip', value: name }] };
 }
 
 function refused(

@@ -182,6 +182,18 @@ describe('the profile of a leaf', () => {
     expect(at(Date.now() - 2 * day)).toBe('failed');
   });
 
+  test('an untrusted certificate stands for the name that policy forgives, and for none that it claims beside it', () => {
+    const claims = ['www.example.com', 'bank.example', '*.example.com', Buffer.from([192, 0, 2, 1])];
+    const box = labCertificate(undefined, { commonName: 'box', names: claims });
+    const identityFor = (name: string) => {
+      const verification = judged(box, name, [], Date.now(), ['untrusted']);
+      return verification.kind === 'verified' ? verification.identity.certificate.names : verification.code;
+    };
+    expect(identityFor('www.example.com')).toEqual([{ kind: 'dns', value: 'www.example.com' }]);
+    expect(identityFor('a.example.com')).toEqual([{ kind: 'dns', value: 'a.example.com' }]);
+    expect(identityFor('192.0.2.1')).toEqual([{ kind: 'ip', value: '192.0.2.1' }]);
+  });
+
   test('exceptions forgive what they name and nothing else', () => {
     const selfSigned = (subject: LabSubject) =>
       labCertificate(undefined, { commonName: 'box', ca: true, keyUsage: [0, 5], names, ...subject });

@@ -17,7 +17,8 @@ export type CommandDecision =
   | { readonly kind: 'not-mail' };
 
 export interface CommandContext {
-  readonly isGreeted: boolean;
+  /** The session can be no other protocol any more: a client that says so would have its mails pass unread. */
+  readonly isMail: boolean;
   /** TLS is demanded and not there yet. */
   readonly needsTls: boolean;
   readonly canUpgrade: boolean;
@@ -32,7 +33,7 @@ export function decideOnCommand(line: Buffer, context: CommandContext): CommandD
   const command = parseCommand(line);
   if (command === undefined) return answer(answers.badCommand);
   const { verb, argument } = command;
-  if (!context.isGreeted && isFtp(command)) return { kind: 'not-mail' };
+  if (!context.isMail && isFtp(command)) return { kind: 'not-mail' };
   if (context.needsTls && !beforeTls.has(verb)) return answer(answers.needsTls);
   if (context.isMailOpen && !withinMail.has(verb)) return answer(answers.badOrder);
   switch (verb) {
@@ -94,6 +95,11 @@ const ftpVerbs: ReadonlySet<string> = new Set([
 /** What only FTP begins with, whose servers greet alike. */
 function isFtp({ verb, argument }: SmtpCommand): boolean {
   return ftpVerbs.has(verb) || (verb === 'AUTH' && /^(?:TLS|SSL)\b/i.test(argument));
+}
+
+/** Whether a greeting leaves no doubt; an FTP server may greet with its host name too. */
+export function saysMail(greeting: string): boolean {
+  return /\b(?:E?SMTP|LMTP)\b/i.test(greeting);
 }
 
 /** A CR or LF alone, or a NUL, may end the line for another reader. */

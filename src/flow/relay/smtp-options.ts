@@ -15,6 +15,8 @@ export interface SmtpOptions {
   readonly isSecure: boolean;
   /** Policy: XCLIENT and XFORWARD pass. */
   readonly xclient: boolean;
+  /** The origin is at a port of mail: what the client says first makes it nothing else. */
+  readonly isMailPort: boolean;
   /** What the client says is no mail (FTP greets alike): another relay takes over with these bytes, or the flow ends. */
   readonly notMail: (bytes: Buffer) => void;
   /** Told once the client has said which protocol it is. */

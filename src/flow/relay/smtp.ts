@@ -6,7 +6,7 @@ import { limits } from '../../core/limits.ts';
 import type { Relay, Wire } from '../../core/relay.ts';
 import type { Side } from '../../core/side.ts';
 import { answers } from './smtp-answers.ts';
-import { decideOnCommand } from './smtp-commands.ts';
+import { decideOnCommand, saysMail } from './smtp-commands.ts';
 import { Conversation, type ExpectedReply, type ReplyHandler } from './smtp-conversation.ts';
 import { SmtpInput } from './smtp-input.ts';
 import { SmtpMails, type SmtpPhase } from './smtp-mails.ts';
@@ -34,7 +34,7 @@ class SmtpRelay implements Relay, ReplyHandler {
   readonly #input = new SmtpInput();
   #waiting: WaitingMail | undefined;
   #isSecure: boolean;
-  #originName: string | undefined;
+  #greeting = '';
   #isPaused = false;
   /** STARTTLS was passed on: nothing of the client is read until the origin has answered. */
   #isTlsAsked = false;
@@ -114,7 +114,7 @@ class SmtpRelay implements Relay, ReplyHandler {
     const { argument = '' } = expected;
     switch (expected.kind) {
       case 'greeting':
-        this.#originName = /^[^\s]+/.exec(lines[0] ?? '')?.[0];
+        this.#greeting = lines[0] ?? '';
         break;
       case 'hello':
         return this.#helloAnswered(reply, expected);
@@ -168,7 +168,8 @@ class SmtpRelay implements Relay, ReplyHandler {
     const injected = this.#talk.pendingBytes > 0 || this.#talk.outstanding > 0;
     if (injected) return this.upgradeFailed('ORIGIN_UPGRADE_INJECTION', 'bytes behind the reply to STARTTLS');
     this.#isUpgrading = true;
-    this.#wire.upgrade({ kind: 'tls', accept, originName: this.#originName, alpn: ['smtp', 'esmtp', 'lmtp'] });
+    const [originName] = /^\S+/.exec(this.#greeting) ?? [];
+    this.#wire.upgrade({ kind: 'tls', accept, originName, alpn: ['smtp', 'esmtp', 'lmtp'] });
   }
 
   /** Takes what the client has sent as far as replies allow. */
@@ -216,9 +217,9 @@ class SmtpRelay implements Relay, ReplyHandler {
   }
 
   #command(line: Buffer): void {
-    const { canUpgrade, requireTls, xclient } = this.#options;
+    const { canUpgrade, requireTls, xclient, isMailPort } = this.#options;
     const decision = decideOnCommand(line, {
-      isGreeted: this.#session.helo !== '' || this.#talk.outstanding > 0,
+      isMail: isMailPort || saysMail(this.#greeting) || this.#session.helo !== '' || this.#talk.outstanding > 0,
       needsTls: requireTls && !this.#isSecure,
       canUpgrade: canUpgrade && !this.#isSecure,
       isMailOpen: this.#mails.isOpen,

@@ -59,6 +59,7 @@ export function openSmtp(wishes: Partial<SmtpOptions> & { judges?: boolean } = {
     requireTls: false,
     isSecure: false,
     xclient: false,
+    isMailPort: false,
     notMail: (bytes) => wire.upgrade({ kind: 'opaque', protocol: String(bytes) }),
     spoken: () => {},
     ...wishes,

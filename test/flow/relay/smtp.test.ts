@@ -149,4 +149,14 @@ describe('a mail session', () => {
     smtp.say('AUTH TLS\r\n');
     expect(smtp.wire.ending).toBe('upgrade AUTH TLS\r\n');
   });
+
+  it.each([
+    ['whose greeting says so', '220 mx.example ESMTP ready\r\n', {}],
+    ['at a port of mail', '220 mx.example ready\r\n', { isMailPort: true }],
+  ])('reads a mail server %s as one, whatever its client says first', (_, greeting, options) => {
+    const smtp = openSmtp(options);
+    smtp.answer(greeting);
+    for (const line of ['USER anna', 'AUTH TLS', 'FEAT']) smtp.say(`${line}\r\n`);
+    expect(smtp.wire.ending).toBeUndefined();
+  });
 });
