@@ -10,6 +10,9 @@ import { type FetchIssuers, judgeOrigin } from './judge-origin.ts';
 import type { JudgedLeg } from './origin-leg.ts';
 import { type AskRevocation, type PathRevocation, revocationOf } from './origin-revocation.ts';
 
+/** A verified origin as its leg knows it. */
+type ShownOrigin = Pick<JudgedLeg, 'identity' | 'path' | 'staple' | 'evidence'>;
+
 export interface RevocationTerms {
   readonly mode: RevocationMode;
   readonly ask: AskRevocation;
@@ -31,7 +34,7 @@ export type UnrevokedPath =
  * origin: cross-signed certificates lead elsewhere. Its own certificate has one issuer, so that nothing helps when that is
  * revoked. When no path is left, the outcome is that of the first.
  */
-export async function unrevokedPathOf(leg: JudgedLeg, terms: RevocationTerms): Promise<UnrevokedPath> {
+export async function unrevokedPathOf(leg: ShownOrigin, terms: RevocationTerms): Promise<UnrevokedPath> {
   const { mode, ask, timeoutMs } = terms;
   const deadlineMs = Date.now() + timeoutMs;
   const { staple, evidence } = leg;
