@@ -14,8 +14,10 @@ export type WebSocketRefusal =
   | { readonly kind: 'refused'; readonly code: FailureCode; readonly detail: string }
   | { readonly kind: 'malformed' | 'no-text' | 'too-large' | 'overloaded'; readonly detail: string };
 
-/** Compressed content that waits for the end of its message, in all WebSockets of this process. */
+/** What waits for the end of a compressed message, in all WebSockets of this process. */
 let heldCompressedBytes = 0;
+/** What a held piece costs beside its bytes: frames without content, and content byte by byte, are not held for nothing. */
+const heldPieceBytes = 256;
 
 /**
  * One direction of a WebSocket: cuts its bytes into frames, has each judged, and says how much of what came may be
@@ -32,6 +34,8 @@ export class WebSocketStream {
   #isCompressed = false;
   #compressed: Buffer[] = [];
   #compressedBytes = 0;
+  /** What is held beside it: pieces as such, frame headers, control frames in between. */
+  #pieceBytes = 0;
   /** Payload of the present frame that is yet to come, and how much of it came. */
   #left = 0;
   #phase = 0;
@@ -77,6 +81,8 @@ export class WebSocketStream {
   consume(bytes: Buffer): number {
     let at = 0;
     this.#holdFrom = 0;
+    // What comes is held as one piece, however small.
+    if (this.isHolding) this.#keep(heldPieceBytes);
     while (at < bytes.length && this.refusal === undefined) {
       if (this.#left > 0) {
         at = this.#readPayload(bytes, at);
@@ -92,9 +98,10 @@ export class WebSocketStream {
 
   /** Lets go of what is held. */
   release(): void {
-    heldCompressedBytes -= this.#compressedBytes;
+    heldCompressedBytes -= this.#compressedBytes + this.#pieceBytes;
     this.#compressed = [];
     this.#compressedBytes = 0;
+    this.#pieceBytes = 0;
   }
 
   /** Returns the end of the frame or of what came of it, or where it begins when it is refused or must come whole. */
@@ -105,6 +112,7 @@ export class WebSocketStream {
       this.#needBytes = start - at + this.#frame.length;
       return at;
     }
+    if (this.isHolding) this.#keep(start - at + (this.#frame.isControl ? this.#frame.length : 0));
     const after = this.#beginFrame(at) ? this.#readPayload(bytes, start) : at;
     if (this.refusal === undefined) return after;
     // Nothing of it is forwarded.
@@ -165,6 +173,14 @@ export class WebSocketStream {
     return this.refusal === undefined;
   }
 
+  /** Counts what is held beside the content. */
+  #keep(bytes: number): void {
+    this.#pieceBytes += bytes;
+    heldCompressedBytes += bytes;
+    if (this.#pieceBytes <= limits.webSocketCompressedBytes) return;
+    this.#refuse({ kind: 'too-large', detail: 'a compressed message in too many pieces' });
+  }
+
   #readPayload(bytes: Buffer, at: number): number {
     const end = Math.min(bytes.length, at + this.#left);
     for (let from = at; from < end && this.refusal === undefined; from += unmaskBytes) {
@@ -186,6 +202,7 @@ export class WebSocketStream {
       this.#compressed.push(Buffer.from(piece));
       this.#compressedBytes += piece.length;
       heldCompressedBytes += piece.length;
+      this.#keep(heldPieceBytes);
     } else this.#judgeContent(piece);
   }
 

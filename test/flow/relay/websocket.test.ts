@@ -265,4 +265,22 @@ describe('what breaks the rules of WebSocket', () => {
     expect(framesIn(wire.bytesTo('origin'))).toEqual([{ opcode: 8, payload: Buffer.from([3, 232]) }]);
     expect(framesIn(wire.bytesTo('client')).map(({ opcode }) => opcode)).toEqual([8]);
   });
+
+  it.each<[string, FrameWishes, number]>([
+    ['frames without content, each by itself', { fin: false, opcode: 0 }, 1],
+    ['frames without content, many at once', { fin: false, opcode: 0 }, 1_000],
+    ['pings', { opcode: 9 }, 1_000],
+    ['single bytes', { fin: false, opcode: 0, payload: 'x' }, 1_000],
+  ])('is a compressed message that is held for ever, and grows by %s', (_, wishes, atOnce) => {
+    const { relay, wire } = bench(withDeflate);
+    relay.receive('client', fromClient({ fin: false, rsv1: true }));
+    const one = fromClient(wishes);
+    const many = Buffer.concat(Array.from({ length: atOnce }, () => one));
+    let sent = 0;
+    for (; sent < 2 * limits.webSocketCompressedBytes && wire.ending === undefined; sent += many.length) {
+      relay.receive('client', many);
+    }
+    expect(wire.ending).toBe('close CLIENT_WEBSOCKET_TOO_LARGE');
+    expect(framesIn(wire.bytesTo('origin')).map(({ opcode }) => opcode)).toEqual([8]);
+  });
 });
