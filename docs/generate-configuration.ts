@@ -35,6 +35,7 @@ const kinds: Readonly<Record<FormatName, string>> = {
   duration: 'duration',
   size: 'size',
   'proxy-url': 'proxy URL',
+  'icap-url': 'URL',
   'relay-count': 'relay count',
   path: 'path',
   glob: 'path or pattern',

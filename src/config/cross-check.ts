@@ -21,6 +21,7 @@ export function crossCheck(config: Config, source: Source): void {
       checkAssetId(config, source, entry, ['assets', index], id);
     });
   }
+  checkScanners(config, source);
   checkAssets(config, source);
   const { pcapOverIp } = config.export;
   if (pcapOverIp !== undefined && !isLoopback(pcapOverIp.ip)) {
@@ -39,6 +40,17 @@ export function checkBypass(config: Config, entries: Config['bypass'], source: S
       checkAssetId(config, source, entry, ['assets', index], id);
     });
   }
+}
+
+function checkScanners(config: Config, source: Source): void {
+  config.scanners.forEach((scanner, index) => {
+    if (config.scanners.findIndex(({ id }) => id === scanner.id) !== index) {
+      source.report(scanner, ['id'], `scanner "${scanner.id}" stands here twice`);
+    }
+    scanner.assets.forEach((id, at) => {
+      checkAssetId(config, source, scanner, ['assets', at], id);
+    });
+  });
 }
 
 function checkListener(listener: ListenerConfig, config: Config, source: Source): void {

@@ -1,6 +1,6 @@
 import { headerChangeProblem } from '../codec/header-change.ts';
 import { type Format, type Parsed, value, wrong } from './format.ts';
-import { cidr, endpoint, hostName, hostPattern, listenAddress } from './network-format.ts';
+import { cidr, endpoint, hostName, hostPattern, icapUrl, listenAddress } from './network-format.ts';
 import { duration, size } from './quantity-format.ts';
 
 /** An HTTP proxy and the credentials in its URL. */
@@ -26,6 +26,7 @@ export const formats: Formats = {
     secret: true,
     parse: parseProxyUrl,
   },
+  'icap-url': icapUrl,
   'relay-count': {
     expected: '"auto" or a number between 1 and 64',
     pattern: '^(auto|[1-9][0-9]?)$',
@@ -71,6 +72,7 @@ interface Formats {
   readonly duration: Format<number>;
   readonly size: Format<number>;
   readonly 'proxy-url': Format<ProxyUrl>;
+  readonly 'icap-url': typeof icapUrl;
   readonly 'relay-count': Format<'auto' | number>;
   readonly 'header-name': Format<string>;
   readonly 'header-field': Format<readonly [name: string, value: string]>;

@@ -2,6 +2,7 @@ import { parseCidr } from '../codec/cidr.ts';
 import { canonicalHostPattern } from '../codec/host.ts';
 import { canonicalIp, formatIp } from '../codec/ip-address.ts';
 import type { ListenAddress } from '../core/policy.ts';
+import type { ScannerService } from '../core/scanner.ts';
 import { type Format, value, wrong } from './format.ts';
 
 interface HostAndPort {
@@ -34,6 +35,20 @@ export const endpoint: Format<HostAndPort> = {
     if (host === undefined) return wrong(`"${parts.host}" is neither a host name nor an IP address`);
     if (parts.port === 0 || parts.port > 65_535) return wrong(`port ${parts.port} is not between 1 and 65535`);
     return value({ host, port: parts.port });
+  },
+};
+
+/** A service of a content scanner. What is no part of it, such as credentials, is not understood. */
+export const icapUrl: Format<ScannerService> = {
+  expected: 'a URL such as "icap://127.0.0.1:1344/avscan"',
+  pattern: "^icap://(\\[[0-9A-Fa-f:.]+\\]|[^\\s:/?#@*]+)(:[0-9]{1,5})?/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$",
+  parse(text) {
+    const [, authority, path] = /^icap:\/\/([^/]+)(\/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)$/.exec(text) ?? [];
+    if (authority === undefined || path === undefined) return wrong(`must be ${this.expected}`);
+    const named = /:\d+$/.test(authority) ? authority : `${authority}:1344`;
+    const address = endpoint.parse(named);
+    if (address.kind === 'wrong') return wrong(address.message);
+    return value({ ...address.value, url: `icap://${named}${path}`, authority: named });
   },
 };
 

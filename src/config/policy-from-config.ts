@@ -50,6 +50,7 @@ export function policyFromConfig(
     mail,
     opaque,
     rules,
+    scanners: config.scanners.map(({ url, timeout, ...scanner }) => ({ ...scanner, service: url, timeoutMs: timeout })),
     records: recordsPolicy(config.records, inputs),
     export: exportPolicy(config.export, inputs),
     keyLog: {

@@ -7,6 +7,7 @@ import { listener } from './listener-schema.ts';
 import { mail } from './mail-schema.ts';
 import { durationText } from './quantity-format.ts';
 import { revocation } from './revocation-schema.ts';
+import { scanners } from './scanner-schema.ts';
 import { hostPatterns, listen, paths } from './schema-parts.ts';
 import type { ObjectSchema, ScalarSchema, ValueOf } from './schema-type.ts';
 import { assets, bypass, originExceptions, refuse } from './traffic-schema.ts';
@@ -260,6 +261,7 @@ export const schema = {
     revocation,
     upstream,
     http,
+    scanners,
     mail,
     opaque: {
       type: 'string',

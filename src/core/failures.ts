@@ -341,6 +341,14 @@ export const failures = {
     'The content coding of a body cannot be undone, and policy refuses what cannot be inspected.',
     'The record says why; correct the peer, or set http.bodies.undecodable: allow.',
   ),
+  POLICY_SCANNER_BLOCK: policy(
+    'A content scanner found this harmful, or would have replaced it.',
+    'The alarm names the scanner and what it found.',
+  ),
+  POLICY_UNSCANNABLE: policy(
+    'A body is longer than a content scanner is given, and policy refuses what is not scanned.',
+    'Raise maximumBytes of the scanner, or set onFailure: allow.',
+  ),
   POLICY_REFUSED: policy('Policy refuses this destination.', 'See the configuration.'),
   POLICY_LOOP: policy('The destination is the gateway itself.', 'Correct the client or the routing.', 508),
   POLICY_ADMIN_ADDRESS: policy(
@@ -379,6 +387,19 @@ export const failures = {
   GATEWAY_SOCKET_OPTION: gateway(
     'A socket option that the capture mode needs could not be set.',
     'Run with CAP_NET_ADMIN (and CAP_NET_RAW), or choose another capture mode.',
+  ),
+  GATEWAY_SCANNER_UNREACHABLE: gateway(
+    'A content scanner cannot be reached or ends its connections, and policy refuses what is not scanned.',
+    'Start the scanner, check its url, or set onFailure: allow.',
+  ),
+  GATEWAY_SCANNER_TIMEOUT: gateway(
+    'A content scanner did not answer in time, and policy refuses what is not scanned.',
+    'Look at the load of the scanner, raise its timeout, or set onFailure: allow.',
+    504,
+  ),
+  GATEWAY_SCANNER_FAILED: gateway(
+    'A content scanner answered with an error or not in ICAP, and policy refuses what is not scanned.',
+    'The record says how; check the service in its url (RFC 3507).',
   ),
   GATEWAY_RECORDS_UNWRITABLE: gateway(
     'Records cannot be written and policy says to stop.',

@@ -1,5 +1,6 @@
 import type { RevocationMode } from './revocation.ts';
 import type { RuleDocument } from './rule-document.ts';
+import type { ScannerPolicy } from './scanner.ts';
 import type { LeafKeyType } from './tls.ts';
 
 /**
@@ -31,6 +32,7 @@ export interface PolicyDocument {
   readonly opaque: 'allow' | 'refuse';
   readonly rules: readonly RuleDocument[];
   readonly records: RecordsPolicy;
+  readonly scanners: readonly ScannerPolicy[];
   readonly export: ExportPolicy;
   readonly keyLog: KeyLogPolicy;
   readonly timeouts: TimeoutsPolicy;

@@ -81,6 +81,17 @@ export interface FileFacts {
   readonly isWhole: boolean;
 }
 
+/** What a content scanner said of a message. */
+export interface ScanFacts {
+  readonly scanner: string;
+  readonly message: 'request' | 'response';
+  readonly outcome: 'clean' | 'blocked' | 'failed';
+  /** What was found, or what failed. */
+  readonly detail: string | undefined;
+  readonly failure: FailureCode | undefined;
+  readonly durationMs: number;
+}
+
 /** A transaction as flow hands it to records at its end. */
 export interface HttpTransactionFacts {
   readonly txId: string;
@@ -99,6 +110,8 @@ export interface HttpTransactionFacts {
   readonly changes?: readonly string[];
   /** Of which message more came than may wait for rules that asked for it. */
   readonly notHeld?: readonly string[];
+  /** What content scanners said of it. */
+  readonly scans?: readonly ScanFacts[];
   readonly requestFiles?: readonly FileFacts[];
   readonly responseFiles?: readonly FileFacts[];
   /** Why a body was not inspected in full, e.g. `response content-encoding foo`; empty when it was. */

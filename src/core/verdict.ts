@@ -22,6 +22,8 @@ export interface HeadChanges {
 export interface AllowVerdict {
   readonly kind: 'allow';
   readonly keepBytes?: number;
+  /** Of the end of a message: nothing that is kept goes on before this, which decides in its place. Never rejects. */
+  readonly until?: Promise<Verdict>;
   /** Of a head: the relay forwards it changed so. */
   readonly changes?: HeadChanges;
 }

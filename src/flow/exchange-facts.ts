@@ -1,6 +1,8 @@
 import type { HttpPolicy } from '../core/policy.ts';
+import type { FlowFacts } from '../core/record.ts';
 import type { Verdict } from '../core/verdict.ts';
 import { count } from '../metrics/counters.ts';
+import type { TransactionContext } from '../rules/compile.ts';
 import type { InspectedBody } from './inspect-body.ts';
 import type { MessagePassage } from './message-passage.ts';
 
@@ -11,6 +13,18 @@ export function headerPolicies({ headers, altSvc }: Pick<HttpPolicy, 'headers' |
   if (altSvc === 'keep') return headers;
   const { remove, set } = headers.response;
   return { request: headers.request, response: { set, remove: [...new Set([...remove, 'alt-svc'])] } };
+}
+
+/** What rules are told of the flow that an exchange is part of. */
+export function contextOf(flow: FlowFacts): TransactionContext {
+  return {
+    assetId: flow.asset?.id,
+    assetKind: flow.asset?.kind,
+    clientIp: flow.client.ip,
+    originIp: flow.origin?.ip,
+    originPort: flow.destination?.port,
+    sni: flow.serverName,
+  };
 }
 
 /** All that was changed in an exchange, in the words of the record. */

@@ -1,5 +1,6 @@
 import type { Relay, Wire } from '../core/relay.ts';
 import type { Flow } from './flow.ts';
+import { scannersOf } from './flow-scanners.ts';
 import { hostRefusalFor } from './host-refusal.ts';
 import { authorityJudgeFor } from './http2-authority.ts';
 import { inspectHttp } from './inspect-http.ts';
@@ -28,7 +29,9 @@ export function http2RelayFor(flow: Flow, { hostAllowed, scheme }: RelayOptions,
         http: policy.document.http,
       }).exchange(depth),
     // What is bypassed belongs on a connection of its own: the client opens one when it is told so (421).
-    hostAllowed: (host) => hostAllowed?.(host) !== false && judge(host).isInspected,
+    // What is scanned too: it is answered in HTTP/1.1 there.
+    hostAllowed: (host) =>
+      hostAllowed?.(host) !== false && judge(host).isInspected && scannersOf(flow, host).length === 0,
     ...(hostRefusal === undefined ? {} : { hostRefusal }),
   });
 }

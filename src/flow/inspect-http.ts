@@ -1,26 +1,27 @@
-import type {
-  BodyFraming,
-  Exchange,
-  ExchangeOutcome,
-  Header,
-  Inspector,
-  RequestHead,
-  ResponseHead,
-} from '../core/http.ts';
+import type { BodyFraming, ExchangeOutcome, Header, Inspector, RequestHead, ResponseHead } from '../core/http.ts';
 import type { HttpPolicy } from '../core/policy.ts';
-import type { FlowFacts, HttpTransactionFacts, Recorder } from '../core/record.ts';
+import type { FlowFacts, HttpTransactionFacts, Recorder, ScanFacts } from '../core/record.ts';
 import { strike } from '../core/simulation.ts';
 import { allow, type Match, type RuleRef, type Verdict } from '../core/verdict.ts';
 import type { MessageInspector } from '../core/websocket.ts';
 import { count } from '../metrics/counters.ts';
 import { newUlid } from '../records/ulid.ts';
-import type { CompiledRules, TransactionContext, TransactionScan } from '../rules/compile.ts';
+import type { CompiledRules, TransactionScan } from '../rules/compile.ts';
 import { verdictOf } from '../rules/verdict-of.ts';
-import { bodyFacts, changesOf, countBodies, headerPolicies, textsOf, transactionSeries } from './exchange-facts.ts';
+import {
+  bodyFacts,
+  changesOf,
+  contextOf,
+  countBodies,
+  headerPolicies,
+  textsOf,
+  transactionSeries,
+} from './exchange-facts.ts';
 import { headChanges, type RuleChange } from './head-changes.ts';
 import { type BodyOptions, InspectedBody } from './inspect-body.ts';
 import { inspectMessages } from './inspect-messages.ts';
-import { MessagePassage } from './message-passage.ts';
+import { type MessagePassage, passageOf } from './message-passage.ts';
+import { type ScannableExchange, ScannedExchange, type ScanOptions } from './scan-exchanges.ts';
 
 export interface HttpInspection {
   readonly flow: FlowFacts;
@@ -28,6 +29,8 @@ export interface HttpInspection {
   readonly recorder: Recorder;
   readonly bodyExcerptBytes: number;
   readonly http: Pick<HttpPolicy, 'bodies' | 'hold' | 'headers' | 'altSvc'>;
+  /** Where bodies are shown to content scanners; the relay must hold what it is asked to hold. */
+  readonly scan?: ScanOptions | undefined;
 }
 
 /** Inspects the HTTP exchanges of one flow: runs the rules, writes alarms before their verdict acts, and the traffic records. */
@@ -39,14 +42,16 @@ export function inspectHttp(inspection: HttpInspection): Inspector {
     recordsFiles: http.bodies.files === 'record',
     headers: headerPolicies(http),
   };
-  return { exchange: (depth) => new InspectedExchange(inspection, options, depth) };
+  const { scan } = inspection;
+  if (scan === undefined) return { exchange: (depth) => new InspectedExchange(inspection, options, depth) };
+  return { exchange: (depth) => new ScannedExchange(new InspectedExchange(inspection, options, depth), scan) };
 }
 
 interface MessageOptions extends BodyOptions {
   readonly headers: HttpPolicy['headers'];
 }
 
-class InspectedExchange implements Exchange {
+class InspectedExchange implements ScannableExchange {
   readonly #inspection: HttpInspection;
   readonly #options: MessageOptions;
   readonly #depth: number;
@@ -68,6 +73,7 @@ class InspectedExchange implements Exchange {
   /** Ids of every rule that was true; made with the first of them. */
   #ruleIds: string[] | undefined;
   #alarms = 0;
+  #scans: readonly ScanFacts[] | undefined;
   #upgradedTo: string | undefined;
   #unread: string | undefined;
 
@@ -95,7 +101,7 @@ class InspectedExchange implements Exchange {
     if (body === undefined) return allow;
     const verdict = this.#judgeBody(body, body.push(chunk));
     const passage = this.#requestPassage;
-    return passage === undefined || verdict.kind !== 'allow' ? verdict : this.#settle(passage.chunk(chunk));
+    return passage === undefined || verdict.kind !== 'allow' ? verdict : this.settle(passage.chunk(chunk));
   }
 
   requestEnd(_trailers: readonly Header[]): Verdict {
@@ -103,7 +109,7 @@ class InspectedExchange implements Exchange {
     if (body === undefined) return this.#judge(this.#scan.requestEnd());
     const verdict = this.#judgeBody(body, body.end());
     const passage = this.#requestPassage;
-    return passage === undefined || verdict.kind !== 'allow' ? verdict : this.#settle(passage.end());
+    return passage === undefined || verdict.kind !== 'allow' ? verdict : this.settle(passage.end());
   }
 
   responseHead(head: ResponseHead): Verdict {
@@ -121,7 +127,7 @@ class InspectedExchange implements Exchange {
     if (body === undefined) return allow;
     const verdict = this.#judgeBody(body, body.push(chunk));
     const passage = this.#responsePassage;
-    return passage === undefined || verdict.kind !== 'allow' ? verdict : this.#settle(passage.chunk(chunk));
+    return passage === undefined || verdict.kind !== 'allow' ? verdict : this.settle(passage.chunk(chunk));
   }
 
   responseEnd(_trailers: readonly Header[]): Verdict {
@@ -129,7 +135,11 @@ class InspectedExchange implements Exchange {
     if (body === undefined) return this.#judge(this.#scan.responseEnd());
     const verdict = this.#judgeBody(body, body.end());
     const passage = this.#responsePassage;
-    return passage === undefined || verdict.kind !== 'allow' ? verdict : this.#settle(passage.end());
+    return passage === undefined || verdict.kind !== 'allow' ? verdict : this.settle(passage.end());
+  }
+
+  noteScan(facts: ScanFacts): void {
+    this.#scans = [...(this.#scans ?? []), facts];
   }
 
   interim(_head: ResponseHead): void {}
@@ -192,6 +202,7 @@ class InspectedExchange implements Exchange {
       rule: this.#rule,
       matches: this.#ruleIds?.length ?? 0,
       ...(this.#ruleIds === undefined ? {} : { ruleIds: this.#ruleIds, alarms: this.#alarms }),
+      ...(this.#scans === undefined ? {} : { scans: this.#scans }),
       upgradedTo: this.#upgradedTo,
     };
   }
@@ -205,7 +216,7 @@ class InspectedExchange implements Exchange {
     const verdict = this.#judge(matches);
     if (body.problem === undefined || !body.isUnjudged || verdict.kind !== 'allow') return verdict;
     if (this.#inspection.http.bodies.undecodable === 'allow') return verdict;
-    return this.#settle({ kind: 'refuse', code: 'POLICY_BODY_UNDECODABLE', detail: body.problem });
+    return this.settle({ kind: 'refuse', code: 'POLICY_BODY_UNDECODABLE', detail: body.problem });
   }
 
   /** Once a head is judged it is known what is changed in it, and whether the message is held or masked. */
@@ -219,28 +230,18 @@ class InspectedExchange implements Exchange {
     if (verdict.kind !== 'allow') return verdict;
     const noted = headChanges(message, head.headers, this.#options.headers[message], this.#ruleChanges);
     if (noted !== undefined) this.#changes = [...this.#changes, ...noted.notes];
-    const passage = body === undefined ? undefined : this.#passage(message, head, body);
+    const passage =
+      body !== undefined && this.#scan.mayChange(message)
+        ? passageOf(head, { message, scan: this.#scan, body, policy: this.#inspection.http.hold })
+        : undefined;
     if (passage === undefined) return noted === undefined ? allow : { kind: 'allow', changes: noted.changes };
     if (message === 'request') this.#requestPassage = passage;
     else this.#responsePassage = passage;
-    const passed = this.#settle(passage.head());
+    const passed = this.settle(passage.head());
     return passed.kind !== 'allow' || noted === undefined ? passed : { ...passed, changes: noted.changes };
   }
 
-  #passage(
-    message: 'request' | 'response',
-    head: RequestHead | ResponseHead,
-    body: InspectedBody,
-  ): MessagePassage | undefined {
-    if (!this.#scan.mayChange(message)) return undefined;
-    // HTTP/2 leaves flow control to both ends, so that its relay keeps nothing.
-    const relayKeeps = head.version !== '2';
-    const awaitsContinue = message === 'request' && head.headers.some(([name]) => name.toLowerCase() === 'expect');
-    const policy = this.#inspection.http.hold;
-    return MessagePassage.of({ message, scan: this.#scan, body, policy, relayKeeps, awaitsContinue });
-  }
-
-  #settle(verdict: Verdict): Verdict {
+  settle(verdict: Verdict): Verdict {
     if (verdict.kind === 'allow') return verdict;
     this.#verdict = verdict;
     if (verdict.kind !== 'refuse') this.#rule = verdict.rule;
@@ -249,23 +250,27 @@ class InspectedExchange implements Exchange {
 
   #judge(matches: readonly Match[]): Verdict {
     if (matches.length === 0) return allow;
-    const { flow, recorder } = this.#inspection;
     for (const match of matches) {
       this.#ruleIds ??= [];
       this.#ruleIds.push(match.rule.id);
       this.#rule ??= match.rule;
       if (match.action === 'allow' || this.#takeChange(match)) continue;
-      flow.alarms += 1;
-      this.#alarms += 1;
-      count(`daylight_alarms_total{severity="${match.severity}"}`);
-      // Returns once the alarm is on disk: only then may its verdict act.
-      recorder.alarm(flow, { timeMs: Date.now(), match, txId: this.#txId, request: this.#request });
+      this.alarm(match);
     }
     const verdict = verdictOf(matches);
-    if (verdict.kind !== 'allow') return this.#settle(verdict);
+    if (verdict.kind !== 'allow') return this.settle(verdict);
     // What stands in a coded body cannot be masked without coding it anew: it is blocked.
     const unmasked = matches.find((match) => match.action === 'redact' && this.#isRecoded(match.field));
-    return unmasked === undefined ? verdict : this.#settle({ kind: 'block', rule: unmasked.rule });
+    return unmasked === undefined ? verdict : this.settle({ kind: 'block', rule: unmasked.rule });
+  }
+
+  alarm(match: Match): void {
+    const { flow, recorder } = this.#inspection;
+    flow.alarms += 1;
+    this.#alarms += 1;
+    count(`daylight_alarms_total{severity="${match.severity}"}`);
+    // Returns once the alarm is on disk: only then may its verdict act.
+    recorder.alarm(flow, { timeMs: Date.now(), match, txId: this.#txId, request: this.#request });
   }
 
   /** A rule that changes a head is no alarm: the change is in the record of the transaction. */
@@ -280,17 +285,6 @@ class InspectedExchange implements Exchange {
     const body = field.startsWith('http.request.') ? this.#requestBody : this.#responseBody;
     return body?.isRecoded === true;
   }
-}
-
-function contextOf(flow: FlowFacts): TransactionContext {
-  return {
-    assetId: flow.asset?.id,
-    assetKind: flow.asset?.kind,
-    clientIp: flow.client.ip,
-    originIp: flow.origin?.ip,
-    originPort: flow.destination?.port,
-    sni: flow.serverName,
-  };
 }
 
 const unknownLength: BodyFraming = { kind: 'until-close' };

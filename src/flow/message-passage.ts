@@ -1,3 +1,4 @@
+import type { RequestHead, ResponseHead } from '../core/http.ts';
 import { limits } from '../core/limits.ts';
 import type { HoldPolicy } from '../core/policy.ts';
 import { type AllowVerdict, allow, type Verdict } from '../core/verdict.ts';
@@ -21,6 +22,18 @@ export interface PassageOptions {
   readonly relayKeeps: boolean;
   /** The sender waits for an answer to the head before it sends the body. */
   readonly awaitsContinue: boolean;
+}
+
+/** How a message passes by its head; undefined when it passes as it is. Asked for once that head was judged. */
+export function passageOf(
+  head: RequestHead | ResponseHead,
+  options: Omit<PassageOptions, 'relayKeeps' | 'awaitsContinue'>,
+): MessagePassage | undefined {
+  // HTTP/2 leaves flow control to both ends, so that its relay keeps nothing.
+  const relayKeeps = head.version !== '2';
+  const awaitsContinue =
+    options.message === 'request' && head.headers.some(([name]) => name.toLowerCase() === 'expect');
+  return MessagePassage.of({ ...options, relayKeeps, awaitsContinue });
 }
 
 /** How a message passes once its bytes are allowed: held until a rule is decided, or with parts of its body masked. */

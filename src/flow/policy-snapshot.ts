@@ -20,6 +20,7 @@ import { OriginTrust } from '../pki/origin-trust.ts';
 import { clientTlsOptions } from '../pki/tls-options.ts';
 import { type CompiledRules, compileRules } from '../rules/compile.ts';
 import { clientCertificateLookup, type OriginContextWish, originContexts } from './origin-contexts.ts';
+import { type ScannersFor, scannerLookup } from './scanners.ts';
 
 /** The policy document made ready to run: compiled once, immutable, one per flow for its whole life. */
 export interface PolicySnapshot {
@@ -45,6 +46,8 @@ export interface PolicySnapshot {
   ownCertificate(listener: ListenerPolicy): OwnCertificate | undefined;
   bypassesUpstream(host: string): boolean;
   trustsProxyHeader(listener: ListenerPolicy, ip: string): boolean;
+  /** Content scanners that bodies are shown to. */
+  readonly scannersFor: ScannersFor;
 }
 
 export interface OwnCertificate {
@@ -99,6 +102,7 @@ export function compilePolicy(document: PolicyDocument): PolicySnapshot {
     ownCertificate: (listener) => certificates.get(listener.id),
     bypassesUpstream: direct,
     trustsProxyHeader: (listener, ip) => trusted.get(listener.id)?.(ip) ?? false,
+    scannersFor: scannerLookup(document.scanners),
   };
 }
 

@@ -11,6 +11,7 @@ import { resetConnection } from '../net/reset.ts';
 import { coveringName } from './certificate-names.ts';
 import { decideOnDestination } from './decide-destination.ts';
 import type { Flow } from './flow.ts';
+import { mayUseHttp2, scannersOf } from './flow-scanners.ts';
 import { hostRefusalFor } from './host-refusal.ts';
 import { http2RelayFor } from './http2-relay.ts';
 import { inspectHttp } from './inspect-http.ts';
@@ -23,6 +24,7 @@ import { createOpaqueRelay } from './relay/opaque.ts';
 import { createSniffingRelay } from './relay/sniffing.ts';
 import { createWebSocketRelay } from './relay/websocket.ts';
 import { mailRelay } from './run-mail.ts';
+import type { ScanOptions } from './scan-exchanges.ts';
 
 export interface RelayOptions {
   readonly origin: Duplex | undefined;
@@ -95,7 +97,7 @@ function relayFor(flow: Flow, options: RelayOptions, wire: Wire): Relay {
   if ((protocol ?? alpn) === 'h2') return http2RelayFor(flow, options, wire);
   if (protocol !== undefined) return protocol === 'smtp' ? mail(protocol) : opaque(protocol);
   const refuseOpaque = flow.policy.document.opaque === 'refuse';
-  const http2 = flow.policy.document.http.h2 ? () => http2RelayFor(flow, options, wire) : undefined;
+  const http2 = mayUseHttp2(flow) ? () => http2RelayFor(flow, options, wire) : undefined;
   return createSniffingRelay({
     wire,
     http,
@@ -119,6 +121,7 @@ function httpRelay(flow: Flow, options: RelayOptions, wire: Wire): Relay {
     recorder: plane.recorder,
     bodyExcerptBytes: policy.document.records.bodyExcerptBytes,
     http: policy.document.http,
+    scan: scanOptions(flow, options),
   });
   const inspector: Inspector = {
     exchange: (depth, destination) => {
@@ -142,6 +145,11 @@ function httpRelay(flow: Flow, options: RelayOptions, wire: Wire): Relay {
     ...(options.hostAllowed === undefined ? {} : { hostAllowed: options.hostAllowed }),
     ...(options.isPermitted === undefined ? {} : { isPermitted: options.isPermitted }),
   });
+}
+
+function scanOptions(flow: Flow, { scheme }: RelayOptions): ScanOptions | undefined {
+  if (flow.policy.document.scanners.length === 0) return undefined;
+  return { scheme, scannersOf: (requestHost) => scannersOf(flow, requestHost) };
 }
 
 const uninspected: Exchange = {

@@ -19,6 +19,10 @@ export const metricHelp: Readonly<Record<string, { readonly type: 'counter' | 'g
     type: 'counter',
     help: 'Messages whose head or body was changed on its way, by message.',
   },
+  daylight_scans_total: {
+    type: 'counter',
+    help: 'Messages shown to content scanners, by scanner and outcome (clean, blocked, failed).',
+  },
   daylight_failures_total: { type: 'counter', help: 'Flows and transactions that failed, by failure code.' },
   daylight_issuer_fetches_total: {
     type: 'counter',

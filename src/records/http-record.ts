@@ -1,6 +1,6 @@
 import type { Header } from '../core/http.ts';
 import { limits } from '../core/limits.ts';
-import type { FlowFacts, HttpTransactionFacts } from '../core/record.ts';
+import type { FlowFacts, HttpTransactionFacts, ScanFacts } from '../core/record.ts';
 import { excerptText } from './excerpt.ts';
 import { filesOf, fileText } from './file-text.ts';
 import { type FlowText, flowTextOf } from './flow-text.ts';
@@ -119,6 +119,7 @@ function gatewayText(transaction: HttpTransactionFacts): string {
     files === undefined &&
     (changes?.length ?? 0) === 0 &&
     (transaction.notHeld?.length ?? 0) === 0 &&
+    (transaction.scans?.length ?? 0) === 0 &&
     upgradedTo === undefined
   ) {
     return always;
@@ -133,10 +134,16 @@ function gatewayText(transaction: HttpTransactionFacts): string {
     files,
     changes: textsOf(changes),
     not_held: textsOf(notHeld),
+    scans: transaction.scans?.map(scanOf),
     upgraded_to: upgradedTo === undefined ? undefined : cut(maskText(upgradedTo), limits.recordDetailBytes),
   };
   const text = members(parts);
   return text === '' ? always : `${always},${text}`;
+}
+
+function scanOf({ scanner, message, outcome, detail, failure, durationMs }: ScanFacts): JsonObject {
+  const text = detail === undefined ? undefined : cut(maskText(detail), limits.recordDetailBytes);
+  return { scanner, message, outcome, detail: text, failure, duration: durationMs };
 }
 
 function textsOf(texts: readonly string[] | undefined): readonly string[] | undefined {

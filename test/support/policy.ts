@@ -52,6 +52,7 @@ export function policyDocument(changes: Partial<PolicyDocument> = {}): PolicyDoc
       onFailure: 'continue',
       alarmDurability: 'write',
     },
+    scanners: [],
     export: { pcapng: undefined, pcapOverIp: undefined },
     keyLog: { client: undefined, origin: undefined },
     timeouts: { openingMs: 2_000, connectMs: 2_000, handshakeMs: 2_000, idleMs: 10_000, drainMs: 2_000 },

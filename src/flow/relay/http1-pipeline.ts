@@ -46,6 +46,9 @@ export class Pipeline {
   /** Set by a 101: what both directions are from now on. */
   switchedTo: Switch | undefined;
 
+  /** Goes on after a wait: runs what it is given as part of the relay, whose faults end this flow alone. */
+  onSettled: (goOn: () => void) => void = (goOn) => goOn();
+
   constructor(wire: Wire, flowId: string) {
     this.wire = wire;
     this.#flowId = flowId;
@@ -75,6 +78,15 @@ export class Pipeline {
     this.#live.shift()?.finish(undefined, '');
   }
 
+  /** Whether the end of a message waits for its verdict; `settled` is told of it, unless the flow is over by then. */
+  awaits(verdict: Verdict, settled: (verdict: Verdict) => void): boolean {
+    if (verdict.kind !== 'allow' || verdict.until === undefined) return false;
+    verdict.until.then((last) => {
+      if (!this.isOver) this.onSettled(() => settled(last));
+    });
+    return true;
+  }
+
   /** Refuses what the client sent: answered after the earlier exchanges are done, then the flow ends. */
   refuseRequest(refusal: Refusal, exchange: LiveExchange | undefined): void {
     const { code, detail } = refusal;
@@ -82,6 +94,15 @@ export class Pipeline {
     else if (exchange?.isResponseDone === true) this.close(code, detail);
     else if (exchange?.isResponseBegun === true) this.abort(code, detail);
     else this.#answerLater(refusal, exchange);
+  }
+
+  /** The client ended, perhaps in the middle of a request. */
+  clientEnded(exchange: LiveExchange | undefined, isInHead: boolean): void {
+    const detail = `the client ended in the middle of a request ${exchange === undefined ? 'head' : 'body'}`;
+    if (exchange?.isResponseDone) this.close('CLIENT_GONE', detail);
+    else if (exchange !== undefined) this.abort('CLIENT_GONE', detail);
+    else if (isInHead) this.endLater('CLIENT_GONE', detail);
+    else this.endLater();
   }
 
   /** Ends the flow when the exchanges under way are done. */

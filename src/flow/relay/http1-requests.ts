@@ -5,11 +5,13 @@ import { type ParsedRequest, parseRequestHead } from '../../codec/http1-head.ts'
 import { outgrown, SectionBuffer } from '../../codec/http1-section.ts';
 import type { Destination } from '../../core/endpoint.ts';
 import { limits } from '../../core/limits.ts';
+import type { Verdict } from '../../core/verdict.ts';
 import type { Http1Options } from './http1.ts';
 import { isSameDestination, requestDestination, requestRefusal } from './http1-admission.ts';
 import { LiveExchange } from './http1-exchange.ts';
 import { forwardedHead } from './http1-forwarded-head.ts';
 import { Forwarder, viewOf } from './http1-forwarder.ts';
+import { HeadClock } from './http1-head-clock.ts';
 import { HeldBytes } from './http1-held-bytes.ts';
 import { type Pipeline, type Refusal, refusalOf } from './http1-pipeline.ts';
 
@@ -27,11 +29,13 @@ export class RequestStream {
   #isPaused = false;
   #isOpen = true;
   #isEnded = false;
+  /** The present request is whole and waits for a verdict on it. */
+  #isAwaited = false;
   /** The next request goes to another origin: earlier exchanges come first. */
   #awaitsEmptyPipeline = false;
   #hasSkippedBlankLine = false;
   #isFirstLineChecked = false;
-  #headSinceMs: number | undefined;
+  readonly #headClock = new HeadClock();
   #destination: Destination | undefined;
 
   constructor(options: Http1Options, pipeline: Pipeline) {
@@ -42,7 +46,7 @@ export class RequestStream {
 
   /** Whether the client is between two requests. */
   get isBetweenRequests(): boolean {
-    return this.#body.isComplete && !this.#section.isActive && this.#held.isEmpty;
+    return this.#body.isComplete && !this.#isAwaited && !this.#section.isActive && this.#held.isEmpty;
   }
 
   get isEnded(): boolean {
@@ -67,7 +71,7 @@ export class RequestStream {
       if (bytes !== undefined) this.#consume(bytes);
     }
     this.#applyPause();
-    if (this.#isEnded && this.#isOpen && this.#held.isEmpty) this.#clientEnded();
+    if (this.#isEnded && this.#isOpen && !this.#isAwaited && this.#held.isEmpty) this.#clientEnded();
   }
 
   /** The protocol was switched: returns what was held, which belongs to the new one. */
@@ -85,11 +89,8 @@ export class RequestStream {
 
   /** Refuses a head that takes too long, to about a second. */
   tick(nowMs: number): void {
-    if (!this.#isOpen || !this.#section.isActive) this.#headSinceMs = undefined;
-    else if (this.#headSinceMs === undefined) this.#headSinceMs = nowMs;
-    else if (nowMs - this.#headSinceMs > limits.httpHeadTimeoutMs) {
-      this.#refuse({ code: 'CLIENT_HTTP_TIMEOUT', detail: 'an incomplete request head' }, undefined);
-    }
+    if (!this.#headClock.isLate(this.#isOpen && this.#section.isActive, nowMs)) return;
+    this.#refuse({ code: 'CLIENT_HTTP_TIMEOUT', detail: 'an incomplete request head' }, undefined);
   }
 
   /** A head that came in pieces is a chunk of its own; the rest follows as another. */
@@ -101,7 +102,7 @@ export class RequestStream {
     const after = this.#collect(bytes, 0);
     if (after < 0) return;
     this.#isFirstLineChecked = false;
-    this.#headSinceMs = undefined;
+    this.#headClock.stop();
     const mayGoOn = this.#consumeChunk(this.#section.take());
     if (!this.#isOpen || after === bytes.length) return;
     if (mayGoOn) this.#consumeChunk(bytes.subarray(after));
@@ -127,7 +128,7 @@ export class RequestStream {
     return mayGoOn;
   }
 
-  /** Returns the position after what was read; the same position when the request has to wait. */
+  /** Returns the position after what was read; the same one when the request has to wait. */
   #readHead(bytes: Buffer, at: number, end: number): number {
     this.#forwarder.startMessage(at);
     if (bytes[at] === cr && !this.#hasSkippedBlankLine) {
@@ -189,10 +190,7 @@ export class RequestStream {
     this.#pipeline.add(exchange);
     const verdict = exchange.inspected.requestHead(parsed.head);
     const refusal = verdict.kind === 'allow' ? requestRefusal(parsed, this.#options) : refusalOf(verdict);
-    if (refusal !== undefined) {
-      this.#refuse(refusal, exchange);
-      return;
-    }
+    if (refusal !== undefined) return this.#refuse(refusal, exchange);
     if (mode === 'proxy') this.#retarget(parsed);
     const head = forwardedHead(bytes, at, parsed, mode === 'proxy', verdict);
     if (head !== undefined) this.#forwarder.replace(at, at + parsed.length, head);
@@ -229,10 +227,14 @@ export class RequestStream {
 
   #complete(exchange: LiveExchange): void {
     const verdict = exchange.inspected.requestEnd(this.#body.trailers);
-    if (verdict.kind !== 'allow') {
-      this.#refuse(refusalOf(verdict), exchange);
-      return;
-    }
+    this.#isAwaited = this.#pipeline.awaits(verdict, (settled) => this.#completed(exchange, settled));
+    if (this.#isAwaited) this.#forwarder.keep(verdict);
+    else this.#completed(exchange, verdict);
+  }
+
+  #completed(exchange: LiveExchange, verdict: Verdict): void {
+    this.#isAwaited = false;
+    if (verdict.kind !== 'allow') return this.#refuse(refusalOf(verdict), exchange);
     this.#forwarder.keep(verdict);
     exchange.isRequestDone = true;
     this.#current = undefined;
@@ -251,18 +253,14 @@ export class RequestStream {
   }
 
   #clientEnded(): void {
-    const exchange = this.#current;
-    const detail = `the client ended in the middle of a request ${exchange === undefined ? 'head' : 'body'}`;
     this.#shut();
-    if (exchange?.isResponseDone) this.#pipeline.close('CLIENT_GONE', detail);
-    else if (exchange !== undefined) this.#pipeline.abort('CLIENT_GONE', detail);
-    else if (this.#section.isActive) this.#pipeline.endLater('CLIENT_GONE', detail);
-    else this.#pipeline.endLater();
+    this.#pipeline.clientEnded(this.#current, this.#section.isActive);
   }
 
   /** Whether the next request may pass now: the pipeline has room, and no upgrade is undecided whose bytes these might be. */
   #mayBegin(): boolean {
     const pipeline = this.#pipeline;
+    if (this.#isAwaited) return false;
     if (!this.#body.isComplete || pipeline.length === 0) {
       this.#awaitsEmptyPipeline = false;
       return true;

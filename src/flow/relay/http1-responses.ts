@@ -6,10 +6,13 @@ import { changeHead } from '../../codec/http1-head-changes.ts';
 import { outgrown, SectionBuffer } from '../../codec/http1-section.ts';
 import type { ResponseHead } from '../../core/http.ts';
 import { limits } from '../../core/limits.ts';
+import type { Verdict } from '../../core/verdict.ts';
 import type { Http1Options } from './http1.ts';
 import type { LiveExchange } from './http1-exchange.ts';
 import { Forwarder, viewOf } from './http1-forwarder.ts';
+import { HeldBytes } from './http1-held-bytes.ts';
 import { type Pipeline, type Refusal, refusalOf } from './http1-pipeline.ts';
+import { faultBetween } from './http1-response-fault.ts';
 import { switchOutcome } from './http1-switch.ts';
 
 /** The origin's direction: cuts its bytes into responses, gives each to its exchange, and sends on what was allowed. */
@@ -24,6 +27,11 @@ export class ResponseStream {
   #isLast = false;
   /** The last response is complete: the flow ends once its bytes are sent. */
   #mustClose = false;
+  /** The present response is whole and waits for a verdict on it; what comes behind it waits too. */
+  #isAwaited = false;
+  readonly #held = new HeldBytes();
+  /** The origin ended meanwhile. */
+  #endedMeanwhile: { readonly clean: boolean } | undefined;
 
   constructor(options: Http1Options, pipeline: Pipeline) {
     this.#options = options;
@@ -32,6 +40,7 @@ export class ResponseStream {
   }
 
   receive(bytes: Buffer): void {
+    if (this.#isAwaited) return this.#hold(bytes);
     if (this.#isOpen && bytes.length > 0) this.#consume(bytes);
     if (this.#mustClose) this.#pipeline.close();
   }
@@ -39,6 +48,10 @@ export class ResponseStream {
   /** The origin ended. Returns false when it did so between exchanges, and nothing of them is lost. */
   end(clean: boolean): boolean {
     const exchange = this.#pipeline.first;
+    if (this.#isAwaited) {
+      this.#endedMeanwhile = { clean };
+      return true;
+    }
     if (!this.#isOpen || exchange === undefined) return false;
     if (this.#body.isComplete) this.#endBetweenBodies(exchange);
     else if (clean && this.#body.isUntilClose) this.#endBody(exchange);
@@ -61,6 +74,11 @@ export class ResponseStream {
 
   #endBody(exchange: LiveExchange): void {
     const verdict = exchange.inspected.responseEnd([]);
+    if (this.#awaits(verdict, (settled) => this.#endedBody(exchange, settled))) this.#forwarder.keep(verdict);
+    else this.#endedBody(exchange, verdict);
+  }
+
+  #endedBody(exchange: LiveExchange, verdict: Verdict): void {
     if (verdict.kind !== 'allow') {
       this.#refuse(refusalOf(verdict), exchange);
       return;
@@ -81,6 +99,7 @@ export class ResponseStream {
     this.#consumeChunk(this.#section.take());
     if (after === bytes.length) return;
     if (this.#pipeline.switchedTo !== undefined) this.#pipeline.switchedTo.earlyBytes = bytes.subarray(after);
+    else if (this.#isAwaited) this.#hold(bytes.subarray(after));
     else if (this.#isOpen) this.#consumeChunk(bytes.subarray(after));
   }
 
@@ -88,10 +107,11 @@ export class ResponseStream {
     const end = bytes.length;
     let at = 0;
     this.#forwarder.open(bytes);
-    while (at < end && this.#isOpen) {
+    while (at < end && this.#isOpen && !this.#isAwaited) {
       at = this.#body.isComplete ? this.#readHead(bytes, at, end) : this.#readBody(bytes, at, end);
     }
     this.#forwarder.close(at, this.#pipeline.first?.responseBodyBytes);
+    if (this.#isAwaited && at < end) this.#hold(bytes.subarray(at));
     // After a 101 the rest of the chunk is no longer HTTP.
     const { switchedTo } = this.#pipeline;
     if (switchedTo !== undefined && at < end) switchedTo.earlyBytes = bytes.subarray(at);
@@ -204,6 +224,11 @@ export class ResponseStream {
 
   #complete(exchange: LiveExchange): void {
     const verdict = exchange.inspected.responseEnd(this.#body.trailers);
+    if (this.#awaits(verdict, (settled) => this.#completed(exchange, settled))) this.#forwarder.keep(verdict);
+    else this.#completed(exchange, verdict);
+  }
+
+  #completed(exchange: LiveExchange, verdict: Verdict): void {
     if (verdict.kind !== 'allow') {
       this.#refuse(refusalOf(verdict), exchange);
       return;
@@ -216,6 +241,40 @@ export class ResponseStream {
       exchange.isResponseDone = true;
       if (exchange.isRequestDone) this.#pipeline.completeFirst();
     }
+  }
+
+  #awaits(verdict: Verdict, settled: (verdict: Verdict) => void): boolean {
+    this.#isAwaited = this.#pipeline.awaits(verdict, (last) => {
+      this.#isAwaited = false;
+      settled(last);
+      this.#resume();
+    });
+    if (this.#isAwaited) this.#options.wire.pause('origin', true);
+    return this.#isAwaited;
+  }
+
+  /** Goes on with what came while a response waited. */
+  #resume(): void {
+    if (this.#mustClose) this.#pipeline.close();
+    while (this.#isOpen && !this.#isAwaited && !this.#held.isEmpty && !this.#pipeline.isOver) {
+      const bytes = this.#held.shift();
+      if (bytes !== undefined) this.receive(bytes);
+    }
+    if (!this.#isAwaited && !this.#pipeline.isOver) this.#options.wire.pause('origin', false);
+  }
+
+  /** How the origin ended while a response waited; told once. */
+  takeEnd(): { readonly clean: boolean } | undefined {
+    if (this.#isAwaited) return undefined;
+    const ended = this.#endedMeanwhile;
+    this.#endedMeanwhile = undefined;
+    return ended;
+  }
+
+  #hold(bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    if (!this.#held.isFull) this.#held.push(bytes);
+    else this.#pipeline.abort('GATEWAY_OVERLOADED', 'bytes kept coming from a paused origin');
   }
 
   /** Nothing can follow this response: later bytes of the origin are not forwarded, later requests stay unanswered. */
@@ -236,19 +295,4 @@ export class ResponseStream {
     else if (exchange === undefined) this.#pipeline.close(code, detail);
     else this.#pipeline.answerFirst(refusal);
   }
-}
-
-/** How a response contradicts the request that it answers; empty when it does not. */
-function faultBetween({ head, upgrade }: ParsedResponse, exchange: LiveExchange): string {
-  // An HTTP/1.0 client takes an interim response for the final one (RFC 9110 section 15.2) and chunks for the body.
-  if (exchange.request.version === '1.0' && (head.status < 200 || head.framing.kind === 'chunked')) {
-    return 'HTTP/1.1 framing in answer to HTTP/1.0';
-  }
-  return head.status === 101 && !isOffered(upgrade, exchange) ? 'a switch of protocols that was not asked for' : '';
-}
-
-/** Whether the client asked for this protocol, and is done asking (RFC 9110 section 7.8). */
-function isOffered(protocol: string | undefined, exchange: LiveExchange): boolean {
-  if (protocol === undefined || exchange.upgrade === undefined || !exchange.isRequestDone) return false;
-  return exchange.upgrade.split(',').some((offer) => offer.trim() === protocol);
 }

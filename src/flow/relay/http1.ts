@@ -39,6 +39,7 @@ class Http1Relay implements Relay {
     this.#pipeline = pipeline;
     this.#requests = requests;
     this.#responses = responses;
+    pipeline.onSettled = (goOn) => this.#goOn(goOn);
   }
 
   receive(from: Side, bytes: Buffer): void {
@@ -85,6 +86,22 @@ class Http1Relay implements Relay {
 
   idle(): boolean {
     return this.#pipeline.length === 0 && this.#requests.isBetweenRequests;
+  }
+
+  /** A verdict that was waited for is there. Nobody calls us then, so a fault is handled here. */
+  #goOn(goOn: () => void): void {
+    try {
+      goOn();
+      this.#settle();
+      const ended = this.#pipeline.isOver ? undefined : this.#responses.takeEnd();
+      if (ended === undefined) return;
+      this.#originEnded(ended.clean);
+      this.#settle();
+    } catch (error) {
+      this.#broken(error);
+      const isExpected = error instanceof FlowFailure;
+      this.#options.wire.abort(isExpected ? error.code : 'GATEWAY_INTERNAL', isExpected ? error.detail : '');
+    }
   }
 
   /** A client that ends in order may still read; one that broke off will not. */

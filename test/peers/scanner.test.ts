@@ -1,0 +1,139 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type ClamScanner, eicar, startClamScanner } from '../support/clam-scanner.ts';
+import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
+import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
+import { ocsfProblems } from '../support/ocsf.ts';
+import { gatewayField, isTransaction, type Line } from '../support/record-fields.ts';
+import { hasProgram, type Ran, run } from '../support/run.ts';
+import { createTestAuthority } from '../support/test-authority.ts';
+
+const isHere = ['curl', 'c-icap', 'clamd'].map(hasProgram).every(Boolean);
+const clean = Buffer.from('All is well here.\n'.repeat(20_000));
+const infected = Buffer.concat([clean, eicar, clean]);
+const downloads: Readonly<Record<string, Buffer>> = {
+  '/clean': clean,
+  '/small': Buffer.from('hello'),
+  '/eicar': eicar,
+  '/infected': infected,
+  '/gzip': gzipSync(infected),
+  '/clean-gzip': gzipSync(clean),
+};
+
+let scanner: ClamScanner;
+let gateway: RunningGateway;
+let origin: TestOrigin;
+let port: number;
+let uploads: Buffer[] = [];
+
+beforeAll(async () => {
+  if (!isHere) return;
+  const authority = await createTestAuthority();
+  origin = await startOrigin(await authority.issue({ names: ['localhost'], keyType: 'rsa' }), answer);
+  scanner = await startClamScanner();
+  port = await freePort();
+  gateway = await startGateway({
+    files: { 'roots.pem': authority.rootPem },
+    config: {
+      listeners: [{ mode: 'explicit', listen: `127.0.0.1:${port}` }],
+      originTrust: { system: false, files: ['$DIRECTORY/roots.pem'] },
+      scanners: [{ id: 'clam', url: scanner.url }],
+    },
+  });
+}, 60_000);
+
+afterAll(async () => {
+  await gateway?.[Symbol.asyncDispose]();
+  await origin?.[Symbol.asyncDispose]();
+  await scanner?.[Symbol.asyncDispose]();
+});
+
+function answer(request: IncomingMessage, response: ServerResponse): void {
+  if (request.method === 'POST') {
+    const body: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => body.push(chunk));
+    request.on('end', () => {
+      uploads.push(Buffer.concat(body));
+      response.end('taken');
+    });
+    return;
+  }
+  const path = request.url ?? '';
+  if (path.endsWith('gzip')) response.setHeader('Content-Encoding', 'gzip');
+  response.end(downloads[path] ?? '');
+}
+
+function curl(path: string, ...args: readonly string[]): Promise<Ran> {
+  const target = `https://localhost:${origin.port}${path}`;
+  const proxy = ['-x', `http://127.0.0.1:${port}`, '--cacert', gateway.caFile];
+  return run('curl', ['-sS', '-m', '20', ...proxy, '-w', '\n%{http_code} %{http_version}', ...args, target]);
+}
+
+const lastOf = async (path: string): Promise<Line> => {
+  const isIt = (line: Line): boolean => isTransaction(line) && JSON.stringify(line).includes(path);
+  const lines = await gateway.waitForRecords('traffic', (records) => records.some(isIt));
+  const line = lines.findLast(isIt);
+  expect(ocsfProblems(line)).toEqual([]);
+  return line as Line;
+};
+
+describe.runIf(isHere)('c-icap with ClamAV', () => {
+  it.each(['/clean', '/small', '/clean-gzip'])('lets a clean download pass as it is: %s', async (path) => {
+    const ran = await curl(path, '--compressed');
+    const body = path === '/small' ? 'hello' : clean.toString();
+    expect(ran.stdout).toBe(`${body}\n200 1.1`);
+    expect(gatewayField(await lastOf(path), 'scans')).toMatchObject([
+      { scanner: 'clam', message: 'response', outcome: 'clean' },
+    ]);
+  });
+
+  it.each(['/eicar', '/infected', '/gzip'])('blocks an infected download: %s', async (path) => {
+    const ran = await curl(path, '-D', '-');
+    expect(ran.stdout).toMatch(/403 1\.1$/);
+    expect(ran.stdout).toContain('Daylight-Failure: POLICY_SCANNER_BLOCK');
+    expect(ran.stdout).not.toContain('EICAR-STANDARD');
+    expect(ran.stdout).not.toContain('All is well');
+    const line = await lastOf(path);
+    expect(gatewayField(line, 'failure')).toBe('POLICY_SCANNER_BLOCK');
+    expect(gatewayField(line, 'verdict')).toBe('block');
+    expect(gatewayField(line, 'scans')).toMatchObject([
+      { scanner: 'clam', outcome: 'blocked', detail: expect.stringContaining('Eicar') },
+    ]);
+  });
+
+  it('blocks an infected upload before the origin has seen a byte of it, and tells so in an alarm', async () => {
+    uploads = [];
+    const before = origin.requests.length;
+    const ran = await curl('/up-bad', '--data-binary', eicar.toString(), '-H', 'Expect:');
+    expect(ran.stdout).toMatch(/403 1\.1$/);
+    expect(origin.requests).toHaveLength(before);
+    const alarms = await gateway.waitForRecords('alarms', (lines) =>
+      lines.some((line) => JSON.stringify(line).includes('/up-bad')),
+    );
+    const alarm = alarms.find((line) => JSON.stringify(line).includes('/up-bad'));
+    expect(ocsfProblems(alarm as Line)).toEqual([]);
+    expect(alarm).toMatchObject({ firewall_rule: { uid: 'scanner.clam' }, evidences: [{ name: 'http.request.body' }] });
+  });
+
+  it('passes a clean upload on as it came, also one that waits for 100 Continue', async () => {
+    uploads = [];
+    for (const expectation of ['Expect:', 'Expect: 100-continue']) {
+      const ran = await run(
+        'curl',
+        [
+          ...['-sS', '-m', '20', '-x', `http://127.0.0.1:${port}`, '--cacert', gateway.caFile, '-H', expectation],
+          ...['--data-binary', '@-', `https://localhost:${origin.port}/up-good`],
+        ],
+        { input: clean },
+      );
+      expect(ran.stdout).toBe('taken');
+    }
+    expect(uploads.map((upload) => upload.equals(clean))).toEqual([true, true]);
+  });
+
+  it('is asked in both directions', () => {
+    expect(scanner.log()).toMatch(/REQMOD/);
+    expect(scanner.log()).toMatch(/RESPMOD/);
+  });
+});
