@@ -202,7 +202,7 @@ class InspectedExchange implements ScannableExchange {
       rule: this.#rule,
       matches: this.#ruleIds?.length ?? 0,
       ...(this.#ruleIds === undefined ? {} : { ruleIds: this.#ruleIds, alarms: this.#alarms }),
-      ...(this.#scans === undefined ? {} : { scans: this.#scans }),
+      ...(this.#scans === undefined ? {} : { scans: this.#scans, alarms: this.#alarms }),
       upgradedTo: this.#upgradedTo,
     };
   }
