@@ -1,3 +1,5 @@
+import { scannerLimits } from './scanner-limits.ts';
+
 /**
  * Bounds of every buffer, queue, map, cache and wait on a peer, each with its reason. Units are in the names.
  * Those that an operator may want to change are part of the policy document and start from these.
@@ -262,18 +264,7 @@ export const limits = {
   formValueBytes: 8_192,
   /** Bytes of all messages that wait for a rule, per relay; a message that finds no room is refused. */
   heldBytes: 134_217_728,
-  /** Head of a content scanner's answer, and the HTTP head in it. */
-  scannerHeadBytes: 65_536,
-  /** Connections to one content scanner, per relay, where it does not ask for fewer: clamd itself scans ten at once. */
-  scannerConnections: 16,
-  /** Messages that wait for a connection to one content scanner, per relay; each is held in memory. */
-  scannerQueue: 256,
-  /** Longest preview that a content scanner is sent. */
-  scannerPreviewBytes: 65_536,
-  /** A connection to a content scanner that nothing was asked on for this long is closed. */
-  scannerIdleMs: 20_000,
-  /** How long what a content scanner says of itself is believed, whatever it says. */
-  scannerOptionsMs: 600_000,
+  ...scannerLimits,
   /** Bytes from the start of what a redact rule masks to where it is known: a window of an expression and the reach of a credential stay below. */
   redactedBytes: 1_024,
   /** Files of one exchange in its record. */

@@ -99,6 +99,7 @@ describe('loading', () => {
       mail: { requireTls: false, xclient: false, holdBytes: 1_048_576 },
       opaque: 'allow',
       rules: [],
+      scanners: [],
       records: {
         directory: workspace.path('var/records'),
         rotateBytes: 100_000_000,
