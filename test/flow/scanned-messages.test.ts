@@ -5,6 +5,7 @@ import { startDataPlane, type TestDataPlane } from '../support/data-plane.ts';
 import { waitUntil } from '../support/gateway.ts';
 import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
 import { type IcapServer, options, startIcapServer, unmodified } from '../support/icap-server.ts';
+import { startRawOrigin } from '../support/raw-origin.ts';
 import { listening } from '../support/tcp.ts';
 
 const large = 'Day is here. '.repeat(10_000);
@@ -246,4 +247,88 @@ test('pipelined requests wait for the scan of the one before them, and are answe
   waiting.shift()?.();
   await answered;
   expect(at.origin.requests).toHaveLength(2);
+});
+
+test.each([
+  ['a length and closes', 'Content-Length: 5\r\nConnection: close\r\n\r\nhello'],
+  ['a length and closes unasked', 'Content-Length: 5\r\n\r\nhello'],
+  ['the end of the connection', '\r\nhello'],
+])('an origin that ends while its response waits is answered for: %s', async (_name, rest) => {
+  let release: (() => void) | undefined;
+  let isEnded = false;
+  await using scanner = await startIcapServer(({ method }, socket) => {
+    if (method === 'OPTIONS') return options();
+    release = () => socket.write(unmodified);
+    return undefined;
+  });
+  await using origin = await startRawOrigin(undefined, ({ socket }) => {
+    socket.on('finish', () => {
+      isEnded = true;
+    });
+    socket.end(`HTTP/1.1 200 OK\r\n${rest}`);
+  });
+  await using plane = await startDataPlane({ scanners: [policyOf(scanner.port, { mode: 'response' })] });
+  const socket = connect(plane.port, '127.0.0.1');
+  let received = '';
+  socket.setEncoding('latin1').on('data', (text) => {
+    received += text;
+  });
+  socket.on('error', () => {});
+  socket.write(`GET http://127.0.0.1:${origin.port}/ HTTP/1.1\r\nHost: 127.0.0.1:${origin.port}\r\n\r\n`);
+  await waitUntil(
+    () => release !== undefined && isEnded,
+    () => 'no scan',
+  );
+  expect(received).toBe('');
+  release?.();
+  await waitUntil(
+    () => received.endsWith('hello'),
+    () => `instead: ${received}`,
+  );
+  await waitUntil(
+    () => plane.transactions.length === 1,
+    () => 'no transaction',
+  );
+  expect(plane.transactions[0]).toMatchObject({ verdict: 'allow', outcome: { complete: true } });
+  socket.destroy();
+});
+
+test('pipelined responses wait for the scan of the one before them', async () => {
+  const waiting: (() => void)[] = [];
+  await using scanner = await startIcapServer(({ method }, socket) => {
+    if (method === 'OPTIONS') return options();
+    waiting.push(() => socket.write(unmodified));
+    return undefined;
+  });
+  const one = (body: string): string => `HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n${body}`;
+  await using origin = await startRawOrigin(undefined, ({ socket }) => {
+    // All answers in one write, once both requests are there.
+    const timer = setInterval(() => {
+      if (origin.received().split('GET /').length < 3) return;
+      clearInterval(timer);
+      socket.write(one('one') + one('two'));
+    }, 10);
+  });
+  await using plane = await startDataPlane({ scanners: [policyOf(scanner.port, { mode: 'response' })] });
+  const socket = connect(plane.port, '127.0.0.1');
+  let received = '';
+  socket.setEncoding('latin1').on('data', (text) => {
+    received += text;
+  });
+  socket.on('error', () => {});
+  const get = `GET http://127.0.0.1:${origin.port}/ HTTP/1.1\r\nHost: 127.0.0.1:${origin.port}\r\n\r\n`;
+  socket.write(get + get);
+  for (const body of ['one', 'two']) {
+    await waitUntil(
+      () => waiting.length === 1,
+      () => `no scan of ${body}`,
+    );
+    expect(received).not.toContain(body);
+    waiting.shift()?.();
+    await waitUntil(
+      () => received.endsWith(one(body)),
+      () => `instead: ${received}`,
+    );
+  }
+  socket.destroy();
 });

@@ -1,15 +1,19 @@
+import { readFileSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ClamScanner, eicar, startClamScanner } from '../support/clam-scanner.ts';
 import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
+import { type Nginx, startNginx } from '../support/nginx.ts';
 import { ocsfProblems } from '../support/ocsf.ts';
 import { gatewayField, isTransaction, type Line } from '../support/record-fields.ts';
 import { hasProgram, type Ran, run } from '../support/run.ts';
 import { createTestAuthority } from '../support/test-authority.ts';
+import { openTlsTunnel } from '../support/tunnel.ts';
 
-const isHere = ['curl', 'c-icap', 'clamd'].map(hasProgram).every(Boolean);
+const isHere = ['curl', 'nginx', 'c-icap', 'clamd'].map(hasProgram).every(Boolean);
 const clean = Buffer.from('All is well here.\n'.repeat(20_000));
 const infected = Buffer.concat([clean, eicar, clean]);
 const downloads: Readonly<Record<string, Buffer>> = {
@@ -24,13 +28,17 @@ const downloads: Readonly<Record<string, Buffer>> = {
 let scanner: ClamScanner;
 let gateway: RunningGateway;
 let origin: TestOrigin;
+let nginx: Nginx;
 let port: number;
 let uploads: Buffer[] = [];
 
 beforeAll(async () => {
   if (!isHere) return;
   const authority = await createTestAuthority();
-  origin = await startOrigin(await authority.issue({ names: ['localhost'], keyType: 'rsa' }), answer);
+  const credentials = await authority.issue({ names: ['localhost'], keyType: 'rsa' });
+  origin = await startOrigin(credentials, answer);
+  nginx = await startNginx(credentials, '', 'http2');
+  writeFileSync(join(nginx.root, 'infected'), infected);
   scanner = await startClamScanner();
   port = await freePort();
   gateway = await startGateway({
@@ -45,6 +53,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await gateway?.[Symbol.asyncDispose]();
+  await nginx?.[Symbol.asyncDispose]();
   await origin?.[Symbol.asyncDispose]();
   await scanner?.[Symbol.asyncDispose]();
 });
@@ -130,6 +139,19 @@ describe.runIf(isHere)('c-icap with ClamAV', () => {
       expect(ran.stdout).toBe('taken');
     }
     expect(uploads.map((upload) => upload.equals(clean))).toEqual([true, true]);
+  });
+
+  it('sees what an HTTP/2 client loads from an HTTP/2 origin: it is spoken in HTTP/1.1', async () => {
+    const target = `https://localhost:${nginx.port}/infected`;
+    const args = ['-sS', '-m', '20', '-x', `http://127.0.0.1:${port}`, '--cacert', gateway.caFile, '--http2'];
+    const ran = await run('curl', [...args, '-w', '\n%{http_code} %{http_version}', target]);
+    expect(ran.stdout).toMatch(/403 1\.1$/);
+    expect(ran.stdout).toContain('POLICY_SCANNER_BLOCK');
+    const only = await openTlsTunnel(port, `localhost:${nginx.port}`, {
+      ca: readFileSync(gateway.caFile),
+      ALPNProtocols: ['h2'],
+    }).catch((error: NodeJS.ErrnoException) => error.code);
+    expect(only).toBe('ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL');
   });
 
   it('is asked in both directions', () => {
