@@ -30,6 +30,7 @@ export function policyFromConfig(
     originExceptions,
     http,
     mail,
+    files,
     opaque,
     admin,
   } = config;
@@ -48,6 +49,7 @@ export function policyFromConfig(
     upstream: config.upstream === undefined ? undefined : upstreamOf(config.upstream, source, inputs),
     http,
     mail,
+    files,
     opaque,
     rules,
     scanners: config.scanners.map(({ url, timeout, ...scanner }) => ({ ...scanner, service: url, timeoutMs: timeout })),

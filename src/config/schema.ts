@@ -2,6 +2,7 @@ import { limits } from '../core/limits.ts';
 import { originClientCertificates } from './client-certificate-schema.ts';
 import { bypassFiles, learnedBypass, originFailureAction, originFailures } from './client-trust-schema.ts';
 import { exportSchema, keyLog } from './export-schema.ts';
+import { files } from './files-schema.ts';
 import { http } from './http-schema.ts';
 import { listener } from './listener-schema.ts';
 import { mail } from './mail-schema.ts';
@@ -263,6 +264,7 @@ export const schema = {
     http,
     scanners,
     mail,
+    files,
     opaque: {
       type: 'string',
       enum: ['allow', 'refuse'],

@@ -163,6 +163,27 @@ export const failures = {
     'The PROXY protocol header is missing, malformed or from a source that is not trusted.',
     'Set proxyProtocol and trustedProxies as the load balancer is set.',
   ),
+  CLIENT_FTP_AMBIGUOUS: client(
+    'A command of the FTP client can be read in two ways (bare CR, LF or NUL).',
+    'Correct the client; commands end with CRLF (RFC 959 section 5.3.1).',
+  ),
+  CLIENT_FTP_BOUNCE: client(
+    'The FTP client names a data port that is not its own, or below 1024.',
+    'Look for an attacker who wants the origin to connect elsewhere (RFC 2577); transfers between two servers are not supported.',
+  ),
+  CLIENT_FTP_CROSS_PROTOCOL: client(
+    'The client speaks HTTP to an FTP server.',
+    'Look for a page that makes browsers post to an FTP port (cross-protocol attack).',
+  ),
+  CLIENT_FTP_DATA_TIMEOUT: client(
+    'The FTP client did not open the data connection in time.',
+    'Let clients reach the ports of the gateway that it names in answer to PASV and EPSV.',
+  ),
+  CLIENT_FTP_TOO_LARGE: client('A command line of the FTP session is longer than the limit.', 'See core/limits.ts.'),
+  CLIENT_FTP_TRUNCATED: client(
+    'The data connection of an upload broke off: no close_notify, or a reset.',
+    'Check the client and the path to it; what the origin has is not the whole file.',
+  ),
   CLIENT_SMTP_AMBIGUOUS: client(
     'What the client sent as mail can be read in two ways (line ends, end of the mail, length of a chunk).',
     'Correct the client; this is the pattern of SMTP smuggling (RFC 5321 section 2.3.8).',
@@ -317,6 +338,23 @@ export const failures = {
   ORIGIN_HTTP_UNSOLICITED: origin('The origin sent a response that no request asked for.', 'Correct the origin.'),
   ORIGIN_TRUNCATED: origin('The origin ended a message before its end.', 'Check the origin and the path to it.'),
   ORIGIN_UPSTREAM_PROXY: origin('The upstream proxy refused or failed.', 'Check upstream.proxy and its credentials.'),
+  ORIGIN_FTP_BOUNCE: origin(
+    'The FTP server names a data address that is not its own, or a port below 1024.',
+    'Set the address that the server gives for PASV (pasv_address, MasqueradeAddress), or files.passiveAddress: ignore.',
+  ),
+  ORIGIN_FTP_DATA_IDENTITY: origin(
+    'The TLS session of a data connection is not of the server of the control connection.',
+    'Look for an attacker who took the data port; servers behind a balancer must share certificate and sessions.',
+  ),
+  ORIGIN_FTP_DATA_TIMEOUT: origin(
+    'The FTP server did not open the data connection in time.',
+    'Let the origin reach the gateway, or use passive mode.',
+  ),
+  ORIGIN_FTP_MALFORMED: origin('A reply of the FTP server violates its syntax.', 'Correct the origin (RFC 959).'),
+  ORIGIN_FTP_UNSOLICITED: origin(
+    'The FTP server sent a reply that no command asked for.',
+    'Correct the origin, or look for an attacker before it.',
+  ),
   ORIGIN_SMTP_MALFORMED: origin('A reply of the mail server violates SMTP syntax.', 'Correct the origin (RFC 5321).'),
   ORIGIN_SMTP_UNSOLICITED: origin(
     'The mail server sent a reply that no command asked for.',
@@ -357,7 +395,7 @@ export const failures = {
   ),
   POLICY_TLS_REQUIRED: policy(
     'Policy demands TLS, and the client or the origin does without.',
-    'Offer STARTTLS at the origin, let the client use it, or set mail.requireTls: false.',
+    'Offer STARTTLS at the origin, let the client use it, or set mail.requireTls or files.requireTls to false.',
   ),
   POLICY_UPGRADE_REFUSED: policy('The upgrade to this protocol is refused by policy.', 'Set upgrades: allow for it.'),
   POLICY_QUIC_REFUSED: policy(

@@ -28,6 +28,7 @@ export interface PolicyDocument {
   readonly upstream: UpstreamPolicy | undefined;
   readonly http: HttpPolicy;
   readonly mail: MailPolicy;
+  readonly files: FilesPolicy;
   /** Flows that are neither TLS nor HTTP: relayed unread with a record, or refused. */
   readonly opaque: 'allow' | 'refuse';
   readonly rules: readonly RuleDocument[];
@@ -240,6 +241,12 @@ export interface MailPolicy {
   readonly xclient: boolean;
   /** Bytes of a mail that wait for its verdict where rules look at mails; the rest of a longer one passes as it is judged. */
   readonly holdBytes: number;
+}
+export interface FilesPolicy {
+  /** Files pass over TLS only: control and data connections. */
+  readonly requireTls: boolean;
+  /** A server that names another address than its own for data connections. */
+  readonly passiveAddress: 'refuse' | 'ignore';
 }
 export interface RecordsPolicy {
   readonly directory: string;

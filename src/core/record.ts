@@ -6,6 +6,7 @@ import type { AssetKind } from './policy.ts';
 import type { RevocationFinding } from './revocation.ts';
 import type { Side } from './side.ts';
 import type { ClientFingerprints, TlsLeg } from './tls.ts';
+import type { TransferOutcome, TransferRequest } from './transfer.ts';
 import type { Match, RuleRef } from './verdict.ts';
 import type { MessageType } from './websocket.ts';
 
@@ -184,6 +185,24 @@ export interface MailFacts {
   readonly alarms: number;
 }
 
+/** An FTP transfer as flow hands it to records at its end. */
+export interface TransferFacts {
+  readonly txId: string;
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly request: TransferRequest;
+  /** Bytes of data seen. */
+  readonly bytes: number;
+  /** Undefined for listings. */
+  readonly file: FileFacts | undefined;
+  readonly outcome: TransferOutcome;
+  readonly verdict: 'allow' | 'block' | 'reset';
+  readonly rule: RuleRef | undefined;
+  readonly ruleIds: readonly string[];
+  readonly matches: number;
+  readonly alarms: number;
+}
+
 /** An alarm as flow hands it to records, before its verdict acts. */
 export interface AlarmFacts {
   readonly timeMs: number;
@@ -192,6 +211,8 @@ export interface AlarmFacts {
   readonly request: RequestHead | undefined;
   /** The transaction is a mail. */
   readonly isMail?: boolean;
+  /** The transaction is an FTP transfer by this command. */
+  readonly transfer?: string;
 }
 
 /** Where flow puts what happened. Implemented by records/log.ts (writes) and by tests (collects). */
@@ -200,6 +221,7 @@ export interface Recorder {
   httpTransaction(flow: FlowFacts, transaction: HttpTransactionFacts): void;
   messages(flow: FlowFacts, group: MessageGroupFacts): void;
   mail(flow: FlowFacts, mail: MailFacts): void;
+  transfer(flow: FlowFacts, transfer: TransferFacts): void;
   /** Returns once the alarm is on disk, or throws FlowFailure GATEWAY_RECORDS_UNWRITABLE when policy says to stop. */
   alarm(flow: FlowFacts, alarm: AlarmFacts): void;
 }

@@ -67,7 +67,13 @@ export type RuleField =
   | 'mail.part.type'
   | 'mail.part.body'
   | `mail.attachment.${FileFact}`
-  | 'mail.size';
+  | 'mail.size'
+  | 'ftp.command'
+  | 'ftp.direction'
+  | 'ftp.path'
+  | 'ftp.user'
+  | 'ftp.body'
+  | `ftp.file.${Exclude<FileFact, 'declared'>}`;
 
 export interface FieldTest {
   readonly field: RuleField;

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { SecureContext } from 'node:tls';
 import { communityId } from '../codec/community-id.ts';
 import type { Address, Destination } from '../core/endpoint.ts';
 import type { FailureCode } from '../core/failures.ts';
@@ -12,7 +13,7 @@ import type { DemandMemory } from './demand-memory.ts';
 import type { FetchIssuers } from './judge-origin.ts';
 import type { KeyLog } from './key-log.ts';
 import type { KeyShareMemory } from './key-share-memory.ts';
-import type { LeafStore } from './leaf-store.ts';
+import type { LeafContext, LeafStore } from './leaf-store.ts';
 import type { LearnedBypassTable } from './learned-bypass.ts';
 import type { OriginMemory } from './origin-memory.ts';
 import type { AskRevocation } from './origin-revocation.ts';
@@ -42,6 +43,14 @@ export interface DataPlane {
 /** How a failure can be told to the client at this point of the flow; `told` when it has been. */
 export type AnswerLayer = 'none' | 'told' | 'proxy-request' | 'socks5' | 'tls' | 'http' | 'http2' | 'greeting';
 
+/** How the origin of a flow was verified. */
+export interface OriginSecurity {
+  readonly context: SecureContext;
+  readonly name: string;
+  readonly serverName: string | undefined;
+  readonly fingerprint: string;
+}
+
 /** One flow: a client connection and what it leads to. Lives in its relay alone. */
 export interface Flow {
   readonly facts: FlowFacts;
@@ -58,6 +67,9 @@ export interface Flow {
   answerLayer: AnswerLayer;
   /** The client's ClientHello, once seen. */
   hello: ClientHello | undefined;
+  /** What both legs were put under TLS with, for further connections of the same session. */
+  leaf?: LeafContext;
+  originSecurity?: OriginSecurity;
   /** Ends the running relay from outside; set while one runs. */
   cut: ((code: FailureCode) => void) | undefined;
   drain: (() => void) | undefined;

@@ -103,6 +103,7 @@ export async function answerClient(
     onKeys: flow.plane.keyLog?.client,
   });
   flow.client = leg.socket;
+  flow.leaf = leaf;
   flow.facts.clientTls = leg.tls;
   flow.facts.decrypted = true;
   count(`daylight_tls_sessions_total{leg="client",resumed="${leg.tls.resumed}"}`);

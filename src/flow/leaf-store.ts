@@ -15,6 +15,8 @@ import type { OwnCertificate } from './policy-snapshot.ts';
 export interface LeafContext {
   readonly context: SecureContext;
   readonly certificate: CertificateFacts;
+  /** The same for a client that would leave tickets of TLS 1.3 unread: without TLS 1.3, where policy allows that. */
+  withoutTickets(): SecureContext;
 }
 
 /**
@@ -115,15 +117,21 @@ export class LeafStore {
   }
 
   #context(key: string, cert: string, privateKey: string, policy: TlsPolicy['client']): LeafContext {
-    const context = createSecureContext({
+    const options = {
       ...clientTlsOptions(policy),
       cert,
       key: privateKey,
       ticketKeys: this.#ticketKeys,
       // Tickets are readable by every relay; the id context keeps a ticket for one origin from resuming at another.
       sessionIdContext: createHash('sha256').update(key).digest('hex').slice(0, 32),
-    });
-    return { context, certificate: certificateFactsOf(cert) };
+    };
+    const context = createSecureContext(options);
+    let older: SecureContext | undefined = policy.minVersion === 'TLSv1.3' ? context : undefined;
+    const withoutTickets = (): SecureContext => {
+      older ??= createSecureContext({ ...options, maxVersion: 'TLSv1.2' });
+      return older;
+    };
+    return { context, certificate: certificateFactsOf(cert), withoutTickets };
   }
 
   #key(keyType: LeafKeyType): { readonly pem: string; readonly publicKey: Buffer } {

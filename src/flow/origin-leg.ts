@@ -127,6 +127,8 @@ export function openOriginLeg(options: OriginLegOptions): Promise<JudgedLeg> {
 function connectionOptions(options: OriginLegOptions): ConnectionOptions {
   return {
     socket: options.transport,
+    // Sessions are bound to it where no server name is sent.
+    host: options.name,
     secureContext: options.context,
     rejectUnauthorized: false,
     checkServerIdentity: () => undefined,

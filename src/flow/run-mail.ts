@@ -9,11 +9,20 @@ import { HoldBudget } from './relay/smtp-hold.ts';
 /** All relays of a process share what mails may hold. */
 const budget = new HoldBudget(limits.mailHeldBytes);
 
-/**
- * The relay of a mail session over the legs of a flow. `guess` is what the greeting looks like; a client that speaks FTP is
- * given to whoever relays that.
- */
-export function mailRelay(flow: Flow, wire: Wire, guess: string, canUpgrade: boolean): Relay {
+export interface MailRelayOptions {
+  readonly flow: Flow;
+  readonly wire: Wire;
+  /** What the greeting looks like. */
+  readonly guess: string;
+  readonly canUpgrade: boolean;
+  /** The relay of a client that speaks FTP, behind the greeting; undefined where that passes unread. */
+  readonly files: (() => Relay) | undefined;
+  /** Lets that relay go on. */
+  readonly replace: (next: Relay) => void;
+}
+
+/** The relay of a mail session over the legs of a flow. */
+export function mailRelay({ flow, wire, guess, canUpgrade, files, replace }: MailRelayOptions): Relay {
   const { facts, policy, plane } = flow;
   const { mail, opaque } = policy.document;
   refuseOtherProtocols(flow);
@@ -32,6 +41,11 @@ export function mailRelay(flow: Flow, wire: Wire, guess: string, canUpgrade: boo
       facts.protocol = protocol;
     },
     notMail: (bytes) => {
+      if (files !== undefined) {
+        const relay = files();
+        replace(relay);
+        return relay.receive('client', bytes);
+      }
       if (opaque === 'refuse') return wire.abort('CLIENT_NOT_TLS', 'ftp');
       facts.protocol = 'ftp';
       wire.upgrade({ kind: 'opaque', protocol: 'ftp' });

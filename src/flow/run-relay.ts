@@ -21,8 +21,10 @@ import type { SecureLegs } from './pump-options.ts';
 import { createHttp1Relay } from './relay/http1.ts';
 import { isSameDestination } from './relay/http1-admission.ts';
 import { createOpaqueRelay } from './relay/opaque.ts';
+import { createReplaceableRelay } from './relay/replaceable.ts';
 import { createSniffingRelay } from './relay/sniffing.ts';
 import { createWebSocketRelay } from './relay/websocket.ts';
+import { filesRelay, isFiles } from './run-files.ts';
 import { mailRelay } from './run-mail.ts';
 import type { ScanOptions } from './scan-exchanges.ts';
 
@@ -92,7 +94,12 @@ function relayFor(flow: Flow, options: RelayOptions, wire: Wire): Relay {
     return createOpaqueRelay({ wire });
   };
   const { protocol, alpn } = options;
-  const mail = (guess: string): Relay => mailRelay(flow, wire, guess, options.secure !== undefined);
+  const canUpgrade = options.secure !== undefined;
+  const mail = (guess: string): Relay =>
+    createReplaceableRelay((replace) => {
+      const files = isFiles(flow) ? () => filesRelay(flow, wire, canUpgrade) : undefined;
+      return mailRelay({ flow, wire, guess, canUpgrade, files, replace });
+    });
   if (isHttp1(protocol ?? alpn)) return http();
   if ((protocol ?? alpn) === 'h2') return http2RelayFor(flow, options, wire);
   if (protocol !== undefined) return protocol === 'smtp' ? mail(protocol) : opaque(protocol);

@@ -34,15 +34,16 @@ export async function openVerifiedOrigin(
   if (exception !== undefined) flow.facts.originExceptions = [`${exception.reason}: ${exception.allow.join(', ')}`];
   const mode = flow.policy.revocationMode(name, flow.facts.asset?.id);
   const clientCertificate = flow.policy.clientCertificateFor(name, flow.facts.asset?.id);
+  const context = flow.policy.originContext({
+    exception,
+    keyShares: keyShares.prefersClassical(address, nowMs) ? 'classical' : 'all',
+    floor: flow.hello === undefined ? noFloor : originFloorOf(flow.hello),
+    clientCertificate,
+  });
   try {
     const leg = await openOriginLeg({
       transport: isWatched ? new WatchedTransport(transport) : transport,
-      context: flow.policy.originContext({
-        exception,
-        keyShares: keyShares.prefersClassical(address, nowMs) ? 'classical' : 'all',
-        floor: flow.hello === undefined ? noFloor : originFloorOf(flow.hello),
-        clientCertificate,
-      }),
+      context,
       offersCertificate: clientCertificate !== undefined,
       trust: flow.policy.originTrust,
       fetchIssuers: flow.policy.document.originTrust.fetchIntermediates ? flow.plane.fetchIssuers : undefined,
@@ -55,6 +56,8 @@ export async function openVerifiedOrigin(
       onKeys: flow.plane.keyLog?.origin,
     });
     flow.facts.originTls = leg.tls;
+    const { fingerprint256: fingerprint } = leg.identity.certificate;
+    flow.originSecurity = { context, name, serverName: leg.tls.serverName, fingerprint };
     keyShares.learn(address, leg.tls.group ?? '', nowMs);
     count(`daylight_tls_sessions_total{leg="origin",resumed="${leg.tls.resumed}"}`);
     // A chain that an exception accepts although it leads nowhere names nobody who could revoke it.

@@ -13,6 +13,7 @@ import {
   dispositions,
   findingActivities,
   findingStatuses,
+  ftpActivities,
   httpActivities,
   mailActivities,
   otherActivity,
@@ -94,11 +95,15 @@ function actionOf(action: RuleAction): readonly [action: number, disposition: nu
 }
 
 /** Their `uid` is the `metadata.uid` of the traffic records. */
-function relatedEvents(flow: FlowFacts, { txId, request, isMail }: AlarmFacts): readonly JsonObject[] {
+function relatedEvents(flow: FlowFacts, { txId, request, isMail, transfer }: AlarmFacts): readonly JsonObject[] {
   const flowEvent = { uid: flow.flowId };
   if (txId === undefined) return [flowEvent];
   if (isMail === true) {
     return [{ uid: txId, type_uid: typeUid(classes.emailActivity.uid, mailActivities.scan) }, flowEvent];
+  }
+  if (transfer !== undefined) {
+    const activity = ftpActivities[transfer] ?? otherActivity;
+    return [{ uid: txId, type_uid: typeUid(classes.ftpActivity.uid, activity) }, flowEvent];
   }
   const activity = httpActivities[request?.method ?? ''] ?? otherActivity;
   return [{ uid: txId, type_uid: typeUid(classes.httpActivity.uid, activity) }, flowEvent];

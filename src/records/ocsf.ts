@@ -8,6 +8,7 @@ export const classes = {
   detectionFinding: { category: 2, uid: 2004 },
   networkActivity: { category: 4, uid: 4001 },
   httpActivity: { category: 4, uid: 4002 },
+  ftpActivity: { category: 4, uid: 4008 },
   emailActivity: { category: 4, uid: 4009 },
 } as const;
 
@@ -26,6 +27,16 @@ export const httpActivities: Readonly<Record<string, number>> = {
 
 export const networkActivities = { close: 2, reset: 3, fail: 4, refuse: 5, traffic: 6 } as const;
 export const mailActivities = { scan: 3 } as const;
+/** Activities of FTP Activity, by command. */
+export const ftpActivities: Readonly<Record<string, number>> = {
+  STOR: 1,
+  STOU: 1,
+  APPE: 1,
+  RETR: 2,
+  LIST: 6,
+  NLST: 6,
+  MLSD: 6,
+};
 export const findingActivities = { create: 1 } as const;
 export const otherActivity = 99;
 

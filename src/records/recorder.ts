@@ -14,6 +14,7 @@ import { messageRecordLine } from './message-record.ts';
 import type { LogName, Writer } from './metadata.ts';
 import { noticeRecordLine } from './notice-record.ts';
 import { type LogOptions, TrafficLog } from './traffic-log.ts';
+import { transferRecordLine } from './transfer-record.ts';
 import { Trouble } from './trouble.ts';
 import { newUlid } from './ulid.ts';
 
@@ -88,6 +89,7 @@ export function openRecorder(options: RecorderOptions): RecorderHandle {
     httpTransaction: (flow, transaction) => addTraffic(httpRecordLine(writer, flow, transaction, traffic.stamp())),
     messages: (flow, group) => addTraffic(messageRecordLine(writer, flow, group, traffic.stamp())),
     mail: (flow, mail) => addTraffic(mailRecordLine(writer, flow, mail, traffic.stamp())),
+    transfer: (flow, transfer) => addTraffic(transferRecordLine(writer, flow, transfer, traffic.stamp())),
     notice(message) {
       const stamp = alarms.stamp();
       alarms.write(noticeRecordLine(writer, 'alarms', message, newUlid(stamp.loggedMs), stamp));

@@ -42,6 +42,8 @@ export class CompiledRules {
   readonly messages: CompiledRules | undefined;
   /** The rules that ask for mails, the parts of each mail being to them the body of its request; undefined when none does. */
   readonly mails: CompiledRules | undefined;
+  /** The rules that ask for FTP transfers, the bytes of each being to them the body of its request; undefined when none does. */
+  readonly transfers: CompiledRules | undefined;
   readonly found: FoundFields;
   /** Rules that ask for bodies to be held. */
   readonly holds: boolean;
@@ -58,6 +60,7 @@ export class CompiledRules {
         : undefined;
     this.messages = of('messages');
     this.mails = of('mails');
+    this.transfers = of('transfers');
     this.rules = own.map((document) => compileRule(document, tests));
     this.leaves = tests.map(compileLeaf);
     this.requestBody = planBody(testsOf(tests, requestBodyOf[subject]));
@@ -82,6 +85,7 @@ const requestBodyOf = {
   exchanges: 'http.request.body',
   messages: 'websocket.message',
   mails: 'mail.part.body',
+  transfers: 'ftp.body',
 } as const satisfies Record<RuleSubject, string>;
 
 /** Compiles the rules of a policy, in their order. Throws on a rule that parseRuleFile would have refused. */

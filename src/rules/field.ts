@@ -91,6 +91,15 @@ const plainFields = {
   'mail.attachment.sha256': 'text',
   'mail.attachment.size': 'number',
   'mail.size': 'number',
+  'ftp.command': 'text',
+  'ftp.direction': 'text',
+  'ftp.path': 'text',
+  'ftp.user': 'text',
+  'ftp.body': 'body',
+  'ftp.file.name': 'text',
+  'ftp.file.type': 'text',
+  'ftp.file.sha256': 'text',
+  'ftp.file.size': 'number',
 } as const satisfies Record<Exclude<RuleField, `${string}.header.${string}` | `${string}.form.${string}`>, FieldKind>;
 
 type PlainField = keyof typeof plainFields;
@@ -105,18 +114,18 @@ const headerField = /^http\.(request|response)\.header\.([!#$%&'*+.^_`|~0-9A-Za-
 const formField = /^http\.request\.form\.([\x21-\x7e]{1,100})$/;
 /** One header of a mail (RFC 5322 section 2.2: printable characters without the colon). */
 const mailHeaderField = /^mail\.header\.([!-9;-~]+)$/;
-const mailField = /^mail\.(?!part\.body$)(?:attachment\.(.+)|.+)$/;
+/** All that is known of a mail or of an FTP transfer turns up as it passes. */
+const passingField = /^(?:mail|ftp)\.(?!part\.body$|body$)(?:(?:attachment|file)\.(.+)|.+)$/;
 const foundField = /^http\.(request|response)\.(?:(part|form)\.|file\.(.+))/;
 
 /** How a field that is found in a body is found; undefined for all others. */
 export function foundFieldOf(field: string): FoundField | undefined {
   const [, message, kind, fact] = foundField.exec(field) ?? [];
   if (message === undefined) {
-    // All that is known of a mail turns up as it passes.
-    const [isMail, attachmentFact] = mailField.exec(field) ?? [];
-    return isMail === undefined
+    const [isPassing, fileFact] = passingField.exec(field) ?? [];
+    return isPassing === undefined
       ? undefined
-      : { message: 'request', kind: (attachmentFact ?? 'part') as FoundField['kind'] };
+      : { message: 'request', kind: (fileFact ?? 'part') as FoundField['kind'] };
   }
   return { message: message as FoundField['message'], kind: (kind ?? fact) as FoundField['kind'] };
 }

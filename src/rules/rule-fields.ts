@@ -8,11 +8,12 @@ export function fieldsOf(when: RuleCondition): readonly RuleField[] {
 }
 
 /** What a rule is evaluated for. */
-export type RuleSubject = 'exchanges' | 'messages' | 'mails';
+export type RuleSubject = 'exchanges' | 'messages' | 'mails' | 'transfers';
 
-/** Whether a rule is about HTTP exchanges, about WebSocket messages and not the exchange that opens one, or about mails. */
+/** Whether a rule is about HTTP exchanges, about WebSocket messages and not the exchange that opens one, about mails, or about FTP transfers. */
 export function subjectOf(when: RuleCondition): RuleSubject {
   const fields = fieldsOf(when);
   if (fields.some((field) => field.startsWith('mail.'))) return 'mails';
+  if (fields.some((field) => field.startsWith('ftp.'))) return 'transfers';
   return fields.some((field) => field.startsWith('websocket.')) ? 'messages' : 'exchanges';
 }

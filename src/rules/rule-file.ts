@@ -53,11 +53,22 @@ function readRule(source: RuleSource, node: Node | null): RuleDocument | undefin
   if (when !== undefined && subject === 'messages' && fieldsOf(when).some(isBodyOfExchange)) {
     source.report(map.get('when'), 'a rule about WebSocket messages cannot ask for the bodies of an exchange');
   }
-  if (when !== undefined && subject === 'mails' && fieldsOf(when).some(isOfExchange)) {
-    source.report(map.get('when'), 'a rule about mails cannot ask for HTTP or WebSocket');
+  if (
+    when !== undefined &&
+    subject === 'mails' &&
+    fieldsOf(when).some((field) => isOfExchange(field) || field.startsWith('ftp.'))
+  ) {
+    source.report(map.get('when'), 'a rule about mails cannot ask for HTTP, WebSocket or FTP');
   }
-  if (subject === 'mails' && action !== undefined && changesMessages.has(action)) {
-    source.report(map.get('action'), `${action}: mails cannot be changed`);
+  if (
+    when !== undefined &&
+    subject === 'transfers' &&
+    fieldsOf(when).some((field) => isOfExchange(field) || field.startsWith('mail.'))
+  ) {
+    source.report(map.get('when'), 'a rule about FTP transfers cannot ask for HTTP, WebSocket or mail');
+  }
+  if ((subject === 'mails' || subject === 'transfers') && action !== undefined && changesMessages.has(action)) {
+    source.report(map.get('action'), `${action}: ${subject} cannot be changed`);
   }
   const details = readActionDetails(source, map, action, when);
   if (source.problems.length > before) return undefined;

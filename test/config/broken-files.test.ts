@@ -8,7 +8,7 @@ const broken: readonly (readonly [name: string, text: string, complaints: readon
     'a key that is like none',
     'colour: red\n',
     [
-      '1:1 colour: unknown key; known here: listeners, authority, originTrust, assets, defaults, bypass, bypassFiles, refuse, rules, records, export, keyLog, tls, onOriginFailure, originFailures, learnedBypass, originExceptions, originClientCertificates, revocation, upstream, http, scanners, mail, opaque, timeouts, admin, relays',
+      '1:1 colour: unknown key; known here: listeners, authority, originTrust, assets, defaults, bypass, bypassFiles, refuse, rules, records, export, keyLog, tls, onOriginFailure, originFailures, learnedBypass, originExceptions, originClientCertificates, revocation, upstream, http, scanners, mail, files, opaque, timeouts, admin, relays',
     ],
   ],
   [

@@ -97,6 +97,7 @@ describe('loading', () => {
         altSvc: 'strip',
       },
       mail: { requireTls: false, xclient: false, holdBytes: 1_048_576 },
+      files: { requireTls: false, passiveAddress: 'refuse' },
       opaque: 'allow',
       rules: [],
       scanners: [],

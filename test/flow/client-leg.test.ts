@@ -2,9 +2,10 @@ import { Duplex } from 'node:stream';
 import { connect as connectTls, createSecureContext } from 'node:tls';
 import { expect, it } from 'vitest';
 import { acceptClient } from '../../src/flow/client-leg.ts';
+import type { LeafContext } from '../../src/flow/leaf-store.ts';
 import { certificateFactsOf } from '../../src/pki/certificate-facts.ts';
 import { socketPair } from '../support/tcp.ts';
-import { createTestAuthority } from '../support/test-authority.ts';
+import { type Credentials, createTestAuthority } from '../support/test-authority.ts';
 
 it.each(['TLSv1.2', 'TLSv1.3'] as const)(
   'a client leg of %s closes when its client breaks TLS later',
@@ -14,7 +15,7 @@ it.each(['TLSv1.2', 'TLSv1.3'] as const)(
     await using pair = await socketPair();
     const accepted = acceptClient({
       transport: pair.near,
-      leaf: { context: createSecureContext(credentials), certificate: certificateFactsOf(credentials.cert) },
+      leaf: leafOf(credentials),
       alpn: undefined,
       serverName: 'localhost',
       timeoutMs: 5_000,
@@ -41,7 +42,7 @@ it('a client that closes in the handshake without an alert is noticed at once', 
   await using pair = await socketPair();
   const accepted = acceptClient({
     transport: pair.near,
-    leaf: { context: createSecureContext(credentials), certificate: certificateFactsOf(credentials.cert) },
+    leaf: leafOf(credentials),
     alpn: undefined,
     serverName: 'localhost',
     timeoutMs: 600_000,
@@ -52,3 +53,8 @@ it('a client that closes in the handshake without an alert is noticed at once', 
   await expect(accepted).rejects.toMatchObject({ code: 'CLIENT_GONE' });
   client.destroy();
 });
+
+function leafOf(credentials: Credentials): LeafContext {
+  const context = createSecureContext(credentials);
+  return { context, certificate: certificateFactsOf(credentials.cert), withoutTickets: () => context };
+}

@@ -25,6 +25,7 @@ function inspectedHttp2(rules: string): Inspected {
       httpTransaction: (_flow, transaction) => transactions.push(transaction),
       messages: () => {},
       mail: () => {},
+      transfer: () => {},
     },
     bodyExcerptBytes: 512,
     http: policyDocument().http,

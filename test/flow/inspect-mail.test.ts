@@ -66,6 +66,7 @@ function judge(rules: readonly RuleDocument[], piece = 1_000, text = mail) {
       httpTransaction: () => {},
       messages: () => {},
       mail: (_flow, facts) => mails.push(facts),
+      transfer: () => {},
       alarm: (_flow, facts) => alarms.push(facts),
     },
   });

@@ -32,6 +32,7 @@ export function inspectedRelay(
       flowEnd: () => {},
       messages: () => {},
       mail: () => {},
+      transfer: () => {},
       alarm: (_flow, alarm) => alarms.push(alarm),
       httpTransaction: (_flow, transaction) => transactions.push(transaction),
     },

@@ -30,6 +30,7 @@ async function serve({ flowEnd }: Serving = {}) {
       httpTransaction: () => {},
       messages: () => {},
       mail: () => {},
+      transfer: () => {},
       alarm: () => {},
       isWritable: () => true,
       close: async () => {},

@@ -7,7 +7,8 @@ set -euo pipefail
 packages=(curl nghttp2-client openssl nginx-light python3 wget git nftables iproute2 gnutls-bin testssl.sh sslscan libnss3-tools libatomic1 python3-cryptography-vectors
   tshark tcpdump
   postfix swaks msmtp
-  c-icap libc-icap-mod-virus-scan clamav clamav-daemon)
+  c-icap libc-icap-mod-virus-scan clamav clamav-daemon
+  vsftpd lftp)
 packages+=(libnet-ssleay-perl)
 # The largest by far: a minute on a busy machine with two cores.
 packages+=(chromium)

@@ -1,12 +1,19 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import type { FlowFacts, HttpTransactionFacts, MailFacts, MessageGroupFacts } from '../../src/core/record.ts';
+import type {
+  FlowFacts,
+  HttpTransactionFacts,
+  MailFacts,
+  MessageGroupFacts,
+  TransferFacts,
+} from '../../src/core/record.ts';
 import { alarmRecordLine } from '../../src/records/alarm-record.ts';
 import { flowRecordLine } from '../../src/records/flow-record.ts';
 import { httpRecordLine } from '../../src/records/http-record.ts';
 import { lossRecordLine } from '../../src/records/loss-record.ts';
 import { mailRecordLine } from '../../src/records/mail-record.ts';
 import { messageRecordLine } from '../../src/records/message-record.ts';
+import { transferRecordLine } from '../../src/records/transfer-record.ts';
 import { ocsfProblems } from '../support/ocsf.ts';
 import {
   alarmFacts,
@@ -116,6 +123,41 @@ const mail: MailFacts = {
 };
 const mailFlow = flowFacts({ protocol: 'smtp', destination: { host: 'mx.partner.example', port: 587 } });
 
+const transfer: TransferFacts = {
+  txId: '01KF0FVWH5FTP0000000000001',
+  startMs: startMs + 60,
+  endMs: startMs + 95,
+  request: {
+    command: 'STOR',
+    path: 'in/report.pdf',
+    direction: 'upload',
+    user: 'anna',
+    offset: 512,
+    isProtected: true,
+    mode: 'passive',
+  },
+  bytes: 73_802,
+  file: {
+    name: 'report.pdf',
+    type: 'application/pdf',
+    declared: undefined,
+    size: 73_802,
+    sha256: '0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0',
+    isWhole: true,
+  },
+  outcome: {
+    complete: false,
+    failure: 'POLICY_RULE_BLOCK',
+    detail: 'ftp-pdf',
+    reply: { code: 426, text: 'Failure reading network stream.' },
+  },
+  verdict: 'block',
+  rule: { id: 'ftp-pdf', title: 'Document by FTP', rev: 1 },
+  ruleIds: ['ftp-pdf'],
+  matches: 1,
+  alarms: 1,
+};
+
 const lines: Readonly<Record<string, string>> = {
   'mail-blocked': mailRecordLine(writer, mailFlow, mail, stamp),
   'mail-sent': mailRecordLine(
@@ -131,6 +173,12 @@ const lines: Readonly<Record<string, string>> = {
       alarms: 0,
       notInspected: [],
     },
+    stamp,
+  ),
+  'ftp-blocked': transferRecordLine(
+    writer,
+    flowFacts({ protocol: 'ftp', destination: { host: 'files.partner.example', port: 21 } }),
+    transfer,
     stamp,
   ),
   'websocket-messages': messageRecordLine(writer, flowFacts(), messages, stamp),

@@ -9,6 +9,7 @@ import type {
   HttpTransactionFacts,
   MailFacts,
   MessageGroupFacts,
+  TransferFacts,
 } from '../../src/core/record.ts';
 import { LeafStore } from '../../src/flow/leaf-store.ts';
 import { compilePolicy } from '../../src/flow/policy-snapshot.ts';
@@ -28,6 +29,7 @@ export interface TestDataPlane extends AsyncDisposable {
   readonly alarms: readonly AlarmFacts[];
   readonly messages: readonly MessageGroupFacts[];
   readonly mails: readonly MailFacts[];
+  readonly transfers: readonly TransferFacts[];
   readonly leafsIssued: () => number;
 }
 
@@ -49,6 +51,7 @@ export async function startDataPlane(changes: Partial<PolicyDocument> = {}): Pro
   const alarms: AlarmFacts[] = [];
   const messages: MessageGroupFacts[] = [];
   const mails: MailFacts[] = [];
+  const transfers: TransferFacts[] = [];
   const server = serveRelay({
     policy,
     descriptors: {},
@@ -58,6 +61,7 @@ export async function startDataPlane(changes: Partial<PolicyDocument> = {}): Pro
       httpTransaction: (_flow, transaction) => transactions.push(transaction),
       messages: (_flow, group) => messages.push(group),
       mail: (_flow, mail) => mails.push(mail),
+      transfer: (_flow, transfer) => transfers.push(transfer),
       alarm: (_flow, alarm) => alarms.push(alarm),
       isWritable: () => true,
       close: async () => {},
@@ -73,6 +77,7 @@ export async function startDataPlane(changes: Partial<PolicyDocument> = {}): Pro
     alarms,
     messages,
     mails,
+    transfers,
     leafsIssued: () => issued,
     async [Symbol.asyncDispose]() {
       await server.drain(0);

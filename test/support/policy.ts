@@ -41,6 +41,7 @@ export function policyDocument(changes: Partial<PolicyDocument> = {}): PolicyDoc
       altSvc: 'strip',
     },
     mail: { requireTls: false, xclient: false, holdBytes: 1_048_576 },
+    files: { requireTls: false, passiveAddress: 'refuse' },
     opaque: 'allow',
     rules: [],
     records: {

@@ -20,6 +20,12 @@ export class SmtpInput {
     this.#bytes = this.#bytes.length === 0 ? bytes : Buffer.concat([this.#bytes, bytes]);
   }
 
+  takeAll(): Buffer {
+    const bytes = this.#bytes;
+    this.#bytes = noBytes;
+    return bytes;
+  }
+
   clear(): void {
     this.#bytes = noBytes;
   }

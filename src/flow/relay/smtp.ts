@@ -243,7 +243,7 @@ class SmtpRelay implements Relay, ReplyHandler {
       case 'refuse':
         return this.#refuse(decision.reply, decision.code, decision.detail);
       case 'not-mail':
-        return this.#options.notMail(Buffer.concat([line, this.#input.bytes]));
+        return this.#options.notMail(Buffer.concat([line, this.#input.takeAll()]));
     }
   }
 

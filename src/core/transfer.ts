@@ -1,0 +1,44 @@
+import type { FailureCode } from './failures.ts';
+import type { Verdict } from './verdict.ts';
+
+/** What an FTP session has told when a transfer is asked for. Texts as sent, latin1. */
+export interface TransferRequest {
+  /** RETR, STOR, STOU, APPE, LIST, NLST or MLSD. */
+  readonly command: string;
+  /** As the client names it; empty where it names none. */
+  readonly path: string;
+  readonly direction: 'upload' | 'download';
+  /** Who logged in; empty before. */
+  readonly user: string;
+  /** Where REST said to begin. */
+  readonly offset: number;
+  /** Data pass over TLS (PROT P). */
+  readonly isProtected: boolean;
+  readonly mode: 'passive' | 'active';
+}
+
+/** How a transfer ended. */
+export interface TransferOutcome {
+  /** All of it came, with a proper end, and the origin said so. */
+  readonly complete: boolean;
+  readonly failure: FailureCode | undefined;
+  readonly detail: string;
+  /** The last answer of the origin; undefined when there was none. */
+  readonly reply: { readonly code: number; readonly text: string } | undefined;
+}
+
+/** One transfer as the relay reports it. Anything but `allow` ends it. Chunks must not be kept. */
+export interface FileTransfer {
+  /** Before its command is passed on. */
+  begin(): Verdict;
+  content(chunk: Buffer): Verdict;
+  /** Before its last bytes are passed on. */
+  end(): Verdict;
+  /** Called exactly once, last. */
+  finish(outcome: TransferOutcome): void;
+}
+
+/** Makes a transfer per command. */
+export interface TransferInspector {
+  transfer(request: TransferRequest): FileTransfer;
+}

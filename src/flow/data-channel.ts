@@ -1,0 +1,195 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Address } from '../core/endpoint.ts';
+import { FlowFailure } from '../core/failures.ts';
+import { limits } from '../core/limits.ts';
+import type { Side } from '../core/side.ts';
+import { remoteAddressOf } from '../net/original-destination.ts';
+import { resetConnection } from '../net/reset.ts';
+import { moveFile } from './data-move.ts';
+import { failureOf } from './pump-upgrade.ts';
+import type { DataChannel, DataPlan } from './relay/ftp-options.ts';
+import { coarseNowMs } from './ticker.ts';
+
+export interface DataChannelOptions {
+  readonly mode: DataChannel['mode'];
+  /** Where the gateway listens, and the only address that may connect. */
+  readonly listenIp: string;
+  readonly acceptFrom: string;
+  /** Connects to the other side. */
+  readonly dial: () => Promise<Socket>;
+  /** Puts TLS over a leg; rejects with FlowFailure. */
+  readonly secure: (side: Side, socket: Socket, direction: DataPlan['direction']) => Promise<Duplex>;
+  readonly idleMs: number;
+}
+
+/** Channels of this process that are open. */
+let open = 0;
+
+/** Listens for one data connection. Rejects with FlowFailure GATEWAY_OVERLOADED or GATEWAY_LISTEN_DENIED. */
+export async function openDataChannel(options: DataChannelOptions): Promise<DataChannel> {
+  if (open >= limits.ftpDataChannels) throw new FlowFailure('GATEWAY_OVERLOADED', 'data channels');
+  open += 1;
+  const channel = new SocketDataChannel(options, () => {
+    open -= 1;
+  });
+  await channel.listen();
+  return channel;
+}
+
+interface Leg {
+  readonly socket: Socket;
+  /** TLS over the socket, where there is some. */
+  over: Duplex | undefined;
+}
+
+class SocketDataChannel implements DataChannel {
+  readonly mode: DataChannel['mode'];
+  address: Address = { ip: '', port: 0 };
+  readonly #options: DataChannelOptions;
+  readonly #released: () => void;
+  readonly #server: Server;
+  readonly #accepted = Promise.withResolvers<Socket>();
+  #dialled: Promise<Socket> | undefined;
+  readonly #legs: Leg[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #movedMs = 0;
+  #isOver = false;
+
+  constructor(options: DataChannelOptions, released: () => void) {
+    this.mode = options.mode;
+    this.#options = options;
+    this.#released = released;
+    this.#server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => this.#connected(socket));
+    this.#accepted.promise.catch(ignore);
+  }
+
+  listen(): Promise<void> {
+    const { listenIp } = this.#options;
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', (error: NodeJS.ErrnoException) => {
+        this.abort();
+        reject(new FlowFailure('GATEWAY_LISTEN_DENIED', `${listenIp}: ${error.code ?? error.message}`));
+      });
+      this.#server.listen({ host: listenIp, port: 0, backlog: 4, exclusive: true }, () => {
+        const bound = this.#server.address();
+        if (bound !== null && typeof bound === 'object') this.address = { ip: listenIp, port: bound.port };
+        const code = this.mode === 'passive' ? 'CLIENT_FTP_DATA_TIMEOUT' : 'ORIGIN_FTP_DATA_TIMEOUT';
+        this.#timer = setTimeout(() => this.#giveUp(new FlowFailure(code)), limits.ftpDataWaitMs);
+        resolve();
+      });
+    });
+  }
+
+  connect(): void {
+    const { dial } = this.#options;
+    // In active mode nobody is to be connected to before the origin has come.
+    const dialled = this.mode === 'passive' ? dial() : this.#accepted.promise.then(dial);
+    this.#dialled = dialled.then((socket) => this.#keep(socket));
+    this.#dialled.catch(ignore);
+  }
+
+  begin(plan: DataPlan): void {
+    this.#run(plan).then(
+      (outcome) => {
+        if (outcome.code === undefined) this.#end();
+        else this.abort();
+        plan.settled(outcome);
+      },
+      (error: unknown) => {
+        const { code, detail } = failureOf(error);
+        this.abort();
+        plan.settled({ code, detail });
+      },
+    );
+  }
+
+  hasMoved(): boolean {
+    return !this.#isOver && coarseNowMs() - this.#movedMs <= this.#options.idleMs;
+  }
+
+  abort(): void {
+    if (this.#isOver) return;
+    this.#close();
+    this.#accepted.reject(new FlowFailure('CLIENT_GONE', 'the data channel was given up'));
+    for (const { socket, over } of this.#legs) resetConnection(socket, over);
+  }
+
+  async #run({ direction, isProtected, transfer }: DataPlan) {
+    this.#movedMs = coarseNowMs();
+    const dialled = this.#dialled ?? Promise.reject(new FlowFailure('GATEWAY_INTERNAL', 'not connected'));
+    const isPassive = this.mode === 'passive';
+    const originSocket = await (isPassive ? dialled : this.#accepted.promise);
+    // The origin proves who it is before the client is answered.
+    const origin = isProtected ? await this.#secure('origin', originSocket, direction) : originSocket;
+    const clientSocket = await (isPassive ? this.#accepted.promise : dialled);
+    const client = isProtected ? await this.#secure('client', clientSocket, direction) : clientSocket;
+    clearTimeout(this.#timer);
+    return moveFile({
+      source: direction === 'download' ? origin : client,
+      sink: direction === 'download' ? client : origin,
+      direction,
+      transfer,
+      moved: () => {
+        this.#movedMs = coarseNowMs();
+      },
+    });
+  }
+
+  async #secure(side: Side, socket: Socket, direction: DataPlan['direction']): Promise<Duplex> {
+    const over = await this.#options.secure(side, socket, direction);
+    over.on('error', ignore);
+    const leg = this.#legs.find((candidate) => candidate.socket === socket);
+    if (leg !== undefined) leg.over = over;
+    if (this.#isOver) resetConnection(socket, over);
+    return over;
+  }
+
+  #connected(socket: Socket): void {
+    socket.on('error', ignore);
+    // Whoever else comes wants somebody's file (RFC 2577 section 5).
+    if (this.#isOver || addressOf(socket) !== this.#options.acceptFrom) return resetConnection(socket);
+    this.#server.close();
+    this.#accepted.resolve(this.#keep(socket));
+  }
+
+  #keep(socket: Socket): Socket {
+    socket.on('error', ignore);
+    this.#legs.push({ socket, over: undefined });
+    if (this.#isOver) resetConnection(socket);
+    return socket;
+  }
+
+  #giveUp(failure: FlowFailure): void {
+    this.#accepted.reject(failure);
+    this.abort();
+  }
+
+  /** Both ends have been proper. */
+  #end(): void {
+    if (this.#isOver) return;
+    this.#close();
+    for (const { socket, over } of this.#legs) {
+      (over ?? socket).end();
+      // What nobody takes any more is not kept for good.
+      setTimeout(() => (over ?? socket).destroy(), limits.ftpDataCloseMs).unref();
+    }
+  }
+
+  #close(): void {
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+    this.#server.close();
+    this.#released();
+  }
+}
+
+function addressOf(socket: Socket): string | undefined {
+  try {
+    return remoteAddressOf(socket).ip;
+  } catch {
+    return undefined;
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,114 @@
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { connect, TLSSocket } from 'node:tls';
+import { FlowFailure } from '../core/failures.ts';
+import { peekOpening } from '../net/peek.ts';
+import { WatchedTransport, watchEnd } from '../net/watched-transport.ts';
+import { certificateFactsOf } from '../pki/certificate-facts.ts';
+import type { Flow } from './flow.ts';
+
+/** TLS over the data connections of one flow. */
+export interface DataTls {
+  origin(socket: Socket): Promise<Duplex>;
+  client(socket: Socket, direction: 'upload' | 'download'): Promise<Duplex>;
+}
+
+/**
+ * Data connections belong to the control connection: to the origin by resuming its TLS session, which many servers insist
+ * on, or at least by the same certificate; to the client by the same leaf, whose sessions it may resume. How TLS ends is
+ * watched on both legs, because the end of a data connection is the end of a file (RFC 4217 section 12.2).
+ */
+export function dataTls(flow: Flow): DataTls {
+  const { handshakeMs } = flow.policy.document.timeouts;
+  /** The newest session of a data connection. */
+  let session: Buffer | undefined;
+  return {
+    origin(socket) {
+      const { origin, originSecurity: security } = flow;
+      if (security === undefined || !(origin instanceof TLSSocket)) throw new FlowFailure('GATEWAY_INTERNAL', 'no TLS');
+      const resumed = session ?? origin.getSession();
+      const transport = new WatchedTransport(socket);
+      const secure = connect({
+        socket: transport,
+        // Sessions are bound to the name that they were made for.
+        host: security.name,
+        secureContext: security.context,
+        rejectUnauthorized: false,
+        checkServerIdentity: () => undefined,
+        ...(security.serverName === undefined ? {} : { servername: security.serverName }),
+        ...(resumed === undefined ? {} : { session: resumed }),
+      });
+      watchEnd(secure, transport);
+      secure.on('session', (made: Buffer) => {
+        session = made;
+      });
+      return settled(secure, 'secureConnect', handshakeMs, 'ORIGIN', () => {
+        const peer = secure.getPeerX509Certificate();
+        const isKnown = peer !== undefined && certificateFactsOf(peer).fingerprint256 === security.fingerprint;
+        if (secure.isSessionReused() || isKnown) return undefined;
+        return new FlowFailure('ORIGIN_FTP_DATA_IDENTITY', 'another certificate than on the control connection');
+      });
+    },
+    async client(socket, direction) {
+      const { leaf } = flow;
+      if (leaf === undefined) throw new FlowFailure('GATEWAY_INTERNAL', 'no leaf');
+      const { opening } = await peekOpening(socket, { deadlineMs: handshakeMs, silenceMs: handshakeMs });
+      if (opening.kind !== 'tls')
+        throw new FlowFailure('CLIENT_HANDSHAKE_FAILED', 'no ClientHello on a data connection');
+      const { extensions, versions } = opening.hello;
+      // Tickets that an uploading client never reads make its kernel reset the connection, and the tail of the file is lost.
+      const isOlder = direction === 'upload' && !extensions.includes(preSharedKey) && versions.includes(0x0303);
+      const transport = new WatchedTransport(socket);
+      const secure = new TLSSocket(transport, {
+        isServer: true,
+        requestCert: false,
+        secureContext: isOlder ? leaf.withoutTickets() : leaf.context,
+      });
+      watchEnd(secure, transport);
+      return settled(secure, 'secure', handshakeMs, 'CLIENT', () => undefined);
+    },
+  };
+}
+
+/** Extension of a ClientHello that resumes a session of TLS 1.3 (RFC 8446 section 4.2.11). */
+const preSharedKey = 41;
+
+function settled(
+  secure: TLSSocket,
+  event: 'secure' | 'secureConnect',
+  timeoutMs: number,
+  side: 'CLIENT' | 'ORIGIN',
+  refusal: () => FlowFailure | undefined,
+): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const settle = (): void => {
+      clearTimeout(timer);
+      for (const name of troubles) secure.off(name, onTrouble);
+      secure.on('error', ignore);
+    };
+    const fail = (failure: FlowFailure): void => {
+      settle();
+      secure.destroy();
+      reject(failure);
+    };
+    const onTrouble = (error: unknown): void => {
+      const what = error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.message) : 'closed';
+      fail(new FlowFailure(`${side}_HANDSHAKE_FAILED`, `data connection: ${what}`));
+    };
+    const timer = setTimeout(() => fail(new FlowFailure(`${side}_HANDSHAKE_TIMEOUT`, 'data connection')), timeoutMs);
+    for (const name of troubles) secure.on(name, onTrouble);
+    secure.once(event, () => {
+      const failure = refusal();
+      if (failure !== undefined) return fail(failure);
+      settle();
+      // What breaks later is reported in the same way, and Node leaves such a socket open for good.
+      secure.on('_tlsError', (error: Error) => secure.destroy(error));
+      resolve(secure);
+    });
+  });
+}
+
+/** A TLSSocket outside a tls.Server reports errors by `_tlsError` alone. */
+const troubles = ['error', '_tlsError', 'close'] as const;
+
+function ignore(): void {}

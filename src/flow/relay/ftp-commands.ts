@@ -1,0 +1,155 @@
+import { parseExtendedPort, parseHostPort } from '../../codec/ftp-address.ts';
+import { type FtpCommand, parseFtpCommand } from '../../codec/ftp-command.ts';
+import { looksLikeHttp } from '../../codec/smtp-command.ts';
+import type { Address } from '../../core/endpoint.ts';
+import type { FailureCode } from '../../core/failures.ts';
+import { ftpAnswers } from './ftp-answers.ts';
+
+/** What a reply of the origin answers. */
+export type FtpExpected =
+  | 'other'
+  | 'features'
+  | 'login'
+  | 'auth'
+  | 'clear'
+  | 'private'
+  | 'passive'
+  | 'active'
+  | 'transfer'
+  | 'restart'
+  | 'quit';
+
+/** What becomes of a command line. */
+export type FtpDecision =
+  | { readonly kind: 'pass'; readonly expected: FtpExpected; readonly command: FtpCommand }
+  | { readonly kind: 'auth'; readonly command: FtpCommand }
+  | { readonly kind: 'active'; readonly command: FtpCommand; readonly address: Address }
+  | { readonly kind: 'transfer'; readonly command: FtpCommand; readonly direction: 'upload' | 'download' }
+  | { readonly kind: 'answer'; readonly text: string; readonly code?: FailureCode; readonly detail?: string }
+  /** The session ends. */
+  | { readonly kind: 'refuse'; readonly code: FailureCode; readonly detail: string };
+
+export interface FtpContext {
+  readonly isSecure: boolean;
+  readonly canUpgrade: boolean;
+  readonly isProtected: boolean;
+  readonly requireTls: boolean;
+  readonly clientIp: string;
+}
+
+/** Decides on a command line with its line end: pure. */
+export function decideOnFtpCommand(line: Buffer, context: FtpContext): FtpDecision {
+  if (looksLikeHttp(line)) return refuse('CLIENT_FTP_CROSS_PROTOCOL', 'an HTTP line');
+  const command = parseFtpCommand(line);
+  if (command === undefined) {
+    const isOneLine = line.subarray(-2).equals(crlf) && !/[\r\n\0]/.test(line.toString('latin1', 0, line.length - 2));
+    return isOneLine ? answer(ftpAnswers.badCommand) : refuse('CLIENT_FTP_AMBIGUOUS', 'a bare CR, LF or NUL');
+  }
+  const { verb, argument } = command;
+  if (context.requireTls && !context.isSecure && !beforeTls.has(verb)) return answer(ftpAnswers.needsTls);
+  const direction = transfers.get(verb);
+  if (direction !== undefined) {
+    if (context.requireTls && !context.isProtected) return answer(ftpAnswers.needsProtectedData);
+    return { kind: 'transfer', command, direction };
+  }
+  switch (verb) {
+    case 'AUTH':
+      if (!/^TLS(?:-C)?$/i.test(argument)) return answer(ftpAnswers.notThisParameter);
+      return context.canUpgrade && !context.isSecure ? { kind: 'auth', command } : answer(ftpAnswers.notPassed);
+    case 'PROT':
+      return protection(command, context);
+    case 'CCC':
+      return answer(ftpAnswers.noClear);
+    case 'REIN':
+      // It would end the protection of the control connection as well (RFC 4217 section 11).
+      return context.isSecure ? answer(ftpAnswers.notPassed) : pass(command, 'restart');
+    case 'PORT':
+      return active(command, parseHostPort(argument), context);
+    case 'EPRT':
+      return active(command, parseExtendedPort(argument), context);
+    case 'MODE':
+    case 'STRU':
+      // Blocks, records and compression frame the data in a way of their own.
+      return /^[SF]$/i.test(argument) ? pass(command, 'other') : answer(ftpAnswers.notThisParameter);
+    default:
+      return known(command);
+  }
+}
+
+function known(command: FtpCommand): FtpDecision {
+  const expected = expectations.get(command.verb);
+  if (expected !== undefined) return pass(command, expected);
+  return passedVerbs.has(command.verb) ? pass(command, 'other') : answer(ftpAnswers.notPassed);
+}
+
+function protection(command: FtpCommand, { requireTls }: FtpContext): FtpDecision {
+  const level = command.argument.toUpperCase();
+  if (level === 'P') return pass(command, 'private');
+  if (level !== 'C') return answer(ftpAnswers.noSuchProtection);
+  return requireTls ? answer(ftpAnswers.refused(534, 'POLICY_TLS_REQUIRED', 'PROT C')) : pass(command, 'clear');
+}
+
+/** A client that names somebody else would have the origin connect there (bounce, RFC 2577 section 3). */
+function active(command: FtpCommand, address: Address | undefined, { clientIp }: FtpContext): FtpDecision {
+  if (address === undefined) return answer('501 Not an address');
+  if (address.ip === clientIp && address.port >= 1_024) return { kind: 'active', command, address };
+  const detail = `${command.verb} names ${address.ip} port ${address.port}`;
+  return {
+    kind: 'answer',
+    text: ftpAnswers.refused(500, 'CLIENT_FTP_BOUNCE', detail),
+    code: 'CLIENT_FTP_BOUNCE',
+    detail,
+  };
+}
+
+const transfers: ReadonlyMap<string, 'upload' | 'download'> = new Map([
+  ['RETR', 'download'],
+  ['LIST', 'download'],
+  ['NLST', 'download'],
+  ['MLSD', 'download'],
+  ['STOR', 'upload'],
+  ['STOU', 'upload'],
+  ['APPE', 'upload'],
+] as const);
+
+const expectations: ReadonlyMap<string, FtpExpected> = new Map([
+  ['USER', 'login'],
+  ['PASS', 'login'],
+  ['ACCT', 'login'],
+  ['FEAT', 'features'],
+  ['PASV', 'passive'],
+  ['EPSV', 'passive'],
+  ['QUIT', 'quit'],
+] as const);
+
+const beforeTls: ReadonlySet<string> = new Set([
+  'AUTH',
+  'FEAT',
+  'HELP',
+  'HOST',
+  'NOOP',
+  'QUIT',
+  'SYST',
+  'OPTS',
+  'CLNT',
+]);
+/** What carries no data but on the control connection. Anything else may open a data connection of a kind of its own. */
+const passedVerbs: ReadonlySet<string> = new Set([
+  ...['ABOR', 'ALLO', 'AVBL', 'CDUP', 'CLNT', 'CSID', 'CWD', 'DELE', 'DSIZ', 'HASH', 'HELP', 'HOST', 'LANG', 'MD5'],
+  ...['MDTM', 'MFCT', 'MFF', 'MFMT', 'MKD', 'MLST', 'NOOP', 'OPTS', 'PBSZ', 'PWD', 'REST', 'RMD', 'RNFR', 'RNTO'],
+  ...['SITE', 'SIZE', 'SMNT', 'STAT', 'SYST', 'TYPE', 'XCRC', 'XCUP', 'XCWD', 'XMD5', 'XMKD', 'XPWD', 'XRMD', 'XSHA'],
+]);
+
+const crlf = Buffer.from('\r\n');
+
+function pass(command: FtpCommand, expected: FtpExpected): FtpDecision {
+  return { kind: 'pass', expected, command };
+}
+
+function answer(text: string): FtpDecision {
+  return { kind: 'answer', text };
+}
+
+function refuse(code: FailureCode, detail: string): FtpDecision {
+  return { kind: 'refuse', code, detail };
+}

@@ -1,0 +1,186 @@
+import type { FtpReply } from '../../codec/ftp-reply.ts';
+import type { FailureCode } from '../../core/failures.ts';
+import type { FileTransfer, TransferInspector, TransferRequest } from '../../core/transfer.ts';
+import { allow, type Verdict } from '../../core/verdict.ts';
+import { ftpAnswers } from './ftp-answers.ts';
+import type { DataChannel, DataOutcome } from './ftp-options.ts';
+
+/** A transfer under way. */
+interface Running {
+  readonly request: TransferRequest;
+  readonly transfer: FileTransfer;
+  readonly channel: DataChannel;
+  readonly verdict: () => Verdict;
+  hasBegun: boolean;
+  /** The client asked for its end. */
+  isAborted: boolean;
+  outcome: DataOutcome | undefined;
+  /** The last answer of the origin, which waits until the data have arrived. */
+  reply: FtpReply | undefined;
+}
+
+export interface TransferEvents {
+  /** The transfer is over, and this is to be said of it. */
+  readonly over: (answer: Buffer) => void;
+  /** A rule wants the session cut. */
+  readonly reset: () => void;
+}
+
+/** The transfers of one session, one at a time, and the data channel that the next one will use. */
+export class FtpTransfers {
+  readonly #inspector: TransferInspector;
+  readonly #events: TransferEvents;
+  #channel: DataChannel | undefined;
+  #running: Running | undefined;
+
+  constructor(inspector: TransferInspector, events: TransferEvents) {
+    this.#inspector = inspector;
+    this.#events = events;
+  }
+
+  get isRunning(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /** The origin has consented to the transfer under way, which an ABOR may overtake. */
+  get isMoving(): boolean {
+    return this.#running?.hasBegun === true;
+  }
+
+  /** The origin has said its last word on the transfer, whose data are still on their way. */
+  get isAnswered(): boolean {
+    return this.#running?.reply !== undefined;
+  }
+
+  get hasMoved(): boolean {
+    return this.#running?.channel.hasMoved() ?? false;
+  }
+
+  get mode(): DataChannel['mode'] | undefined {
+    return this.#channel?.mode;
+  }
+
+  /** A channel is there for the next transfer, in place of one that none has used. */
+  offer(channel: DataChannel | undefined): void {
+    this.#channel?.abort();
+    this.#channel = channel;
+  }
+
+  /** Judges a transfer before its command is passed on; the answer when it must not be. */
+  start(request: TransferRequest): string | undefined {
+    const channel = this.#channel;
+    if (channel === undefined) return ftpAnswers.noDataPort;
+    this.#channel = undefined;
+    let verdict: Verdict = allow;
+    const keep = (next: Verdict): Verdict => {
+      if (verdict.kind === 'allow') verdict = next;
+      return next;
+    };
+    const inspected = this.#inspector.transfer(request);
+    const transfer: FileTransfer = {
+      begin: () => keep(inspected.begin()),
+      content: (chunk) => keep(inspected.content(chunk)),
+      end: () => keep(inspected.end()),
+      finish: (outcome) => inspected.finish(outcome),
+    };
+    const first = transfer.begin();
+    if (first.kind !== 'allow') {
+      channel.abort();
+      transfer.finish({ complete: false, ...failureOf(first), reply: undefined });
+      if (first.kind === 'reset') this.#events.reset();
+      return refusalOf(first);
+    }
+    const running = { hasBegun: false, isAborted: false, outcome: undefined, reply: undefined };
+    this.#running = { ...running, request, transfer, channel, verdict: () => verdict };
+    channel.connect();
+    return undefined;
+  }
+
+  abortAsked(): void {
+    const running = this.#running;
+    if (running === undefined) return;
+    running.isAborted = true;
+    if (running.reply === undefined) return;
+    running.channel.abort();
+    running.outcome ??= { code: 'CLIENT_GONE', detail: 'ABOR' };
+    this.#concludeWhenOver(running);
+  }
+
+  /** What the origin says to the transfer; returns what goes to the client now. */
+  answered(reply: FtpReply): Buffer | undefined {
+    const running = this.#running;
+    if (running === undefined) return reply.raw;
+    if (reply.code < 300 && !running.hasBegun) this.#begin(running);
+    if (reply.code < 200) return reply.raw;
+    running.reply = reply;
+    // A transfer that the origin gives up has no more bytes to come.
+    if (reply.code >= 300 || running.isAborted) running.channel.abort();
+    if (running.outcome === undefined && (reply.code >= 300 || running.isAborted)) {
+      running.outcome = { code: 'ORIGIN_TRUNCATED', detail: `${reply.code}` };
+    }
+    this.#concludeWhenOver(running);
+    return undefined;
+  }
+
+  /** Ends everything from outside. */
+  cut(code: FailureCode | undefined, detail: string): void {
+    this.offer(undefined);
+    const running = this.#running;
+    if (running === undefined) return;
+    this.#running = undefined;
+    running.channel.abort();
+    const verdict = running.verdict();
+    // A client may leave as soon as it sees what a rule has done.
+    const failed = verdict.kind === 'allow' ? { failure: code, detail } : failureOf(verdict);
+    running.transfer.finish({ complete: false, ...failed, reply: undefined });
+  }
+
+  #begin(running: Running): void {
+    running.hasBegun = true;
+    const { request, transfer, channel } = running;
+    channel.begin({
+      direction: request.direction,
+      isProtected: request.isProtected,
+      transfer,
+      settled: (outcome) => {
+        if (this.#running !== running || running.outcome !== undefined) return;
+        running.outcome = outcome;
+        if (running.verdict().kind === 'reset') this.#events.reset();
+        else this.#concludeWhenOver(running);
+      },
+    });
+  }
+
+  #concludeWhenOver(running: Running): void {
+    const { outcome, reply, transfer, isAborted } = running;
+    if (outcome === undefined || reply === undefined || this.#running !== running) return;
+    this.#running = undefined;
+    const verdict = running.verdict();
+    const failed = verdict.kind === 'allow' ? { failure: outcome.code, detail: outcome.detail } : failureOf(verdict);
+    const complete = failed.failure === undefined && reply.code < 300 && !isAborted;
+    transfer.finish({ complete, ...failed, reply: { code: reply.code, text: reply.lines[0] ?? '' } });
+    this.#events.over(this.#answerTo(running, reply, outcome));
+  }
+
+  #answerTo(running: Running, reply: FtpReply, { code, detail }: DataOutcome): Buffer {
+    const verdict = running.verdict();
+    if (verdict.kind !== 'allow') return lineOf(refusalOf(verdict));
+    const isOwnFailure = code !== undefined && reply.code < 300 && !running.isAborted;
+    return isOwnFailure ? lineOf(ftpAnswers.refused(426, code, detail)) : reply.raw;
+  }
+}
+
+function failureOf(verdict: Exclude<Verdict, { kind: 'allow' }>): { failure: FailureCode; detail: string } {
+  if (verdict.kind === 'refuse') return { failure: verdict.code, detail: verdict.detail };
+  const failure = verdict.kind === 'block' ? 'POLICY_RULE_BLOCK' : 'POLICY_RULE_RESET';
+  return { failure, detail: verdict.rule.id };
+}
+
+function refusalOf(verdict: Exclude<Verdict, { kind: 'allow' }>): string {
+  if (verdict.kind === 'refuse') return ftpAnswers.refused(550, verdict.code, verdict.detail);
+  return ftpAnswers.blocked(verdict.rule);
+}
+
+function lineOf(text: string): Buffer {
+  return Buffer.from(`${text}\r\n`, 'latin1');
+}

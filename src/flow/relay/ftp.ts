@@ -1,0 +1,298 @@
+import { extendedPortText, hostPortText } from '../../codec/ftp-address.ts';
+import type { FtpCommand } from '../../codec/ftp-command.ts';
+import { filterFeatures } from '../../codec/ftp-offer.ts';
+import { type FtpReply, FtpReplyReader } from '../../codec/ftp-reply.ts';
+import type { Address } from '../../core/endpoint.ts';
+import { type FailureCode, FlowFailure } from '../../core/failures.ts';
+import { limits } from '../../core/limits.ts';
+import type { Relay } from '../../core/relay.ts';
+import type { Side } from '../../core/side.ts';
+import { ftpAnswers } from './ftp-answers.ts';
+import { decideOnFtpCommand, type FtpDecision, type FtpExpected } from './ftp-commands.ts';
+import { type DataChannel, type FtpOptions, openedOrFailed } from './ftp-options.ts';
+import { passiveOfferOf, passiveReply } from './ftp-passive.ts';
+import { FtpSession } from './ftp-session.ts';
+import { FtpTransfers } from './ftp-transfers.ts';
+import { SmtpInput } from './smtp-input.ts';
+
+/**
+ * Relays an FTP session (RFC 959, 2228, 2428, 4217) verbatim but for what names data connections, which come through the
+ * gateway. The greeting has passed. One command is under way at a time; those that were sent ahead wait, but for ABOR during a transfer.
+ */
+export function createFtpRelay(options: FtpOptions): Relay {
+  return new FtpRelay(options);
+}
+
+interface Asked {
+  readonly expected: FtpExpected;
+  readonly command: FtpCommand | undefined;
+}
+
+class FtpRelay implements Relay {
+  readonly #options: FtpOptions;
+  readonly #transfers: FtpTransfers;
+  #reader = new FtpReplyReader();
+  readonly #input = new SmtpInput();
+  /** What the origin has not answered yet, in order. */
+  readonly #asked: Asked[] = [];
+  /** A line that has to wait until a transfer is over. */
+  #waiting: Buffer | undefined;
+  /** A data channel is being opened, or TLS put over the legs. */
+  #isBusy = false;
+  #isOver = false;
+  #isPaused = false;
+  readonly #session: FtpSession;
+
+  constructor(options: FtpOptions) {
+    this.#options = options;
+    this.#session = new FtpSession(options.isSecure);
+    this.#transfers = new FtpTransfers(options.inspector, {
+      over: (answer) => {
+        this.#asked.shift();
+        this.#options.wire.send('client', answer);
+        this.#advance();
+      },
+      reset: () => this.#abort('POLICY_RULE_RESET', 'by a rule'),
+    });
+  }
+
+  receive(from: Side, bytes: Buffer): void {
+    if (this.#isOver) return;
+    if (from === 'client') this.#input.push(bytes);
+    else this.#hear(bytes);
+    this.#advance();
+  }
+
+  end(from: Side): void {
+    if (this.#isOver) return;
+    const isQuitting = this.#asked.every(({ expected }) => expected === 'quit');
+    if (isQuitting && from === 'client' && this.#asked.length > 0) return this.#options.wire.end('origin');
+    const code: FailureCode = from === 'client' ? 'CLIENT_GONE' : 'ORIGIN_GONE';
+    if (isQuitting && !this.#transfers.isRunning) {
+      this.#stop(undefined, '');
+      return this.#options.wire.close();
+    }
+    const detail = 'in the middle of a session';
+    if (from === 'client') return this.#abort(code, detail);
+    this.#fail(code, detail);
+  }
+
+  cut(code: FailureCode, detail: string): void {
+    this.#stop(code, detail);
+  }
+
+  timedOut(): void {
+    // The control connection of a long transfer has nothing to say.
+    if (this.#transfers.hasMoved) return;
+    const code = this.#asked.length > 0 ? 'ORIGIN_IDLE_TIMEOUT' : 'CLIENT_IDLE_TIMEOUT';
+    this.#fail(code, 'no byte within the idle limit');
+  }
+
+  idle(): boolean {
+    return this.#asked.length === 0 && !this.#isBusy;
+  }
+
+  upgraded(): void {
+    this.#isBusy = false;
+    this.#session.secured();
+    this.#transfers.offer(undefined);
+    this.#advance();
+  }
+
+  upgradeFailed(code: FailureCode, detail: string): void {
+    this.#fail(code, detail);
+  }
+
+  #hear(bytes: Buffer): void {
+    this.#reader.push(bytes);
+    for (let reply = this.#reader.next(); reply !== undefined && !this.#isOver; reply = this.#reader.next()) {
+      this.#reply(reply);
+    }
+    if (this.#reader.fault !== undefined) this.#fail('ORIGIN_FTP_MALFORMED', this.#reader.fault);
+  }
+
+  #reply(reply: FtpReply): void {
+    const { code, raw } = reply;
+    const { wire } = this.#options;
+    // A server may say at any time that it goes away.
+    if (code === 421) {
+      this.#stop('ORIGIN_GONE', '421');
+      wire.send('client', raw);
+      return wire.close(this.#asked.length > 0 ? 'ORIGIN_GONE' : undefined, '421');
+    }
+    const asked = this.#asked[0];
+    if (asked === undefined || this.#isBusy || this.#transfers.isAnswered) {
+      return this.#fail('ORIGIN_FTP_UNSOLICITED', `${code} that nothing had asked for`);
+    }
+    if (asked.expected === 'transfer') {
+      const answer = this.#transfers.answered(reply);
+      if (answer !== undefined) wire.send('client', answer);
+      return;
+    }
+    if (code < 200) return wire.send('client', raw);
+    this.#asked.shift();
+    this.#answered(reply, asked);
+  }
+
+  #answered(reply: FtpReply, { expected, command }: Asked): void {
+    const { code, raw } = reply;
+    const { wire } = this.#options;
+    const isPositive = code < 300;
+    this.#session.answered(expected, command, code);
+    if (expected === 'auth' && code === 234) return this.#upgrade(raw);
+    if (expected === 'passive' && (code === 227 || code === 229)) return this.#passive(reply);
+    if (expected === 'active' && !isPositive) this.#transfers.offer(undefined);
+    if (expected === 'restart' && isPositive) {
+      this.#session.forget();
+      this.#transfers.offer(undefined);
+    }
+    wire.send('client', expected === 'features' && isPositive ? filterFeatures(reply) : raw);
+  }
+
+  #upgrade(accept: Buffer): void {
+    if (this.#reader.pendingBytes > 0) {
+      return this.upgradeFailed('ORIGIN_UPGRADE_INJECTION', 'bytes behind the reply to AUTH');
+    }
+    this.#reader = new FtpReplyReader();
+    this.#isBusy = true;
+    this.#options.wire.upgrade({ kind: 'tls', accept, originName: undefined, alpn: ['ftp', 'ftps', 'ftp-data'] });
+  }
+
+  /** The origin listens: the client gets a listener of the gateway in its place. */
+  #passive(reply: FtpReply): void {
+    const { originIp, passiveAddress, channels, wire } = this.#options;
+    const offer = passiveOfferOf(reply, originIp, passiveAddress);
+    if (offer.kind === 'malformed') return this.#fail('ORIGIN_FTP_MALFORMED', `${reply.code} without an address`);
+    if (offer.kind === 'foreign') return this.#refuse(425, 'ORIGIN_FTP_BOUNCE', offer.detail);
+    this.#open(channels.passive(offer.port), (channel) => {
+      const text = passiveReply(reply.code, channel.address);
+      wire.send('client', replyOf(text ?? '425 PASV cannot name an IPv6 address; use EPSV'));
+    });
+  }
+
+  #active(command: FtpCommand, { port }: Address): void {
+    const { channels } = this.#options;
+    this.#open(channels.active(port), (channel) => {
+      const plain = command.verb === 'PORT' ? hostPortText(channel.address) : undefined;
+      const line = plain === undefined ? `EPRT ${extendedPortText(channel.address)}` : `PORT ${plain}`;
+      this.#ask({ ...command, line: replyOf(line) }, 'active');
+    });
+  }
+
+  #open(opening: Promise<DataChannel>, then: (channel: DataChannel) => void): void {
+    this.#isBusy = true;
+    openedOrFailed(opening).then((channel) => {
+      const hasFailed = channel instanceof FlowFailure;
+      if (this.#isOver) return hasFailed ? undefined : channel.abort();
+      this.#isBusy = false;
+      if (hasFailed) this.#refuse(425, channel.code, channel.detail);
+      else {
+        this.#transfers.offer(channel);
+        then(channel);
+      }
+      this.#advance();
+    });
+  }
+
+  #advance(): void {
+    while (!this.#isOver && this.#step()) {
+      // Each step takes a line.
+    }
+    const isAhead = this.#input.length > limits.ftpAheadBytes;
+    if (this.#isOver || this.#isPaused === isAhead) return;
+    this.#isPaused = isAhead;
+    this.#options.wire.pause('client', isAhead);
+  }
+
+  /** Takes one line; false when there is none that may be taken now. */
+  #step(): boolean {
+    if (this.#isBusy || (this.#asked.length > 0 && !this.#transfers.isMoving)) return false;
+    const line = this.#waiting ?? this.#input.takeLine(limits.ftpCommandBytes);
+    this.#waiting = undefined;
+    if (line === undefined) return false;
+    if (line === 'too-long') {
+      this.#fail('CLIENT_FTP_TOO_LARGE', `a line longer than ${limits.ftpCommandBytes} bytes`);
+      return false;
+    }
+    const { isSecure, isProtected } = this.#session;
+    const decision = decideOnFtpCommand(line, { ...this.#options, isSecure, isProtected });
+    const isUrgent = decision.kind === 'pass' && decision.command.verb === 'ABOR';
+    if (this.#asked.length > 0 && !(isUrgent && this.#asked.length === 1) && decision.kind !== 'refuse') {
+      this.#waiting = line;
+      return false;
+    }
+    this.#command(decision);
+    return true;
+  }
+
+  #command(decision: FtpDecision): void {
+    switch (decision.kind) {
+      case 'pass':
+        if (decision.command.verb === 'ABOR') this.#transfers.abortAsked();
+        return this.#ask(decision.command, decision.expected);
+      case 'auth':
+        // Kept, they would be taken for protected by TLS (CVE-2011-0411).
+        if (this.#input.length === 0) return this.#ask(decision.command, 'auth');
+        return this.#fail('CLIENT_UPGRADE_INJECTION', 'bytes behind AUTH');
+      case 'active':
+        return this.#active(decision.command, decision.address);
+      case 'transfer':
+        return this.#transfer(decision.command, decision.direction);
+      case 'answer':
+        if (decision.code !== undefined) this.#options.refused(decision.code, decision.detail ?? '');
+        return this.#options.wire.send('client', replyOf(decision.text));
+      case 'refuse':
+        return this.#fail(decision.code, decision.detail);
+    }
+  }
+
+  #transfer(command: FtpCommand, direction: 'upload' | 'download'): void {
+    const { verb, argument } = command;
+    const refusal = this.#transfers.start({
+      command: verb,
+      path: argument,
+      direction,
+      user: this.#session.user,
+      offset: this.#session.takeOffset(),
+      isProtected: this.#session.isProtected,
+      mode: this.#transfers.mode ?? 'passive',
+    });
+    if (this.#isOver) return;
+    if (refusal === undefined) this.#ask(command, 'transfer');
+    else this.#options.wire.send('client', replyOf(refusal));
+  }
+
+  #ask(command: FtpCommand, expected: FtpExpected): void {
+    this.#asked.push({ expected, command });
+    this.#options.wire.send('origin', command.line);
+  }
+
+  /** Says no, and the session goes on. */
+  #refuse(reply: number, code: FailureCode, detail: string): void {
+    this.#options.refused(code, detail);
+    this.#options.wire.send('client', replyOf(ftpAnswers.refused(reply, code, detail)));
+  }
+
+  /** Says why, and ends the session. */
+  #fail(code: FailureCode, detail: string): void {
+    if (this.#isOver) return;
+    this.#stop(code, detail);
+    this.#options.wire.send('client', replyOf(ftpAnswers.refused(421, code, detail)));
+    this.#options.wire.close(code, detail);
+  }
+
+  #abort(code: FailureCode, detail: string): void {
+    this.#stop(code, detail);
+    this.#options.wire.abort(code, detail);
+  }
+
+  #stop(code: FailureCode | undefined, detail: string): void {
+    this.#isOver = true;
+    this.#input.clear();
+    this.#transfers.cut(code, detail);
+  }
+}
+
+function replyOf(text: string): Buffer {
+  return Buffer.from(`${text}\r\n`, 'latin1');
+}

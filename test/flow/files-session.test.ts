@@ -1,0 +1,342 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { connect as connectTls, createSecureContext, type TLSSocket as Secure, TLSSocket } from 'node:tls';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { PolicyDocument, ReverseListener } from '../../src/core/policy.ts';
+import { startDataPlane } from '../support/data-plane.ts';
+import { startScriptedFtpOrigin } from '../support/ftp-origin.ts';
+import { Typist } from '../support/mail-origin.ts';
+import { listening } from '../support/tcp.ts';
+import { createTestAuthority, type TestAuthority } from '../support/test-authority.ts';
+
+let authority: TestAuthority;
+beforeAll(async () => {
+  authority = await createTestAuthority();
+});
+
+/** A session through a published endpoint to an origin that answers as told. */
+async function openSession(
+  answer: (line: string, socket: Socket) => string | undefined,
+  changes: Partial<PolicyDocument> = {},
+) {
+  const origin = await startScriptedFtpOrigin(answer);
+  const listener: ReverseListener = {
+    id: 'reverse:test',
+    mode: 'reverse',
+    listen: { ip: '127.0.0.1', port: 0 },
+    proxyProtocol: 'off',
+    trustedProxies: [],
+    origin: { host: '127.0.0.1', port: origin.port },
+    originTls: 'as-client',
+    originName: 'localhost',
+    asset: undefined,
+    certificate: undefined,
+    sendProxyProtocol: 'off',
+  };
+  const plane = await startDataPlane({
+    listeners: [listener],
+    originTrust: { rootsPem: [authority.rootPem] },
+    ...changes,
+  });
+  const socket = connect(plane.port, '127.0.0.1');
+  await once(socket, 'connect');
+  const typist = new Typist(socket);
+  await typist.hears(/^220 /);
+  typist.say('SYST\r\n');
+  await typist.hears(/^215 /);
+  return {
+    origin,
+    plane,
+    socket,
+    typist,
+    async asks(line: string, pattern: RegExp): Promise<string> {
+      typist.say(`${line}\r\n`);
+      return typist.hears(pattern);
+    },
+    async [Symbol.asyncDispose]() {
+      socket.destroy();
+      await plane[Symbol.asyncDispose]();
+      await origin[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** A data port of the origin, and what connects to it. */
+async function dataPort(): Promise<{ port: number; next: Promise<Socket>; server: Server }> {
+  const server = createServer({ allowHalfOpen: true });
+  const next = once(server, 'connection').then(([socket]) => {
+    (socket as Socket).on('error', () => {});
+    return socket as Socket;
+  });
+  return { port: await listening(server), next, server };
+}
+
+const portOf = (reply: string) => Number(/\|\|\|(\d+)\|/.exec(reply)?.[1]);
+
+describe('names of data connections', () => {
+  it('of others in 227, and low ports, are refused, and the session goes on', async () => {
+    const replies = ['227 Entering (192,0,2,1,100,1).', '227 Entering (127,0,0,1,0,22).', '229 Entering (|||25|)'];
+    let next = 0;
+    await using session = await openSession(() => replies[next++] ?? '227 Entering nothing');
+    for (const _reply of replies) await session.asks('PASV', /^425 ORIGIN_FTP_BOUNCE /);
+    session.typist.say('PASV\r\n');
+    expect(await session.typist.hearsEnd()).toMatch(/^421 ORIGIN_FTP_MALFORMED /);
+    await expect.poll(() => session.plane.flows[0]?.failure).toBe('ORIGIN_FTP_BOUNCE');
+  });
+
+  it('another address is ignored where policy says so', async () => {
+    await using session = await openSession(() => '227 Entering (192,0,2,1,100,1).', {
+      files: { requireTls: false, passiveAddress: 'ignore' },
+    });
+    expect(await session.asks('PASV', /^227 /)).toContain('(127,0,0,1,');
+  });
+
+  it('of others in PORT and EPRT are refused, and never reach the origin', async () => {
+    await using session = await openSession(() => '200 OK');
+    const bounces = [
+      'PORT 192,0,2,1,100,1',
+      'PORT 127,0,0,1,0,25',
+      'EPRT |1|192.0.2.1|9999|',
+      'EPRT |2|2001:db8::1|9999|',
+    ];
+    for (const command of bounces) await session.asks(command, /^500 CLIENT_FTP_BOUNCE /);
+    await session.asks('NOOP', /^200 /);
+    expect(session.origin.heard).toEqual(['NOOP']);
+  });
+
+  it('a stranger who connects to the data port is cut, and the client still served', async () => {
+    const data = await dataPort();
+    await using session = await openSession((line) =>
+      line === 'EPSV' ? `229 x (|||${data.port}|)` : line.startsWith('RETR') ? '150 here' : '200 OK',
+    );
+    const port = portOf(await session.asks('EPSV', /^229 /));
+    const stranger = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.2' });
+    await once(stranger, 'error').catch(() => {});
+    const own = connect(port, '127.0.0.1');
+    await session.asks('RETR file', /^150 /);
+    (await data.next).end('content');
+    let got = '';
+    own.on('data', (bytes: Buffer) => (got += bytes));
+    await expect.poll(() => got).toBe('content');
+    own.end();
+    session.origin.sockets[0]?.write('226 done\r\n');
+    await session.typist.hears(/^226 /);
+    expect(session.plane.transfers[0]).toMatchObject({ outcome: { complete: true }, bytes: 7 });
+    data.server.close();
+  });
+});
+
+describe('what is refused', () => {
+  it('commands that would blind the gateway are answered in the place of the origin', async () => {
+    await using session = await openSession(() => '200 OK');
+    for (const [command, expected] of [
+      ['CCC', /^533 /],
+      ['MODE Z', /^504 /],
+      ['STRU R', /^504 /],
+      ['CPSV', /^502 /],
+      ['SSCN ON', /^502 /],
+      ['AUTH SSL', /^504 /],
+      ['PROT S', /^536 /],
+      ['RETR file', /^425 Use PASV/],
+      ['CWD a\xff\xf4b', /^500 /],
+    ] as const) {
+      await session.asks(command, expected);
+    }
+    expect(session.origin.heard).toEqual([]);
+  });
+
+  it.each([
+    ['GET / HTTP/1.1\r\n', 'CLIENT_FTP_CROSS_PROTOCOL'],
+    ['NOOP\nDELE x\r\n', 'CLIENT_FTP_AMBIGUOUS'],
+    ['AUTH TLS\r\nUSER evil\r\n', 'CLIENT_UPGRADE_INJECTION'],
+    [`CWD ${'x'.repeat(9_000)}\r\n`, 'CLIENT_FTP_TOO_LARGE'],
+  ])('%j ends the session', async (text, code) => {
+    await using session = await openSession(() => '200 OK');
+    session.typist.say(text);
+    expect(await session.typist.hearsEnd()).toMatch(new RegExp(`^421 ${code} `));
+    expect(session.origin.heard).toEqual([]);
+    await expect.poll(() => session.plane.flows[0]?.failure).toBe(code);
+  });
+
+  it('a reply that nothing asked for ends the session', async () => {
+    await using session = await openSession(() => '200 OK\r\n230 logged in');
+    session.typist.say('NOOP\r\n');
+    expect(await session.typist.hearsEnd()).toMatch(/^200 OK\r\n421 ORIGIN_FTP_UNSOLICITED /);
+  });
+
+  it('bytes behind the consent to AUTH end the session', async () => {
+    await using session = await openSession(() => '234 go\r\n331 in');
+    session.typist.say('AUTH TLS\r\n');
+    expect(await session.typist.hearsEnd()).toMatch(/^421 ORIGIN_UPGRADE_INJECTION /);
+  });
+
+  it('plaintext, where policy demands TLS', async () => {
+    await using session = await openSession(() => '200 OK', { files: { requireTls: true, passiveAddress: 'refuse' } });
+    await session.asks('USER me', /^530 POLICY_TLS_REQUIRED /);
+    await session.asks('NOOP', /^200 /);
+    expect(session.origin.heard).toEqual(['NOOP']);
+  });
+
+  it('a session under TLS whose origin has the wrong certificate: 421 in plaintext, no leaf', async () => {
+    const { cert, key } = await (await createTestAuthority()).issue({ names: ['localhost'] });
+    await using session = await openSession((_line, socket) => {
+      socket.write('234 go\r\n');
+      socket.removeAllListeners('data');
+      new TLSSocket(socket, { isServer: true, secureContext: createSecureContext({ cert, key }) }).on(
+        'error',
+        () => {},
+      );
+      return undefined;
+    });
+    session.typist.say('AUTH TLS\r\n');
+    expect(await session.typist.hearsEnd()).toMatch(/^421 ORIGIN_CERT_/);
+    expect(session.plane.leafsIssued()).toBe(0);
+  });
+});
+
+describe('a transfer', () => {
+  async function ready(verb: 'RETR' | 'STOR') {
+    const data = await dataPort();
+    const session = await openSession((line) =>
+      line === 'EPSV'
+        ? `229 x (|||${data.port}|)`
+        : line.startsWith(verb)
+          ? '150 here'
+          : line === 'ABOR'
+            ? '426 cut\r\n226 aborted'
+            : '200 OK',
+    );
+    const port = portOf(await session.asks('EPSV', /^229 /));
+    const own = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    own.on('error', () => {});
+    await session.asks(`${verb} dir/file.txt`, /^150 /);
+    return { data, session, own, theirs: await data.next };
+  }
+
+  it('that the client resets is no upload: the origin is reset too, and 226 becomes 426', async () => {
+    const { data, session, own, theirs } = await ready('STOR');
+    const failed = once(theirs, 'error');
+    own.write('half of it');
+    own.write(', more');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    own.resetAndDestroy();
+    await failed;
+    session.origin.sockets[0]?.write('226 done\r\n');
+    expect(await session.typist.hears(/\r\n/)).toMatch(/^426 CLIENT_FTP_TRUNCATED /);
+    expect(session.plane.transfers[0]?.outcome).toMatchObject({ complete: false, failure: 'CLIENT_FTP_TRUNCATED' });
+    data.server.close();
+    await session[Symbol.asyncDispose]();
+  });
+
+  it('that ABOR ends is never complete, though all bytes have come', async () => {
+    const { data, session, own, theirs } = await ready('RETR');
+    theirs.write('all');
+    session.typist.say('\xff\xf4\xff\xf2ABOR\r\n');
+    await session.typist.hears(/^426 cut\r\n226 aborted\r\n/);
+    expect(session.origin.heard.at(-1)).toBe('ABOR');
+    expect(session.plane.transfers[0]?.outcome).toMatchObject({ complete: false });
+    own.destroy();
+    data.server.close();
+    await session[Symbol.asyncDispose]();
+  });
+
+  it('is recorded with hash and name; commands sent ahead wait for its end', async () => {
+    const { data, session, own, theirs } = await ready('STOR');
+    session.typist.say('NOOP\r\nNOOP\r\n');
+    own.end('x'.repeat(100_000));
+    let bytes = 0;
+    theirs.on('data', (chunk: Buffer) => (bytes += chunk.length));
+    await once(theirs, 'end');
+    theirs.end();
+    expect(bytes).toBe(100_000);
+    expect(session.origin.heard).not.toContain('NOOP');
+    session.origin.sockets[0]?.write('226 done\r\n');
+    await session.typist.hears(/^226 done\r\n200 OK\r\n200 OK\r\n/);
+    const sha256 = createHash('sha256').update('x'.repeat(100_000)).digest('hex');
+    expect(session.plane.transfers[0]).toMatchObject({
+      request: { command: 'STOR', path: 'dir/file.txt', direction: 'upload', mode: 'passive', isProtected: false },
+      file: { name: 'file.txt', size: 100_000, sha256, isWhole: true },
+      outcome: { complete: true, reply: { code: 226 } },
+    });
+    data.server.close();
+    await session[Symbol.asyncDispose]();
+  });
+});
+
+describe('under TLS', () => {
+  /** AUTH TLS, PROT P and EPSV through the gateway; the origin's data leg is a TLS server over `theirs`. */
+  async function secured() {
+    const data = await dataPort();
+    const credentials = await authority.issue({ names: ['localhost'] });
+    const context = createSecureContext(credentials);
+    let secure: Secure | undefined;
+    const session = await openSession(
+      (_line, socket) => {
+        socket.write('234 go\r\n');
+        socket.removeAllListeners('data');
+        secure = new TLSSocket(socket, { isServer: true, secureContext: context });
+        secure.on('error', () => {});
+        secure.on('data', (bytes: Buffer) => {
+          const line = bytes.toString('latin1').trimEnd();
+          secure?.write(
+            line === 'EPSV' ? `229 x (|||${data.port}|)\r\n` : line.startsWith('RETR') ? '150 here\r\n' : '200 OK\r\n',
+          );
+        });
+        return undefined;
+      },
+      { originTrust: { rootsPem: [authority.rootPem] } },
+    );
+    await session.asks('AUTH TLS', /^234 /);
+    session.typist.leave();
+    const control = connectTls({ socket: session.socket, servername: 'localhost', ca: session.plane.ca });
+    control.on('error', () => {});
+    await once(control, 'secureConnect');
+    const inside = new Typist(control);
+    inside.say('PROT P\r\n');
+    await inside.hears(/^200 /);
+    inside.say('EPSV\r\n');
+    const own = connect(portOf(await inside.hears(/^229 /)), '127.0.0.1');
+    own.on('error', () => {});
+    inside.say('RETR file\r\n');
+    await inside.hears(/^150 /);
+    const client = connectTls({ socket: own, servername: 'localhost', ca: session.plane.ca });
+    client.on('error', () => {});
+    return { session, data, context, client, inside, answers: (text: string) => secure?.write(`${text}\r\n`) };
+  }
+
+  it.each([
+    ['with close_notify is complete', true],
+    ['with a bare FIN is cut short, and the client is told', false],
+  ])('a download that ends %s', async (_what, isProper) => {
+    const { session, data, context, client, inside, answers } = await secured();
+    const raw = await data.next;
+    const theirs = new TLSSocket(raw, { isServer: true, secureContext: context });
+    theirs.on('error', () => {});
+    await once(theirs, 'secure');
+    theirs.write('content');
+    let got = '';
+    client.on('data', (bytes: Buffer) => (got += bytes));
+    if (isProper) theirs.end();
+    else setTimeout(() => raw.end(), 50);
+    await expect.poll(() => session.plane.transfers.length + (client.closed ? 1 : 0) > 0).toBe(true);
+    client.end();
+    answers('226 done');
+    expect(await inside.hears(/\r\n/)).toMatch(isProper ? /^226 / : /^426 ORIGIN_TRUNCATED /);
+    if (isProper) expect(got).toBe('content');
+    expect(session.plane.transfers[0]?.outcome).toMatchObject({ complete: isProper });
+    data.server.close();
+    await session[Symbol.asyncDispose]();
+  });
+
+  it('a data connection with another certificate is refused', async () => {
+    const { session, data, inside, answers } = await secured();
+    const other = await (await createTestAuthority()).issue({ names: ['localhost'] });
+    const theirs = new TLSSocket(await data.next, { isServer: true, secureContext: createSecureContext(other) });
+    theirs.on('error', () => {});
+    answers('226 done');
+    expect(await inside.hears(/\r\n/)).toMatch(/^426 ORIGIN_FTP_DATA_IDENTITY /);
+    data.server.close();
+    await session[Symbol.asyncDispose]();
+  });
+});
