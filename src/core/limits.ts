@@ -92,18 +92,14 @@ export const limits = {
   mailHoldBytes: 1_048_576,
   /** Mails that wait for their verdict in memory, per relay; beyond it further mails are judged as they pass. */
   mailHeldBytes: 67_108_864,
-  /** Command line of FTP: paths of 4 096 bytes are the longest that systems take. */
+  /** FTP: command line, line and whole of a reply (STAT of a directory), and what is sent ahead of an answer. */
   ftpCommandBytes: 8_192,
-  /** Line and whole of a reply: FEAT, HELP, STAT of a directory. */
   ftpReplyLineBytes: 8_192,
   ftpReplyBytes: 1_048_576,
-  /** What an FTP client has sent ahead of an answer; then it is paused. */
   ftpAheadBytes: 65_536,
-  /** Data channels of one relay: each listens on a port of its own. */
+  /** Data channels of one relay; how long one waits for its peer, and for the receiver of a file to close. */
   ftpDataChannels: 1_024,
-  /** How long a data channel waits for its peer. */
   ftpDataWaitMs: 60_000,
-  /** How long the receiver of a file may take to close once it has all. */
   ftpDataCloseMs: 2_000,
   /** Frames that one header block may be cut into (RFC 9113 section 6.10); four hold the largest head that is taken. */
   http2HeaderFrames: 32,
