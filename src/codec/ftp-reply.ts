@@ -37,7 +37,7 @@ export class FtpReplyReader {
     for (;;) {
       const end = this.#pending.indexOf(0x0a, from);
       const length = (end < 0 ? this.#pending.length : end) - from;
-      if (length > limits.ftpReplyLineBytes) return this.#fail('a reply line is longer than the limit');
+      if (length > limits.ftpLineBytes) return this.#fail('a reply line is longer than the limit');
       if (from + length > limits.ftpReplyBytes) return this.#fail('a reply is longer than the limit');
       if (end < 0) return undefined;
       const [, line] = plainLine.exec(this.#pending.toString('latin1', from, end + 1)) ?? [];

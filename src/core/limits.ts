@@ -76,7 +76,7 @@ export const limits = {
   smtpReplyBytes: 65_536,
   /** Commands whose replies are outstanding, RCPTs of one mail mostly; then the client is paused. */
   smtpPipelineDepth: 1_024,
-  /** What a client has sent ahead of an answer that must come first; then it is paused. */
+  /** What a client of mail or FTP has sent ahead of an answer that must come first; then it is paused. */
   smtpAheadBytes: 65_536,
   /** Recipients of one mail that rules and records see; the rest is counted. */
   mailRecipients: 1_000,
@@ -92,11 +92,9 @@ export const limits = {
   mailHoldBytes: 1_048_576,
   /** Mails that wait for their verdict in memory, per relay; beyond it further mails are judged as they pass. */
   mailHeldBytes: 67_108_864,
-  /** FTP: command line, line and whole of a reply (STAT of a directory), and what is sent ahead of an answer. */
-  ftpCommandBytes: 8_192,
-  ftpReplyLineBytes: 8_192,
+  /** FTP: line of a command or reply, and the whole of a reply (STAT of a directory). */
+  ftpLineBytes: 8_192,
   ftpReplyBytes: 1_048_576,
-  ftpAheadBytes: 65_536,
   /** Data channels of one relay; how long one waits for its peer, and for the receiver of a file to close. */
   ftpDataChannels: 1_024,
   ftpDataWaitMs: 60_000,

@@ -198,7 +198,7 @@ class FtpRelay implements Relay {
     while (!this.#isOver && this.#step()) {
       // Each step takes a line.
     }
-    const isAhead = this.#input.length > limits.ftpAheadBytes;
+    const isAhead = this.#input.length > limits.smtpAheadBytes;
     if (this.#isOver || this.#isPaused === isAhead) return;
     this.#isPaused = isAhead;
     this.#options.wire.pause('client', isAhead);
@@ -207,11 +207,11 @@ class FtpRelay implements Relay {
   /** Takes one line; false when there is none that may be taken now. */
   #step(): boolean {
     if (this.#isBusy || (this.#asked.length > 0 && !this.#transfers.isMoving)) return false;
-    const line = this.#waiting ?? this.#input.takeLine(limits.ftpCommandBytes);
+    const line = this.#waiting ?? this.#input.takeLine(limits.ftpLineBytes);
     this.#waiting = undefined;
     if (line === undefined) return false;
     if (line === 'too-long') {
-      this.#fail('CLIENT_FTP_TOO_LARGE', `a line longer than ${limits.ftpCommandBytes} bytes`);
+      this.#fail('CLIENT_FTP_TOO_LARGE', `a line longer than ${limits.ftpLineBytes} bytes`);
       return false;
     }
     const { isSecure, isProtected } = this.#session;
