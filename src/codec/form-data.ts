@@ -22,6 +22,14 @@ const dash = 0x2d;
 const noBytes = Buffer.alloc(0);
 const crByte = Buffer.from([cr]);
 
+/** The same parameter, wherever a recipient might find it: some search the text alone, within quotes too. */
+const anyBoundary = /[;\s"]boundary\s*=/gi;
+
+/** Whether recipients may cut a body by another boundary than `multipartBoundary` tells. */
+export function hasSeveralBoundaries(contentType: string): boolean {
+  return (contentType.match(anyBoundary)?.length ?? 0) > 1;
+}
+
 /** The boundary that a Content-Type names when it is multipart (RFC 2046 section 5.1.1). */
 export function multipartBoundary(contentType: string): string | undefined {
   if (!/^\s*multipart\//i.test(contentType)) return undefined;

@@ -244,7 +244,8 @@ export class InspectedBody {
   }
 
   #note(problem: string): void {
-    this.#isUnjudged ||= this.#needed;
+    // Rules on parts and files may have missed some although they never ask for the bytes themselves.
+    this.#isUnjudged ||= this.#needed || this.#scan.asksFor(this.#message);
     this.#problem ??= `${this.#message} ${problem}`;
   }
 

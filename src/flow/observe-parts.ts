@@ -1,5 +1,5 @@
 import { parseDisposition, percentDecoded } from '../codec/disposition.ts';
-import { FormDataReader, multipartBoundary, type PartHead } from '../codec/form-data.ts';
+import { FormDataReader, hasSeveralBoundaries, multipartBoundary, type PartHead } from '../codec/form-data.ts';
 import { FormFieldReader } from '../codec/form-fields.ts';
 import type { Header } from '../core/http.ts';
 import { limits } from '../core/limits.ts';
@@ -43,7 +43,11 @@ export function observeParts(
   const type = fieldOf(described.headers, 'content-type') ?? '';
   const boundary = message === 'request' ? multipartBoundary(type) : undefined;
   const wantsFiles = wants.facts || wants.records;
-  if (boundary !== undefined) return wantsFiles || wanted.forms ? new FormObserver(boundary, wants, tell) : undefined;
+  if (boundary !== undefined) {
+    if (!wantsFiles && !wanted.forms) return undefined;
+    const doubt = hasSeveralBoundaries(type) ? 'multipart with several boundaries' : undefined;
+    return new FormObserver(boundary, doubt, wants, tell);
+  }
   if (message === 'request' && /^\s*application\/x-www-form-urlencoded/i.test(type)) {
     return wanted.forms ? new FieldsObserver(tell) : undefined;
   }
@@ -62,6 +66,8 @@ export function mayNameFiles(headers: readonly Header[]): boolean {
 
 /** A multipart body: every part is a field or a file. */
 class FormObserver implements PartsObserver {
+  /** Why a recipient may read other parts. */
+  readonly #doubt: string | undefined;
   readonly #reader: FormDataReader;
   readonly #wants: FileWants;
   readonly #tell: FoundSink;
@@ -70,7 +76,8 @@ class FormObserver implements PartsObserver {
   #name: string | undefined;
   #value = '';
 
-  constructor(boundary: string, wants: FileWants, tell: FoundSink) {
+  constructor(boundary: string, doubt: string | undefined, wants: FileWants, tell: FoundSink) {
+    this.#doubt = doubt;
     this.#wants = wants;
     this.#tell = tell;
     this.#reader = new FormDataReader(boundary, {
@@ -85,7 +92,7 @@ class FormObserver implements PartsObserver {
   }
 
   get problem(): string | undefined {
-    return this.#reader.problem;
+    return this.#doubt ?? this.#reader.problem;
   }
 
   push(bytes: Buffer): void {

@@ -93,6 +93,11 @@ export class TransactionScan {
     return this.#compiled.found;
   }
 
+  /** Whether a part or a file of a message could still decide a rule. */
+  asksFor(message: 'request' | 'response'): boolean {
+    return this.#compiled.found.leaves[message].some(({ leaf }) => this.#truths[leaf] === unknown);
+  }
+
   /** A part or file was found in a body, and these are values of one of its fields. */
   values(field: string, values: readonly string[]): readonly Match[] {
     const leaves = this.#compiled.found.byField.get(field);

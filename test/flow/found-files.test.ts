@@ -161,3 +161,24 @@ describe('a form', () => {
     expect(relay.transactions).toHaveLength(1);
   });
 });
+
+describe('a form with a second boundary', () => {
+  const decoy = multipart([['Content-Disposition: form-data; name="comment"', 'for you']]);
+  const real = '--c\r\nContent-Disposition: form-data; name="secret"\r\n\r\nx\r\n--c--\r\n';
+  const body = Buffer.concat([decoy, Buffer.from(real)]);
+
+  test.each([
+    ['beside the first', 'boundary=b; boundary=c'],
+    ['behind a quoted one', 'x="; boundary=b; "; boundary=c'],
+  ])('%s is told, and refused as policy says: its recipient may read other parts', (_, parameters) => {
+    const rules = rule('http.request.form.secret', 'equals: x');
+    const request = postOf(`Content-Type: multipart/form-data; ${parameters}\r\n`, body);
+    const lenient = inspectedRelay(rules);
+    lenient.send('client', request);
+    lenient.send('origin', responseOf('', Buffer.from('ok')));
+    expect(lenient.transactions[0]?.notInspected).toEqual(['request multipart with several boundaries']);
+    const strict = inspectedRelay(rules, { undecodable: 'block' });
+    strict.send('client', request);
+    expect(strict.wire.to('client')).toContain('POLICY_BODY_UNDECODABLE');
+  });
+});
