@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Child, launch } from '../child.ts';
+import { responseRules } from '../response-rules.ts';
 import type { Site } from '../site.ts';
 import type { System } from '../system.ts';
 
@@ -60,16 +61,6 @@ export const daylightBodies: System = {
     return { child, port: bodiesPort, mode: 'connect', caFile: join(folder, 'authority', 'ca.pem') };
   },
 };
-
-const responseRules = `
-- { id: bench.cards, title: Cards, action: alarm, when: { field: http.response.body, detector: card_number } }
-- { id: bench.keys, title: Keys, action: alarm, when: { field: http.response.body, detector: private_key } }
-- { id: bench.tokens, title: Tokens, action: alarm, when: { field: http.response.body, detector: cloud_credential } }
-- id: bench.words
-  title: Words
-  action: block
-  when: { field: http.response.body, contains: [Project Moonbeam, "Kundennummer:", "eval(atob("], nocase: true }
-`;
 
 function version(): string | undefined {
   if (!existsSync(program)) return undefined;

@@ -1,3 +1,6 @@
+import { isCard } from './card-issuer.ts';
+import { cardSyncBytes, nextCardRun, shortestCard } from './card-run.ts';
+
 /** A payment card number found in a run of bytes. */
 export interface CardNumber {
   /** Digits alone, without separators. */
@@ -10,7 +13,6 @@ export interface CardNumber {
   readonly readTo: number;
 }
 
-const shortestCard = 13;
 const longestCard = 19;
 /** Groups of a card at most: a 19-digit number in groups of at least 3. */
 const mostGroups = 6;
@@ -52,14 +54,18 @@ export class CardNumberScanner {
     const base = this.#offset;
     const { length } = bytes;
     let at = 0;
+    let runEnd = 0;
     while (at < length) {
-      if (!this.#active && this.#escapeBytes === 0) {
-        const next = skipToDigits(bytes, at);
+      if (at >= runEnd && !this.#active && this.#escapeBytes === 0) {
+        const run = nextCardRun(bytes, at);
+        runEnd = run + shortestCard;
+        const next = Math.max(at, run - cardSyncBytes);
         this.#remember(bytes, at, next);
         at = next;
       }
-      this.#raw(bytes[at] ?? 0, base + at);
-      at++;
+      const byte = bytes[at] as number;
+      if (this.#escapeBytes === 0 && isDigit(byte)) at = this.#run(bytes, at, base);
+      else this.#raw(byte, base + at++);
     }
     this.#offset = base + length;
     return this.#take();
@@ -77,6 +83,18 @@ export class CardNumberScanner {
     const found = this.#found;
     this.#found = [];
     return found;
+  }
+
+  /** Takes the digits from an index on; returns the index behind them. */
+  #run(bytes: Uint8Array, from: number, base: number): number {
+    let at = from;
+    for (let byte = bytes[at] as number; isDigit(byte); byte = bytes[at] ?? 0) {
+      this.#digit(byte, base + at++);
+      // Whatever follows, a run that is too long stays too long.
+      if (this.#openSize > longestCard) while (isDigit(bytes[at] ?? 0)) at++;
+    }
+    this.#remember(bytes, from, at);
+    return at;
   }
 
   #remember(bytes: Uint8Array, from: number, to: number): void {
@@ -191,61 +209,6 @@ export class CardNumberScanner {
       return;
     }
   }
-}
-
-/** Whether digits have the prefix and length of a known issuer and a right check digit (ISO/IEC 7812-1 annex B). */
-function isCard(digits: Uint8Array, from: number, to: number): boolean {
-  let sum = 0;
-  for (let index = to - 1, double = false; index >= from; index--, double = !double) {
-    const digit = digits[index] ?? 0;
-    sum += double ? (digit > 4 ? digit * 2 - 9 : digit * 2) : digit;
-  }
-  if (sum % 10 !== 0) return false;
-  let prefix = 0;
-  for (let index = from; index < from + 6; index++) prefix = prefix * 10 + (digits[index] ?? 0);
-  return issuers.some(([low, high, lengths]) => prefix >= low && prefix <= high && lengths.includes(to - from));
-}
-
-/** Issuer ranges by their first six digits, and the lengths that the issuer uses. */
-const issuers: readonly (readonly [low: number, high: number, lengths: readonly number[]])[] = [
-  [220000, 220499, [16, 17, 18, 19]], // Mir
-  [222100, 272099, [16]], // Mastercard
-  [300000, 305999, [14, 16, 17, 18, 19]], // Diners Club
-  [309500, 309599, [14, 16, 17, 18, 19]], // Diners Club
-  [340000, 349999, [15]], // American Express
-  [352800, 358999, [16, 17, 18, 19]], // JCB
-  [360000, 369999, [14, 15, 16, 17, 18, 19]], // Diners Club
-  [370000, 379999, [15]], // American Express
-  [380000, 399999, [14, 16, 17, 18, 19]], // Diners Club
-  [400000, 499999, [13, 16, 19]], // Visa
-  [501800, 501899, [13, 14, 15, 16, 17, 18, 19]], // Maestro
-  [502000, 502099, [13, 14, 15, 16, 17, 18, 19]], // Maestro
-  [503800, 503899, [13, 14, 15, 16, 17, 18, 19]], // Maestro
-  [506099, 506198, [16, 18, 19]], // Verve
-  [508500, 508999, [16]], // RuPay
-  [510000, 559999, [16]], // Mastercard
-  [589300, 589399, [13, 14, 15, 16, 17, 18, 19]], // Maestro
-  [601100, 601199, [16, 17, 18, 19]], // Discover
-  [620000, 629999, [16, 17, 18, 19]], // UnionPay, Discover
-  [630400, 630499, [13, 14, 15, 16, 17, 18, 19]], // Maestro
-  [644000, 659999, [16, 17, 18, 19]], // Discover
-  [675900, 676399, [13, 14, 15, 16, 17, 18, 19]], // Maestro
-  [810000, 817199, [16, 17, 18, 19]], // UnionPay
-  [979200, 979299, [16]], // Troy
-];
-
-/**
- * Index from which an idle scanner must read on. Groups have at least three digits, so a look at every third byte meets
- * each; from there it is at most two bytes back to the first digit, and three more to the percent sign of an escape.
- */
-function skipToDigits(bytes: Uint8Array, from: number): number {
-  const { length } = bytes;
-  for (let at = from; at < length; at += shortestGroup) {
-    const byte = bytes[at] as number;
-    if ((byte >= 0x30 && byte <= 0x39) || byte === 0x25) return Math.max(from, at - 5);
-  }
-  // What is behind the last look may begin a group that the next bytes complete.
-  return Math.max(from, length - 5);
 }
 
 /**

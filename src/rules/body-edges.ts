@@ -1,6 +1,6 @@
 import type { BodyPlan, EdgeTest } from './body-plan.ts';
 import { bodyExcerpt } from './excerpt.ts';
-import { foldByte } from './literal-automaton.ts';
+import { foldByte } from './fold-byte.ts';
 
 import type { Finding } from './tally.ts';
 

@@ -1,8 +1,9 @@
 import { type CredentialPattern, credentialPatterns } from '../core/credential.ts';
 import type { FieldTest } from '../core/rule-document.ts';
 import { Expression } from './expression/expression.ts';
+import { foldByte } from './fold-byte.ts';
 import { listOf } from './list-of.ts';
-import { foldByte, LiteralAutomaton } from './literal-automaton.ts';
+import { LiteralAutomaton } from './literal-automaton.ts';
 
 /** A test of what a body holds, with the number of its leaf among all tests. */
 export type SearchTest =

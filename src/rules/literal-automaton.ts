@@ -1,11 +1,22 @@
+import { foldByte } from './fold-byte.ts';
+import { LiteralFilter, wordsOf } from './literal-filter.ts';
+
 /** Receives the hits of a scan. `end` is the index behind the literal's last byte in the bytes given. */
 export interface LiteralSink {
   literal(id: number, end: number): void;
 }
 
+/** Below this a chunk is not worth a filter. */
+const shortestFiltered = 64;
+/** Bytes that may be walked after the filter, before the rest of the chunk is walked without it: so many, and each fourth. */
+const walkedAtFirst = 1_024;
+const walkedOf = 4;
+
 /**
  * Finds any number of literals in a stream of bytes in one pass (Aho and Corasick 1975), letter case of ASCII ignored:
- * a dense table of states by classes of bytes, so that a byte costs two look-ups however many literals there are.
+ * a dense table of states by classes of bytes, so that a byte costs two look-ups however many literals there are. A filter
+ * goes before it, so that only the places where a literal may stand are walked; where these are many, the filter is left
+ * out, so that no text costs much more than the walk of it.
  */
 export class LiteralAutomaton {
   /** State at the start of a stream. */
@@ -19,6 +30,7 @@ export class LiteralAutomaton {
   /** States from here on end literals; they are numbered last, so that one comparison tells. */
   readonly #firstFinal: number;
   readonly #literalsOf: readonly Int32Array[];
+  readonly #filter: LiteralFilter | undefined;
 
   /** Literal `i` is reported with id `i`. Literals must not be empty. */
   constructor(literals: readonly Uint8Array[]) {
@@ -30,20 +42,54 @@ export class LiteralAutomaton {
     this.#table = table;
     this.#firstFinal = firstFinal;
     this.#literalsOf = literalsOf;
+    this.#filter = LiteralFilter.of(literals);
   }
 
   /** Scans the next bytes of a stream; returns the state to go on with. */
   scan(state: number, bytes: Uint8Array, sink: LiteralSink): number {
+    const { length } = bytes;
+    const filter = this.#filter;
+    if (filter === undefined || length < shortestFiltered) return this.#walk(state, bytes, 0, sink);
+    const words = wordsOf(bytes);
+    const { reachBytes } = filter;
+    let walked = 0;
+    let [at, now] = this.#walkToRoot(state, bytes, 0, 0, sink);
+    // In the root no literal is begun: those to come begin at or behind `at`.
+    while (at < length) {
+      const place = filter.next(bytes, words, at);
+      const from = Math.max(at, place - reachBytes);
+      // So near the end the filter may have met nothing yet of a literal that the next chunk completes.
+      if (place + 2 >= length || walked > walkedAtFirst + from / walkedOf) return this.#walk(now, bytes, from, sink);
+      [at, now] = this.#walkToRoot(now, bytes, from, place + 2, sink);
+      walked += at - from;
+    }
+    return now;
+  }
+
+  /** Takes all bytes from an index on; returns the state behind them. */
+  #walk(state: number, bytes: Uint8Array, from: number, sink: LiteralSink): number {
     const classOf = this.#classOf;
     const table = this.#table;
     const shift = this.#shift;
     const firstFinal = this.#firstFinal;
-    let at = state;
-    for (let index = 0; index < bytes.length; index++) {
-      at = table[(at << shift) | (classOf[bytes[index] ?? 0] ?? 0)] ?? 0;
-      if (at >= firstFinal) this.#report(at, index + 1, sink);
+    let now = state;
+    for (let index = from; index < bytes.length; index++) {
+      now = table[(now << shift) | (classOf[bytes[index] ?? 0] ?? 0)] ?? 0;
+      if (now >= firstFinal) this.#report(now, index + 1, sink);
     }
-    return at;
+    return now;
+  }
+
+  /** The same until no literal is begun any more, but to an index at least; returns where that is, and the state. */
+  #walkToRoot(state: number, bytes: Uint8Array, from: number, least: number, sink: LiteralSink): [number, number] {
+    const { length } = bytes;
+    let now = state;
+    let index = from;
+    while (index < length && (now !== LiteralAutomaton.start || index < least)) {
+      now = this.#table[(now << this.#shift) | (this.#classOf[bytes[index++] ?? 0] ?? 0)] ?? 0;
+      if (now >= this.#firstFinal) this.#report(now, index, sink);
+    }
+    return [index, now];
   }
 
   #report(state: number, end: number, sink: LiteralSink): void {
@@ -51,11 +97,6 @@ export class LiteralAutomaton {
     if (ids === undefined) return;
     for (let index = 0; index < ids.length; index++) sink.literal(ids[index] ?? 0, end);
   }
-}
-
-/** ASCII letters in lower case; other bytes as they are. */
-export function foldByte(byte: number): number {
-  return byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte;
 }
 
 interface Trie {

@@ -131,6 +131,55 @@ test('any text, cut anywhere: the same numbers, all of them in the text', () => 
   );
 });
 
+test('what is jumped over changes nothing: the same numbers as byte by byte', () => {
+  const piece = fc.oneof(
+    fc.constantFrom(...cards.map(([, digits]) => digits)),
+    fc.constantFrom('4111 1111-1111+1111', '4111%2d1111%2D1111%2B1111', escaped('4111111111111111'), '41111111'),
+    fc.constantFrom('%5C', '%5Cn', '%0A', '%7E', '%D', '%B4', '%2', '%', '%%', '%3', '%34', '%2E', '%30%2E', '%61'),
+    fc.constantFrom(' ', '-', '+', '  ', 'D', 'd', 'B', 'b', 'a', 'A', 'n', '\\', '\\n', '.', '0.', '_', '5', '41'),
+    fc.constantFrom(' '.repeat(30), '0'.repeat(30), 'x'.repeat(30), 'DB'.repeat(9), '%2'.repeat(9), '12 '.repeat(8)),
+  );
+  const input = fc.tuple(fc.array(piece, { maxLength: 40 }), fc.array(fc.nat(400), { maxLength: 3 }));
+  fc.assert(
+    fc.property(input, ([pieces, cuts]) => {
+      const text = pieces.join('');
+      expect(numbersIn(...cutAt(text, cuts))).toEqual(numbersIn(...text));
+    }),
+    { numRuns: 5_000 },
+  );
+});
+
+test.each([
+  '%5Cn',
+  '\\n',
+  '%20',
+  '%0A',
+  '%3D',
+  '%41',
+  '%2E',
+  '0.',
+  '%30.',
+  '.',
+  'x',
+  '%%',
+  '%3',
+  'D',
+  '%D',
+  '%2 ',
+  '%5C%6E',
+])('what stands before a number decides, wherever the text before it ends: %j', (before) => {
+  for (let filler = 0; filler < 40; filler++) {
+    for (const card of ['4111111111111111', '4111 1111 1111 1111', escaped('4222222222222')]) {
+      const text = `${'x'.repeat(filler)}${before}${card};${'~'.repeat(filler)}${before}${card}`;
+      expect(numbersIn(text)).toEqual(numbersIn(...text));
+    }
+  }
+});
+
+function escaped(text: string): string {
+  return [...text].map((letter) => `%${letter.charCodeAt(0).toString(16)}`).join('');
+}
+
 function numbersIn(...chunks: readonly string[]): readonly CardNumber[] {
   const scanner = new CardNumberScanner();
   return [...chunks.flatMap((chunk) => scanner.push(Buffer.from(chunk))), ...scanner.end()];
