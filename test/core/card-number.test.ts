@@ -30,6 +30,8 @@ describe('card numbers are found', () => {
     ['4111-1111-1111-1111', 'hyphens'],
     ['4111+1111+1111+1111', 'form encoding'],
     ['4111%201111%201111%201111', 'percent encoding'],
+    ['4111%2b1111%2b1111%2b1111', 'escapes in lower case'],
+    ['4111%2d1111%2d1111%2d1111', 'escaped hyphens in lower case'],
     ['card%3D4111111111111111%26cvv', 'percent escapes around it'],
     ['%204111111111111111', 'a percent escape that ends in a digit before it'],
     ['\\n4111111111111111', 'a JSON escape before it'],
