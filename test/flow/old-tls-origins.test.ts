@@ -63,10 +63,10 @@ describe.runIf(hasProgram('openssl'))('origins of OpenSSL with TLS of long ago, 
     );
     origin.type(command);
     const { flow, heard } = await over;
-    // The alert is a warning; it is OpenSSL that ends the session then.
     expect(flow.failure).toBe('ORIGIN_GONE');
     expect(heard.text).toContain('Daylight-Failure: ORIGIN_GONE');
-    expect(origin.printed()).toMatch(/no renegotiation/i);
+    // The alert is a warning, which the end of the connection may overtake. No second handshake came about either way.
+    expect(origin.printed()).toMatch(/no renegotiation|unexpected eof/i);
     expect(origin.printed().match(/CIPHER is/g)).toHaveLength(1);
   });
 
