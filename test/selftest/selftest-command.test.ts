@@ -48,8 +48,7 @@ describe('the self-test', { timeout: 120_000 }, () => {
   it('gives the gateway an A: every bad origin refused for its own fault, with no byte, and every good one served', async () => {
     const tested = await selftest();
     expect(notPassed(tested)).toEqual([]);
-    const misjudged = tested.report.origins.filter(({ class: of, otherReason }) => of !== 'good' && otherReason);
-    expect(misjudged).toEqual([]);
+    expect(tested.report.origins.filter(({ otherReason }) => otherReason)).toEqual([]);
     expect(tested.report.origins.filter(({ class: of, code }) => of !== 'good' && code === undefined)).toEqual([]);
     expect(tested.report.classes.reduce((sum, { bytesToBad }) => sum + bytesToBad, 0)).toBe(0);
     expect({ grade: tested.report.grade, code: tested.code }).toEqual({ grade: 'A', code: 0 });
