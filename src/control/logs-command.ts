@@ -34,7 +34,8 @@ Options:
   --har             one HAR 1.2 file of the HTTP transactions, for the tools of browsers; bodies are excerpts
   --help            this text
 
-Columns: time, asset, client, request, status, bytes, milliseconds, and verdict, rules and failure.
+Columns: time, asset, client, request (or mail, or file transfer), status, bytes, milliseconds, and verdict, rules and
+failure.
 Exit codes: 0 shown (also when nothing matches), 1 the records cannot be read, 2 wrong usage, 3 configuration not valid.
 `;
 

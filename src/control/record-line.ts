@@ -44,6 +44,8 @@ const controls = /[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 function outcomeText({ kind, verdict, severity, ruleIds, failure, detail, evidence, label }: RecordView): string {
   switch (kind) {
     case 'transaction':
+    case 'mail':
+    case 'transfer':
     case 'messages':
       return [verdict === 'allow' ? '' : verdict, ruleIds.join(','), failure].filter(Boolean).join(' ');
     case 'flow':

@@ -1,6 +1,6 @@
 /** A record as the `logs` command shows and filters it, whatever its class. */
 export interface RecordView {
-  readonly kind: 'transaction' | 'messages' | 'flow' | 'alarm' | 'loss';
+  readonly kind: 'transaction' | 'mail' | 'transfer' | 'messages' | 'flow' | 'alarm' | 'loss';
   readonly timeMs: number;
   readonly assetId: string;
   readonly clientIp: string;
@@ -13,7 +13,7 @@ export interface RecordView {
   readonly detail: string;
   readonly method: string;
   readonly target: string;
-  /** HTTP status, or what happened to a connection. */
+  /** Status of HTTP, reply of the origin to a mail or a transfer, or what happened to a connection. */
   readonly status: string;
   readonly bytes: number | undefined;
   readonly durationMs: number | undefined;
@@ -41,14 +41,14 @@ export function recordView(text: string): RecordView | undefined {
     timeMs,
     assetId: textAt(record, 'unmapped.gateway.asset.id'),
     clientIp: textAt(subject, 'src_endpoint.ip'),
-    ...requestOf(record, subject),
+    ...subjectOf(kind, record, subject),
     flowId: textAt(record, 'metadata.correlation_uid'),
     label: listAt(record, 'metadata.labels').map(String)[0] ?? '',
     ruleIds: listAt(record, 'unmapped.gateway.rule_ids').map(String),
     failure: textAt(record, 'unmapped.gateway.failure'),
     detail: kind === 'loss' ? textAt(record, 'message') : textAt(record, 'status_detail'),
     status: statusOf(kind, record),
-    bytes: numberAt(record, 'traffic.bytes'),
+    bytes: numberAt(record, kind === 'mail' ? 'email.size' : 'traffic.bytes'),
     durationMs: kind === 'alarm' ? undefined : numberAt(record, 'duration'),
     verdict: textAt(record, verdictPaths[kind]),
     severity: severities[numberAt(record, 'severity_id') ?? 0] ?? 'unknown',
@@ -58,26 +58,61 @@ export function recordView(text: string): RecordView | undefined {
 
 const kinds: Readonly<Record<string, RecordView['kind']>> = {
   4002: 'transaction',
+  4008: 'transfer',
+  4009: 'mail',
   4001: 'flow',
   2004: 'alarm',
   0: 'loss',
 };
 const verdictPaths = {
   transaction: 'unmapped.gateway.verdict',
+  mail: 'unmapped.gateway.verdict',
+  transfer: 'unmapped.gateway.verdict',
   messages: 'unmapped.gateway.verdict',
   flow: 'unmapped.gateway.decision',
   alarm: 'unmapped.gateway.action',
   loss: '',
 } as const;
 
-function requestOf(record: unknown, subject: unknown): Pick<RecordView, 'method' | 'target' | 'hosts'> {
+type Subject = Pick<RecordView, 'method' | 'target' | 'hosts'>;
+
+function subjectOf(kind: RecordView['kind'], record: unknown, subject: unknown): Subject {
+  if (kind === 'mail') return mailOf(record);
+  if (kind === 'transfer') return transferOf(record);
+  return requestOf(record, subject);
+}
+
+/** Addresses as they were sent: OCSF's own slots hold only those of the common form. */
+function mailOf(record: unknown): Subject {
+  const [first = '', ...more] = listAt(record, 'unmapped.gateway.mail.to').map(String);
+  const to = more.length === 0 ? first : `${first} and ${more.length} more`;
+  const title = textAt(record, 'email.subject');
+  const target = `${textAt(record, 'unmapped.gateway.mail.from')} → ${to}${title && ` "${title}"`}`;
+  return { method: 'MAIL', target, hosts: destinationOf(record) };
+}
+
+function transferOf(record: unknown): Subject {
+  const hosts = destinationOf(record);
+  const path = textAt(record, 'name');
+  return {
+    method: textAt(record, 'command'),
+    target: `${hosts[0] ?? ''}${path && `/${path.replace(/^\//, '')}`}`,
+    hosts,
+  };
+}
+
+function destinationOf(subject: unknown): readonly string[] {
+  return ['hostname', 'name', 'ip'].map((name) => textAt(subject, `dst_endpoint.${name}`)).filter(Boolean);
+}
+
+function requestOf(record: unknown, subject: unknown): Subject {
   const url = at(subject, 'url') === undefined ? 'http_request.url' : 'url';
   const method =
     textAt(subject, 'http_request.http_method') ||
     textAt(record, 'activity_name') ||
     textAt(record, 'unmapped.gateway.method');
   const host = textAt(subject, `${url}.hostname`) || textAt(subject, `${url}.domain`);
-  const destination = ['hostname', 'name', 'ip'].map((name) => textAt(subject, `dst_endpoint.${name}`)).filter(Boolean);
+  const destination = destinationOf(subject);
   const query = textAt(subject, `${url}.query_string`);
   const path = textAt(subject, `${url}.path`) || textAt(subject, `${url}.url_string`);
   const hosts = [host, ...destination, textAt(subject, 'tls.sni')].filter(Boolean);
@@ -92,6 +127,10 @@ function statusOf(kind: RecordView['kind'], record: unknown): string {
   switch (kind) {
     case 'transaction':
       return textAt(record, 'http_response.code') || '-';
+    case 'mail':
+      return textAt(record, 'unmapped.gateway.mail.reply_code') || '-';
+    case 'transfer':
+      return textAt({ reply: listAt(record, 'codes')[0] }, 'reply') || '-';
     case 'messages':
       return textAt(record, 'count');
     case 'flow':

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
@@ -132,6 +132,24 @@ test('a person reads aligned columns', async () => {
     '2026-01-15 09:30:00.400 web-1        10.1.0.23       shop.example:443                                  closed   6.7k    400ms intercept Decryption Detection',
     '2026-01-15 09:30:00.500 db-1         10.1.0.23       db.other.example:443                              failed   6.7k    500ms intercept ORIGIN_CERT_EXPIRED expired 2026-01-02',
   ]);
+});
+
+test('mails and transfers are shown as requests are, with envelope or path, and found by host and rule', async () => {
+  const served = join(root, 'served');
+  mkdirSync(served);
+  const golden = (name: string): string =>
+    readFileSync(new URL(`../golden/records/${name}.json`, import.meta.url), 'utf8').trim();
+  const lines = ['mail-sent', 'mail-blocked', 'ftp-blocked'].map(golden);
+  writeFileSync(join(served, 'traffic-0.ndjson'), `${lines.join('\n')}\n`);
+  const { out } = await logs('--directory', served);
+  const columns = out.map((line) => line.replace(/ +/g, ' ').split(' 10.1.0.23 ')[1]);
+  expect(columns).toEqual([
+    'MAIL anna@office.example → bob@partner.example and 1 more "Résumé" 250 101k 35ms',
+    'MAIL anna@office.example → bob@partner.example and 1 more "Résumé" - 101k 35ms block mail-exe POLICY_RULE_BLOCK',
+    'STOR files.partner.example/in/report.pdf 426 74k 35ms block ftp-pdf POLICY_RULE_BLOCK',
+  ]);
+  const only = async (...args: string[]) => (await logs('--directory', served, ...args)).out.length;
+  expect(await Promise.all([only('--host', 'mx.partner.example'), only('--rule', 'ftp-pdf')])).toEqual([2, 1]);
 });
 
 test('what a peer sent cannot steer the terminal', async () => {
