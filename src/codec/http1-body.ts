@@ -34,6 +34,8 @@ export class BodyReader {
   heldFrom = -1;
   /** The whole trailer section, when it came in parts: to be forwarded in place of them. */
   section: Buffer | undefined;
+  /** Where in the bytes read a trailer section begins that came in one part and holds trailers. */
+  trailersFrom = 0;
   fault: Http1Fault | undefined;
   detail = '';
   #state: State = 'done';
@@ -193,6 +195,7 @@ export class BodyReader {
       return refused;
     }
     if (trailerFields.count > 0) this.trailers = trailerFields.headers(bytes.toString('latin1', start, after), start);
+    this.trailersFrom = start;
     this.#complete();
     return after;
   }

@@ -6,11 +6,20 @@ import { cr, lf } from './http1-bytes.ts';
  * the end. Every other byte stays. `head` was accepted by a parser, and ends with its empty line.
  */
 export function changeHead(head: Buffer, changes: HeadChanges): Buffer {
+  return changeSection(head, head.indexOf(lf) + 1, changes);
+}
+
+/** The same of a trailer section, which has no first line. */
+export function changeTrailers(section: Buffer, changes: HeadChanges): Buffer {
+  return changeSection(section, 0, changes);
+}
+
+function changeSection(head: Buffer, fieldsAt: number, changes: HeadChanges): Buffer {
   const dropped = new Set([...changes.remove, ...changes.set.map(([name]) => name.toLowerCase())]);
   const parts: Buffer[] = [];
   let keptFrom = 0;
-  let at = head.indexOf(lf) + 1;
-  while (at > 0 && at < head.length && head[at] !== cr) {
+  let at = fieldsAt;
+  while (at < head.length && head[at] !== cr) {
     const next = head.indexOf(lf, at) + 1;
     const name = head.toString('latin1', at, head.indexOf(':', at)).trim().toLowerCase();
     if (dropped.has(name)) {

@@ -105,7 +105,8 @@ export const http = {
       type: 'string',
       enum: ['refuse', 'allow'],
       default: 'refuse',
-      description: 'A request whose Host the verified certificate of the origin does not cover (domain fronting).',
+      description:
+        'A request whose Host the verified certificate of the origin does not cover (domain fronting). A host that policy treats otherwise than the name of the connection (a bypass, another client certificate) is refused in any case.',
       examples: ['allow'],
     },
     upgrades: {

@@ -146,8 +146,8 @@ export const failures = {
   CLIENT_HTTP_VERSION: client('The HTTP version of the request is not supported.', 'Use HTTP/1.1.', 505),
   CLIENT_HTTP_TIMEOUT: client('The client sent its request too slowly.', 'Look for a slow or hostile client.', 408),
   CLIENT_HOST_MISMATCH: client(
-    'The Host of the request is not covered by the certificate of the origin that was verified.',
-    'Send the request over a connection made for its host, or set hostMismatch: allow.',
+    'The request names a host that does not belong on its connection: the certificate of the origin does not cover it, or policy treats it otherwise than the name that the connection was made for.',
+    'Send the request over a connection made for its host, or set hostMismatch: allow for hosts that are not covered.',
     421,
   ),
   CLIENT_PROXY_REQUEST_INVALID: client(

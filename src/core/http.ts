@@ -55,12 +55,13 @@ export interface ExchangeOutcome {
 export interface Exchange {
   requestHead(head: RequestHead): Verdict;
   requestBody(chunk: Buffer): Verdict;
+  /** Changes that the verdict asks for are made to the trailers. */
   requestEnd(trailers: readonly Header[]): Verdict;
   /** Final response only; 1xx are passed to `interim`. */
   responseHead(head: ResponseHead): Verdict;
   responseBody(chunk: Buffer): Verdict;
   responseEnd(trailers: readonly Header[]): Verdict;
-  interim(head: ResponseHead): void;
+  interim(head: ResponseHead): Verdict;
   /** The protocol was switched (101 or CONNECT). `unread`: why what follows is not inspected; undefined when it is. */
   upgraded(protocol: string, unread?: string): void;
   /** Inspects the messages of a WebSocket that this exchange opens; where there is nothing of it they are not inspected. */
@@ -70,9 +71,9 @@ export interface Exchange {
 }
 
 /**
- * Makes an exchange per request. `depth` counts from 0 in the flow. `destination` is where a request in absolute form
- * goes: policy may judge it otherwise than the one before it.
+ * Makes an exchange per request. `depth` counts from 0 in the flow. Policy may judge the host of a request, and the
+ * destination of one in absolute form, otherwise than those of the one before it.
  */
 export interface Inspector {
-  exchange(depth: number, destination?: Destination): Exchange;
+  exchange(depth: number, host: string, destination?: Destination): Exchange;
 }

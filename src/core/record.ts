@@ -93,6 +93,14 @@ export interface ScanFacts {
   readonly durationMs: number;
 }
 
+/** A response that came before the final one. */
+export interface InterimFacts {
+  readonly status: number;
+  readonly headers: readonly Header[];
+  /** It had headers, and they were too long to be kept. */
+  readonly isCut: boolean;
+}
+
 /** A transaction as flow hands it to records at its end. */
 export interface HttpTransactionFacts {
   readonly txId: string;
@@ -101,6 +109,10 @@ export interface HttpTransactionFacts {
   readonly endMs: number;
   readonly request: RequestHead;
   readonly response: ResponseHead | undefined;
+  /** Empty where there were none. */
+  readonly requestTrailers?: readonly Header[] | undefined;
+  readonly responseTrailers?: readonly Header[] | undefined;
+  readonly interims?: readonly InterimFacts[] | undefined;
   readonly outcome: ExchangeOutcome;
   readonly requestExcerpt: Buffer | undefined;
   readonly responseExcerpt: Buffer | undefined;

@@ -38,6 +38,8 @@ export type RuleField =
   | 'http.query'
   | 'http.request.headers'
   | `http.request.header.${string}`
+  | 'http.request.trailers'
+  | `http.request.trailer.${string}`
   | 'http.request.body'
   | 'http.request.part.name'
   | `http.request.form.${string}`
@@ -45,6 +47,8 @@ export type RuleField =
   | 'http.response.status'
   | 'http.response.headers'
   | `http.response.header.${string}`
+  | 'http.response.trailers'
+  | `http.response.trailer.${string}`
   | 'http.response.body'
   | 'asset.id'
   | 'asset.kind'

@@ -24,7 +24,7 @@ export interface AllowVerdict {
   readonly keepBytes?: number;
   /** Of the end of a message: nothing that is kept goes on before this, which decides in its place. Never rejects. */
   readonly until?: Promise<Verdict>;
-  /** Of a head: the relay forwards it changed so. */
+  /** Of a head, or of the end of a message with trailers: the relay forwards the fields changed so. */
   readonly changes?: HeadChanges;
 }
 

@@ -1,15 +1,41 @@
 import type { HttpPolicy } from '../core/policy.ts';
-import type { FlowFacts } from '../core/record.ts';
+import type { FlowFacts, Recorder } from '../core/record.ts';
 import type { Verdict } from '../core/verdict.ts';
 import { count } from '../metrics/counters.ts';
-import type { TransactionContext } from '../rules/compile.ts';
-import type { InspectedBody } from './inspect-body.ts';
+import type { CompiledRules, TransactionContext } from '../rules/compile.ts';
+import type { BodyOptions, InspectedBody } from './inspect-body.ts';
 import type { MessagePassage } from './message-passage.ts';
+import type { ScanOptions } from './scan-exchanges.ts';
 
 const none: readonly string[] = [];
 
+/** What the inspection of a flow's exchanges needs. */
+export interface HttpInspection {
+  readonly flow: FlowFacts;
+  readonly rules: CompiledRules;
+  readonly recorder: Recorder;
+  readonly bodyExcerptBytes: number;
+  readonly http: Pick<HttpPolicy, 'bodies' | 'hold' | 'headers' | 'altSvc'>;
+  /** Where bodies are shown to content scanners; the relay must hold what it is asked to hold. */
+  readonly scan?: ScanOptions | undefined;
+}
+
+/** What is the same for every message of a flow. */
+export interface MessageOptions extends BodyOptions {
+  readonly headers: HttpPolicy['headers'];
+}
+
+export function messageOptions({ bodyExcerptBytes, http }: Pick<HttpInspection, 'bodyExcerptBytes' | 'http'>) {
+  return {
+    excerptBytes: bodyExcerptBytes,
+    decodedBytes: http.bodies.decodeBytes,
+    recordsFiles: http.bodies.files === 'record',
+    headers: headerPolicies(http),
+  } satisfies MessageOptions;
+}
+
 /** The headers that policy changes. Stripping Alt-Svc is the removal of a header like any other. */
-export function headerPolicies({ headers, altSvc }: Pick<HttpPolicy, 'headers' | 'altSvc'>): HttpPolicy['headers'] {
+function headerPolicies({ headers, altSvc }: Pick<HttpPolicy, 'headers' | 'altSvc'>): HttpPolicy['headers'] {
   if (altSvc === 'keep') return headers;
   const { remove, set } = headers.response;
   return { request: headers.request, response: { set, remove: [...new Set([...remove, 'alt-svc'])] } };
@@ -32,9 +58,10 @@ export function changesOf(
   changes: readonly string[],
   request: MessagePassage | undefined,
   response: MessagePassage | undefined,
+  apart: readonly string[] = none,
 ): readonly string[] {
-  if (request === undefined && response === undefined) return changes;
-  return [...changes, ...(request?.notes ?? []), ...(response?.notes ?? [])];
+  if (request === undefined && response === undefined && apart.length === 0) return changes;
+  return [...changes, ...(request?.notes ?? []), ...(response?.notes ?? []), ...apart];
 }
 
 /** What its bodies add to the record of an exchange. */

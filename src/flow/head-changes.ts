@@ -47,6 +47,26 @@ export function headChanges(
   return { changes: { remove: [...remove], set: [...set.values()] }, notes };
 }
 
+/** Fields that come apart from a head, by the message that they belong to. */
+export type FieldsApart = 'request trailer' | 'response trailer' | 'response interim header';
+
+/**
+ * What is left out of fields apart from a head, which are trailers or those of an interim response: the lines of every name
+ * that is removed or set in the head. Each is noted.
+ */
+export function apartChanges(
+  what: FieldsApart,
+  fields: readonly Header[],
+  policy: HeaderPolicy,
+  rules: readonly RuleChange[],
+): NotedChanges | undefined {
+  const asked = rules.filter(({ header }) => what.startsWith(header.message));
+  const names = [...policy.remove, ...policy.set.map(([name]) => name), ...asked.map(({ header }) => header.name)];
+  const remove = [...new Set(names.map((name) => name.toLowerCase()))].filter((name) => isPresent(fields, name));
+  if (remove.length === 0) return undefined;
+  return { changes: { remove, set: [] }, notes: remove.map((name) => `${what} removed: ${name}`) };
+}
+
 /** `name` is lower case. */
 function isPresent(headers: readonly Header[], name: string): boolean {
   for (const [present] of headers) {

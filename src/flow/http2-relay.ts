@@ -2,9 +2,9 @@ import type { Relay, Wire } from '../core/relay.ts';
 import type { Flow } from './flow.ts';
 import { scannersOf } from './flow-scanners.ts';
 import { hostRefusalFor } from './host-refusal.ts';
-import { authorityJudgeFor } from './http2-authority.ts';
 import { inspectHttp } from './inspect-http.ts';
 import { createHttp2Relay } from './relay/http2.ts';
+import { authorityJudgeFor } from './request-authority.ts';
 import type { RelayOptions } from './run-relay.ts';
 
 /** The relay of an HTTP/2 connection: every request is judged by its own host. */
@@ -27,7 +27,7 @@ export function http2RelayFor(flow: Flow, { hostAllowed, scheme }: RelayOptions,
         recorder: plane.recorder,
         bodyExcerptBytes: policy.document.records.bodyExcerptBytes,
         http: policy.document.http,
-      }).exchange(depth),
+      }).exchange(depth, host),
     // What is bypassed belongs on a connection of its own: the client opens one when it is told so (421).
     // What is scanned too: it is answered in HTTP/1.1 there.
     hostAllowed: (host) =>

@@ -1,54 +1,36 @@
 import type { BodyFraming, ExchangeOutcome, Header, Inspector, RequestHead, ResponseHead } from '../core/http.ts';
-import type { HttpPolicy } from '../core/policy.ts';
-import type { FlowFacts, HttpTransactionFacts, Recorder, ScanFacts } from '../core/record.ts';
+import type { HttpTransactionFacts, ScanFacts } from '../core/record.ts';
 import { strike } from '../core/simulation.ts';
 import { allow, type Match, type RuleRef, type Verdict } from '../core/verdict.ts';
 import type { MessageInspector } from '../core/websocket.ts';
 import { count } from '../metrics/counters.ts';
 import { newUlid } from '../records/ulid.ts';
-import type { CompiledRules, TransactionScan } from '../rules/compile.ts';
+import type { TransactionScan } from '../rules/compile.ts';
 import { verdictOf } from '../rules/verdict-of.ts';
+import { ApartFacts } from './apart-facts.ts';
 import {
   bodyFacts,
   changesOf,
   contextOf,
   countBodies,
-  headerPolicies,
+  type HttpInspection,
+  type MessageOptions,
+  messageOptions,
   textsOf,
   transactionSeries,
 } from './exchange-facts.ts';
 import { headChanges, type RuleChange } from './head-changes.ts';
-import { type BodyOptions, InspectedBody } from './inspect-body.ts';
+import { InspectedBody } from './inspect-body.ts';
 import { inspectMessages } from './inspect-messages.ts';
 import { type MessagePassage, passageOf } from './message-passage.ts';
-import { type ScannableExchange, ScannedExchange, type ScanOptions } from './scan-exchanges.ts';
-
-export interface HttpInspection {
-  readonly flow: FlowFacts;
-  readonly rules: CompiledRules;
-  readonly recorder: Recorder;
-  readonly bodyExcerptBytes: number;
-  readonly http: Pick<HttpPolicy, 'bodies' | 'hold' | 'headers' | 'altSvc'>;
-  /** Where bodies are shown to content scanners; the relay must hold what it is asked to hold. */
-  readonly scan?: ScanOptions | undefined;
-}
+import { type ScannableExchange, ScannedExchange } from './scan-exchanges.ts';
 
 /** Inspects the HTTP exchanges of one flow: runs the rules, writes alarms before their verdict acts, and the traffic records. */
 export function inspectHttp(inspection: HttpInspection): Inspector {
-  const { bodyExcerptBytes, http } = inspection;
-  const options: MessageOptions = {
-    excerptBytes: bodyExcerptBytes,
-    decodedBytes: http.bodies.decodeBytes,
-    recordsFiles: http.bodies.files === 'record',
-    headers: headerPolicies(http),
-  };
   const { scan } = inspection;
+  const options = messageOptions(inspection);
   if (scan === undefined) return { exchange: (depth) => new InspectedExchange(inspection, options, depth) };
   return { exchange: (depth) => new ScannedExchange(new InspectedExchange(inspection, options, depth), scan) };
-}
-
-interface MessageOptions extends BodyOptions {
-  readonly headers: HttpPolicy['headers'];
 }
 
 class InspectedExchange implements ScannableExchange {
@@ -68,6 +50,8 @@ class InspectedExchange implements ScannableExchange {
   #changes: readonly string[] = unchanged;
   #request: RequestHead | undefined;
   #response: ResponseHead | undefined;
+  /** Of exchanges with trailers or interim responses. */
+  #apart: ApartFacts | undefined;
   #verdict: Verdict = allow;
   #rule: RuleRef | undefined;
   /** Ids of every rule that was true; made with the first of them. */
@@ -104,12 +88,10 @@ class InspectedExchange implements ScannableExchange {
     return passage === undefined || verdict.kind !== 'allow' ? verdict : this.settle(passage.chunk(chunk));
   }
 
-  requestEnd(_trailers: readonly Header[]): Verdict {
+  requestEnd(trailers: readonly Header[]): Verdict {
     const body = this.#requestBody;
-    if (body === undefined) return this.#judge(this.#scan.requestEnd());
-    const verdict = this.#judgeBody(body, body.end());
-    const passage = this.#requestPassage;
-    return passage === undefined || verdict.kind !== 'allow' ? verdict : this.settle(passage.end());
+    const verdict = body === undefined ? this.#judge(this.#scan.requestEnd()) : this.#judgeBody(body, body.end());
+    return this.#end('request', trailers, verdict, this.#requestPassage);
   }
 
   responseHead(head: ResponseHead): Verdict {
@@ -130,19 +112,23 @@ class InspectedExchange implements ScannableExchange {
     return passage === undefined || verdict.kind !== 'allow' ? verdict : this.settle(passage.chunk(chunk));
   }
 
-  responseEnd(_trailers: readonly Header[]): Verdict {
+  responseEnd(trailers: readonly Header[]): Verdict {
     const body = this.#responseBody;
-    if (body === undefined) return this.#judge(this.#scan.responseEnd());
-    const verdict = this.#judgeBody(body, body.end());
-    const passage = this.#responsePassage;
-    return passage === undefined || verdict.kind !== 'allow' ? verdict : this.settle(passage.end());
+    const verdict = body === undefined ? this.#judge(this.#scan.responseEnd()) : this.#judgeBody(body, body.end());
+    return this.#end('response', trailers, verdict, this.#responsePassage);
   }
 
   noteScan(facts: ScanFacts): void {
     this.#scans = [...(this.#scans ?? []), facts];
   }
 
-  interim(_head: ResponseHead): void {}
+  interim(head: ResponseHead): Verdict {
+    this.#apart ??= new ApartFacts();
+    this.#apart.addInterim(head);
+    const verdict = this.#judge(this.#scan.interim(head));
+    if (verdict.kind !== 'allow') return verdict;
+    return this.#apart.leaveOut('response interim header', head.headers, this.#options.headers, this.#ruleChanges);
+  }
 
   upgraded(protocol: string, unread?: string): void {
     this.#upgradedTo = protocol;
@@ -194,6 +180,7 @@ class InspectedExchange implements ScannableExchange {
       endMs: Date.now(),
       request,
       response: this.#response,
+      ...this.#apart?.facts,
       outcome,
       ...bodyFacts(this.#requestBody, this.#responseBody, this.#unread),
       changes: this.#allChanges,
@@ -208,7 +195,7 @@ class InspectedExchange implements ScannableExchange {
   }
 
   get #allChanges(): readonly string[] {
-    return changesOf(this.#changes, this.#requestPassage, this.#responsePassage);
+    return changesOf(this.#changes, this.#requestPassage, this.#responsePassage, this.#apart?.notes);
   }
 
   /** What could not be decoded passes with a note in the record, or is refused, as policy says. */
@@ -239,6 +226,22 @@ class InspectedExchange implements ScannableExchange {
     else this.#responsePassage = passage;
     const passed = this.settle(passage.head());
     return passed.kind !== 'allow' || noted === undefined ? passed : { ...passed, changes: noted.changes };
+  }
+
+  #end(
+    message: 'request' | 'response',
+    trailers: readonly Header[],
+    ofBody: Verdict,
+    passage?: MessagePassage,
+  ): Verdict {
+    if (trailers.length > 0) {
+      this.#apart ??= new ApartFacts();
+      this.#apart[`${message}Trailers`] = trailers;
+    }
+    const judged = ofBody.kind === 'allow' ? this.#judge(this.#scan.trailers(message, trailers)) : ofBody;
+    const passed = passage === undefined || judged.kind !== 'allow' ? judged : this.settle(passage.end());
+    if (this.#apart === undefined || trailers.length === 0 || passed.kind !== 'allow') return passed;
+    return this.#apart.leaveOut(`${message} trailer`, trailers, this.#options.headers, this.#ruleChanges);
   }
 
   settle(verdict: Verdict): Verdict {

@@ -2,31 +2,25 @@ import type { Duplex } from 'node:stream';
 import { canonicalHost } from '../codec/host.ts';
 import type { Destination } from '../core/endpoint.ts';
 import type { FailureCode } from '../core/failures.ts';
-import type { Exchange, Header, Inspector } from '../core/http.ts';
+import type { Header } from '../core/http.ts';
 import type { ProtocolSwitch, Relay, Wire } from '../core/relay.ts';
 import type { Side } from '../core/side.ts';
 import type { CertificateFacts, OriginIdentity } from '../core/tls.ts';
-import { allow } from '../core/verdict.ts';
 import { resetConnection } from '../net/reset.ts';
 import { coveringName } from './certificate-names.ts';
-import { decideOnDestination } from './decide-destination.ts';
 import type { Flow } from './flow.ts';
-import { mayUseHttp2, scannersOf } from './flow-scanners.ts';
-import { hostRefusalFor } from './host-refusal.ts';
+import { mayUseHttp2 } from './flow-scanners.ts';
+import { http1RelayFor } from './http1-relay.ts';
 import { http2RelayFor } from './http2-relay.ts';
-import { inspectHttp } from './inspect-http.ts';
 import { tapFor } from './plaintext-export.ts';
 import { Pump } from './pump.ts';
 import type { SecureLegs } from './pump-options.ts';
-import { createHttp1Relay } from './relay/http1.ts';
-import { isSameDestination } from './relay/http1-admission.ts';
 import { createOpaqueRelay } from './relay/opaque.ts';
 import { createReplaceableRelay } from './relay/replaceable.ts';
 import { createSniffingRelay } from './relay/sniffing.ts';
 import { createWebSocketRelay } from './relay/websocket.ts';
 import { filesRelay, isFiles } from './run-files.ts';
 import { mailRelay } from './run-mail.ts';
-import type { ScanOptions } from './scan-exchanges.ts';
 
 export interface RelayOptions {
   readonly origin: Duplex | undefined;
@@ -85,10 +79,7 @@ function resetLeg(flow: Flow, side: Side, stream: Duplex): void {
 }
 
 function relayFor(flow: Flow, options: RelayOptions, wire: Wire): Relay {
-  const http = (): Relay => {
-    flow.facts.protocol = 'http/1.1';
-    return httpRelay(flow, options, wire);
-  };
+  const http = (): Relay => http1RelayFor(flow, options, wire);
   const opaque = (protocol: string): Relay => {
     flow.facts.protocol = protocol;
     return createOpaqueRelay({ wire });
@@ -119,57 +110,6 @@ function relayFor(flow: Flow, options: RelayOptions, wire: Wire): Relay {
 function isHttp1(protocol: string | undefined): boolean {
   return protocol === 'http/1.1' || protocol === 'http/1.0';
 }
-
-function httpRelay(flow: Flow, options: RelayOptions, wire: Wire): Relay {
-  const { facts, policy, plane } = flow;
-  const inspected = inspectHttp({
-    flow: facts,
-    rules: policy.rules,
-    recorder: plane.recorder,
-    bodyExcerptBytes: policy.document.records.bodyExcerptBytes,
-    http: policy.document.http,
-    scan: scanOptions(flow, options),
-  });
-  const inspector: Inspector = {
-    exchange: (depth, destination) => {
-      // A proxy client may go from a bypassed destination to an inspected one on the same connection, and back.
-      if (destination !== undefined && !isSameDestination(destination, facts.destination)) {
-        decideOnDestination(flow, destination);
-      }
-      return facts.decision?.kind === 'bypass' ? uninspected : inspected.exchange(depth);
-    },
-  };
-  const hostRefusal = hostRefusalFor(flow);
-  return createHttp1Relay({
-    wire,
-    inspector,
-    flowId: facts.flowId,
-    mode: options.dial === undefined ? 'origin-form' : 'proxy',
-    scheme: options.scheme,
-    upgrades: policy.document.http.upgrades,
-    ...(options.onUntilClose === undefined ? {} : { onUntilClose: options.onUntilClose }),
-    ...(hostRefusal === undefined ? {} : { hostRefusal }),
-    ...(options.hostAllowed === undefined ? {} : { hostAllowed: options.hostAllowed }),
-    ...(options.isPermitted === undefined ? {} : { isPermitted: options.isPermitted }),
-  });
-}
-
-function scanOptions(flow: Flow, { scheme }: RelayOptions): ScanOptions | undefined {
-  if (flow.policy.document.scanners.length === 0) return undefined;
-  return { scheme, scannersOf: (requestHost) => scannersOf(flow, requestHost) };
-}
-
-const uninspected: Exchange = {
-  requestHead: () => allow,
-  requestBody: () => allow,
-  requestEnd: () => allow,
-  responseHead: () => allow,
-  responseBody: () => allow,
-  responseEnd: () => allow,
-  interim: () => {},
-  upgraded: () => {},
-  finish: () => {},
-};
 
 /**
  * The hosts that an inspected connection may name: those that the verified certificate covers and those of the

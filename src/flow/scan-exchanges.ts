@@ -91,8 +91,8 @@ export class ScannedExchange implements Exchange {
     return this.#end(this.#responseScan, this.#inner.responseEnd(trailers));
   }
 
-  interim(head: ResponseHead): void {
-    this.#inner.interim(head);
+  interim(head: ResponseHead): Verdict {
+    return this.#inner.interim(head);
   }
 
   upgraded(protocol: string, unread?: string): void {

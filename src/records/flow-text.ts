@@ -18,6 +18,8 @@ export interface FlowText {
   readonly gateway: string;
   readonly scheme: 'http' | 'https';
   readonly port: number | undefined;
+  /** Of the client's ClientHello. */
+  readonly serverName: string | undefined;
   /** The headers that were written last: kept-alive connections repeat them. */
   readonly requestHead: HeadMemo;
   readonly responseHead: HeadMemo;
@@ -77,6 +79,7 @@ function flowText(writer: Writer, flow: FlowFacts): FlowText {
     gateway: members(gatewayParts(flow)),
     scheme: flow.decrypted ? 'https' : 'http',
     port: flow.destination?.port,
+    serverName: flow.serverName,
     requestHead: new HeadMemo(),
     responseHead: new HeadMemo(),
   };

@@ -1,6 +1,7 @@
 import type { Header } from '../core/http.ts';
 import { limits } from '../core/limits.ts';
 import type { FlowFacts, HttpTransactionFacts, ScanFacts } from '../core/record.ts';
+import { apartText } from './apart-text.ts';
 import { excerptText } from './excerpt.ts';
 import { filesOf, fileText } from './file-text.ts';
 import { type FlowText, flowTextOf } from './flow-text.ts';
@@ -35,8 +36,9 @@ function compose(flow: FlowText, transaction: HttpTransactionFacts, stamp: Stamp
   const { request, response, outcome, startMs, endMs, txId } = transaction;
   const requestHead = flow.requestHead.textOf(withHeads ? request.headers : noHeaders);
   const responseHead = flow.responseHead.textOf(withHeads ? (response?.headers ?? noHeaders) : noHeaders);
+  const apart = apartText(transaction, withHeads);
   const truncated =
-    !withHeads || requestHead.isTruncated || responseHead.isTruncated || isTargetCut(request)
+    !withHeads || apart.isTruncated || requestHead.isTruncated || responseHead.isTruncated || isTargetCut(request)
       ? ',"is_truncated":true'
       : '';
   const activity = httpActivities[request.method] ?? otherActivity;
@@ -52,7 +54,7 @@ function compose(flow: FlowText, transaction: HttpTransactionFacts, stamp: Stamp
     `,"http_request":${requestText(flow, transaction, activity, requestHead)}` +
     `${response === undefined ? '' : `,"http_response":${responseText(transaction, responseHead)}`}` +
     `${fileText(transaction)}` +
-    `,"unmapped":{"gateway":{${flow.gateway}${gatewayText(transaction)}${bodiesText(transaction, requestHead, responseHead, withHeads)}}}}`
+    `,"unmapped":{"gateway":{${flow.gateway}${gatewayText(flow, transaction)}${apart.text}${bodiesText(transaction, requestHead, responseHead, withHeads)}}}}`
   );
 }
 
@@ -105,12 +107,15 @@ function ruleText({ rule }: HttpTransactionFacts): string {
   return `,"firewall_rule":${JSON.stringify({ name: rule.title, uid: rule.id, version: String(rule.rev) })}`;
 }
 
-function gatewayText(transaction: HttpTransactionFacts): string {
+function gatewayText({ serverName }: FlowText, transaction: HttpTransactionFacts): string {
   const { request, depth, verdict, rule, matches, alarms = matches, outcome, notInspected, upgradedTo } = transaction;
   const files = filesOf(transaction);
   const { changes, notHeld } = transaction;
   const stream = request.streamId === undefined ? '' : `,"stream_id":${request.streamId}`;
-  const always = `,"tx_depth":${depth}${stream},"verdict":"${verdict}","complete":${outcome.complete}`;
+  // Domain fronting, or several hosts of one certificate on a connection.
+  const isOtherHost = serverName !== undefined && request.host !== serverName && request.host !== '';
+  const other = isOtherHost ? ',"sni_mismatch":true' : '';
+  const always = `,"tx_depth":${depth}${stream}${other},"verdict":"${verdict}","complete":${outcome.complete}`;
   if (
     rule === undefined &&
     matches === 0 &&

@@ -1,5 +1,6 @@
 import type { FieldTest, RuleDocument } from '../core/rule-document.ts';
 import type { Match, RuleRef } from '../core/verdict.ts';
+import { type ApartFields, planApartFields } from './apart-fields.ts';
 import { type BodyPlan, planBody } from './body-plan.ts';
 import { type Condition, compileCondition } from './condition.ts';
 import { type FieldReader, fieldReader, foundFieldOf, type TransactionContext } from './field.ts';
@@ -45,6 +46,7 @@ export class CompiledRules {
   /** The rules that ask for FTP transfers, the bytes of each being to them the body of its request; undefined when none does. */
   readonly transfers: CompiledRules | undefined;
   readonly found: FoundFields;
+  readonly apart: Readonly<Record<'request' | 'response', ApartFields>>;
   /** Rules that ask for bodies to be held. */
   readonly holds: boolean;
   readonly redaction: Readonly<Record<'request' | 'response', RedactionPlan | undefined>>;
@@ -66,6 +68,10 @@ export class CompiledRules {
     this.requestBody = planBody(testsOf(tests, requestBodyOf[subject]));
     this.responseBody = planBody(testsOf(tests, 'http.response.body'));
     this.found = planFoundFields(tests);
+    this.apart = {
+      request: planApartFields(tests, 'request', this.rules),
+      response: planApartFields(tests, 'response', this.rules),
+    };
     this.holds = own.some((document) => document.hold !== undefined);
     this.redaction = {
       request: planRedaction(redactTests(this.rules, tests, 'http.request.body')),

@@ -31,11 +31,11 @@ export type FieldOrigin = 'context' | 'request-head' | 'request-body' | 'respons
 /** The kinds of fields, by what may be asked of them. */
 export type FieldKind = 'text' | 'host' | 'address' | 'number' | 'body';
 
-/** What a field that is found in a body belongs to. */
+/** What a field that becomes known while a body passes belongs to. */
 export interface FoundField {
   readonly message: 'request' | 'response';
-  /** Of a form: its name says which value. */
-  readonly kind: 'part' | 'form' | FileFact;
+  /** Of a form or a trailer: its name says which value. */
+  readonly kind: 'part' | 'form' | 'trailer' | FileFact;
 }
 
 /** A field that is whole at once: its values, none when it is absent. Text is one character per byte. */
@@ -51,6 +51,7 @@ const plainFields = {
   'http.path': 'text',
   'http.query': 'text',
   'http.request.headers': 'text',
+  'http.request.trailers': 'text',
   'http.request.body': 'body',
   'http.request.part.name': 'text',
   'http.request.file.name': 'text',
@@ -60,6 +61,7 @@ const plainFields = {
   'http.request.file.size': 'number',
   'http.response.status': 'number',
   'http.response.headers': 'text',
+  'http.response.trailers': 'text',
   'http.response.body': 'body',
   'http.response.file.name': 'text',
   'http.response.file.type': 'text',
@@ -100,7 +102,7 @@ const plainFields = {
   'ftp.file.type': 'text',
   'ftp.file.sha256': 'text',
   'ftp.file.size': 'number',
-} as const satisfies Record<Exclude<RuleField, `${string}.header.${string}` | `${string}.form.${string}`>, FieldKind>;
+} as const satisfies Record<Exclude<RuleField, `${string}.${'header' | 'trailer' | 'form'}.${string}`>, FieldKind>;
 
 type PlainField = keyof typeof plainFields;
 
@@ -110,30 +112,40 @@ export const plainFieldNames = Object.keys(plainFields);
 /** One header of a message (RFC 9110 section 5.1: tokens). */
 const headerField = /^http\.(request|response)\.header\.([!#$%&'*+.^_`|~0-9A-Za-z-]+)$/;
 
+/** One field of the trailers of a message. */
+const trailerField = /^http\.(?:request|response)\.trailer\.([!#$%&'*+.^_`|~0-9A-Za-z-]+)$/;
 /** The value of one field of a form. Names are what a form calls them. */
 const formField = /^http\.request\.form\.([\x21-\x7e]{1,100})$/;
 /** One header of a mail (RFC 5322 section 2.2: printable characters without the colon). */
 const mailHeaderField = /^mail\.header\.([!-9;-~]+)$/;
+const namedFields = [headerField, trailerField, formField, mailHeaderField];
 /** All that is known of a mail or of an FTP transfer turns up as it passes. */
 const passingField = /^(?:mail|ftp)\.(?!part\.body$|body$)(?:(?:attachment|file)\.(.+)|.+)$/;
-const foundField = /^http\.(request|response)\.(?:(part|form)\.|file\.(.+))/;
+const foundField = /^http\.(request|response)\.(?:(part|form)\.|(trailer)|file\.(.+))/;
 
-/** How a field that is found in a body is found; undefined for all others. */
+/** How a field is found that becomes known while a body passes or behind it; undefined for all others. */
 export function foundFieldOf(field: string): FoundField | undefined {
-  const [, message, kind, fact] = foundField.exec(field) ?? [];
+  const [, message, kind, trailer, fact] = foundField.exec(field) ?? [];
   if (message === undefined) {
     const [isPassing, fileFact] = passingField.exec(field) ?? [];
     return isPassing === undefined
       ? undefined
       : { message: 'request', kind: (fileFact ?? 'part') as FoundField['kind'] };
   }
-  return { message: message as FoundField['message'], kind: (kind ?? fact) as FoundField['kind'] };
+  return { message: message as FoundField['message'], kind: (kind ?? trailer ?? fact) as FoundField['kind'] };
 }
 
 /** What may be asked of a field; undefined when there is no such field. */
 export function fieldKind(field: string): FieldKind | undefined {
   if (Object.hasOwn(plainFields, field)) return plainFields[field as PlainField];
-  return headerField.test(field) || formField.test(field) || mailHeaderField.test(field) ? 'text' : undefined;
+  return namedFields.some((named) => named.test(field)) ? 'text' : undefined;
+}
+
+/** Makes what takes the values of a trailer field from trailers. */
+export function trailerReader(field: string): (trailers: readonly Header[]) => readonly string[] {
+  const name = trailerField.exec(field)?.[1]?.toLowerCase();
+  if (name !== undefined) return (trailers) => headerValues(trailers, name);
+  return (trailers) => (trailers.length === 0 ? absent : [headerText(trailers)]);
 }
 
 /** Makes the reader of a field that is not a body. Throws on an unknown field. */

@@ -26,10 +26,10 @@ export interface FoundFields {
   readonly wanted: Readonly<Record<'request' | 'response', WantedFacts>>;
 }
 
-/** Collects the tests of what is found in bodies. A leaf is the index of its test. */
+/** Collects the tests of what is found in bodies; trailers come behind them. A leaf is the index of its test. */
 export function planFoundFields(tests: readonly FieldTest[]): FoundFields {
   const all = tests.flatMap((test, leaf): FoundLeaf[] =>
-    foundFieldOf(test.field) === undefined
+    (foundFieldOf(test.field)?.kind ?? 'trailer') === 'trailer'
       ? []
       : [{ leaf, field: test.field, test: compileHeadTest(test), refutes: test.exists === false }],
   );

@@ -54,7 +54,7 @@ function readField(source: RuleSource, map: RuleMap): RuleField | undefined {
   const field = source.text(map.get('field'), 'field', map.node);
   if (field === undefined) return undefined;
   if (fieldKind(field) !== undefined) return field as RuleField;
-  const known = `${plainFieldNames.join(', ')}, http.request.header.NAME, http.response.header.NAME, http.request.form.NAME`;
+  const known = `${plainFieldNames.join(', ')}, http.request.header.NAME, http.response.header.NAME, http.request.trailer.NAME, http.response.trailer.NAME, http.request.form.NAME`;
   return source.report(map.get('field'), `unknown field "${field}"; known are ${known}`);
 }
 

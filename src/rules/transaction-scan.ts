@@ -1,5 +1,6 @@
-import type { BodyFraming, RequestHead, ResponseHead } from '../core/http.ts';
+import type { BodyFraming, Header, RequestHead, ResponseHead } from '../core/http.ts';
 import type { Match } from '../core/verdict.ts';
+import { apartHits, rulesMadeTrue } from './apart-fields.ts';
 import type { BodyEvent } from './body-edges.ts';
 import type { CompiledRule, CompiledRules } from './compile.ts';
 import { fails, holds, type Truth, truthOf, unknown } from './condition.ts';
@@ -17,7 +18,7 @@ interface Evidence {
   readonly excerpt: () => string;
 }
 
-/** A leaf of a rule that is decided: its value does not matter any more. */
+/** A leaf of a rule that is decided without it: its value does not matter any more. */
 const closed = 3;
 const none: readonly Match[] = [];
 
@@ -34,6 +35,8 @@ export class TransactionScan {
   readonly #request: MessageBody;
   readonly #response: MessageBody;
   #open: readonly CompiledRule[];
+  /** Rules that were true; made with the first of them. */
+  #matched: Set<CompiledRule> | undefined;
 
   constructor(compiled: CompiledRules, context: TransactionContext) {
     this.#compiled = compiled;
@@ -86,6 +89,28 @@ export class TransactionScan {
   responseEnd(): readonly Match[] {
     this.#endFound('response');
     return this.#apply(this.#response.end(), this.#compiled.found.leaves.response.length > 0);
+  }
+
+  /** The message is over, its body included, and these are its trailers, if it has any. */
+  trailers(message: 'request' | 'response', trailers: readonly Header[]): readonly Match[] {
+    const { trailers: leaves, headers } = this.#compiled.apart[message];
+    for (const { leaf, field, read, test } of leaves) {
+      if (this.#truths[leaf] !== unknown) continue;
+      const hit = test(read(trailers));
+      if (hit === undefined) this.#truths[leaf] = fails;
+      else this.#hold(leaf, field, hit);
+    }
+    const matches = leaves.length === 0 ? none : this.#decide();
+    const head = this.#heads[message];
+    if (trailers.length === 0 || headers.length === 0 || head === undefined) return matches;
+    return [...matches, ...this.#apart(headers, { ...this.#heads, [message]: { ...head, headers: trailers } })];
+  }
+
+  /** A response came before the final one. */
+  interim(head: ResponseHead): readonly Match[] {
+    const { headers } = this.#compiled.apart.response;
+    if (head.headers.length === 0 || headers.length === 0) return none;
+    return this.#apart(headers, { ...this.#heads, response: head });
   }
 
   /** What is looked for in bodies beyond their text. */
@@ -174,6 +199,18 @@ export class TransactionScan {
     return matches;
   }
 
+  /** Reports the rules that fields apart from a head make true. */
+  #apart(leaves: readonly number[], heads: TransactionHeads): readonly Match[] {
+    const hits = apartHits(this.#compiled, leaves, heads);
+    if (hits.size === 0) return none;
+    const made = rulesMadeTrue(this.#compiled, hits, this.#matched, this.#leafTruth);
+    for (const [leaf, hit] of hits) this.#hold(leaf, this.#compiled.leaves[leaf]?.field ?? '', hit);
+    const matches = made.map((rule) => this.#settled(rule));
+    for (const leaf of made.flatMap((rule) => rule.leaves)) this.#truths[leaf] = closed;
+    this.#open = this.#open.filter((rule) => !made.includes(rule));
+    return matches;
+  }
+
   #note({ leaf, holds: isTrue, offset, excerpt }: BodyEvent): void {
     if (this.#truths[leaf] !== unknown) return;
     this.#truths[leaf] = isTrue ? holds : fails;
@@ -198,11 +235,11 @@ export class TransactionScan {
       }
       if (truth === holds) {
         matches ??= [];
-        matches.push(this.#match(rule));
+        matches.push(this.#settled(rule));
         // What an allow rule is true of is no business of the rules behind it.
         stopped = rule.match.action === 'allow';
       }
-      for (const leaf of rule.leaves) this.#truths[leaf] = closed;
+      for (const leaf of rule.leaves) if (this.#truths[leaf] === unknown) this.#truths[leaf] = closed;
     }
     this.#open = open;
     this.#request.refresh();
@@ -246,6 +283,12 @@ export class TransactionScan {
     if (origin === 'request-head') return this.#heads.request !== undefined;
     if (origin === 'response-head') return this.#heads.response !== undefined;
     return true;
+  }
+
+  #settled(rule: CompiledRule): Match {
+    this.#matched ??= new Set();
+    this.#matched.add(rule);
+    return this.#match(rule);
   }
 
   #match(rule: CompiledRule): Match {

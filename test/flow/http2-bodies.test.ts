@@ -30,7 +30,7 @@ function inspectedHttp2(rules: string): Inspected {
     bodyExcerptBytes: 512,
     http: policyDocument().http,
   });
-  return { ...openHttp2({ exchange: (depth) => inspector.exchange(depth) }), alarms, transactions };
+  return { ...openHttp2({ exchange: (depth, host) => inspector.exchange(depth, host) }), alarms, transactions };
 }
 
 const rule = (action: string, more = ''): string =>

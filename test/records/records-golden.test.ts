@@ -183,6 +183,18 @@ const lines: Readonly<Record<string, string>> = {
   ),
   'websocket-messages': messageRecordLine(writer, flowFacts(), messages, stamp),
   'http-get': http({}),
+  'http-trailers-other-host': http({
+    request: requestHead({ host: 'img.shop.example' }),
+    requestTrailers: [['X-Checksum', '9f2c']],
+    responseTrailers: [
+      ['Server-Timing', 'db;dur=12'],
+      ['Set-Cookie', 'session=4f2d9c1b7a; Path=/'],
+    ],
+    interims: [
+      { status: 103, headers: [['Link', '</style.css>; rel=preload']], isCut: false },
+      { status: 102, headers: [], isCut: true },
+    ],
+  }),
   'http-blocked-post': http({
     request: requestHead({
       method: 'POST',

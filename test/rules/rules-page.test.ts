@@ -14,6 +14,8 @@ test('docs/rules.md names every field, operator and credential', () => {
     ...plainFieldNames,
     'http.request.header.NAME',
     'http.response.header.NAME',
+    'http.request.trailer.NAME',
+    'http.response.trailer.NAME',
     ...operators,
     ...credentialPatterns.flatMap(({ name, kind }) => (kind === 'cloud_credential' ? [name] : [])),
   ];

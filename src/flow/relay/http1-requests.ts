@@ -14,6 +14,7 @@ import { Forwarder, viewOf } from './http1-forwarder.ts';
 import { HeadClock } from './http1-head-clock.ts';
 import { HeldBytes } from './http1-held-bytes.ts';
 import { type Pipeline, type Refusal, refusalOf } from './http1-pipeline.ts';
+import { forwardTrailers } from './http1-trailers.ts';
 
 /** The client's direction: cuts its bytes into requests, has each judged, and sends on what was allowed. */
 export class RequestStream {
@@ -182,7 +183,7 @@ export class RequestStream {
     // Without persistence there is nothing to upgrade: bytes behind such a request are not read.
     const upgrade = parsed.offersHttp2 || !parsed.persistent ? undefined : parsed.upgrade;
     const destination = mode === 'proxy' ? requestDestination(parsed) : undefined;
-    const inspected = inspector.exchange(this.#pipeline.depth, destination);
+    const inspected = inspector.exchange(this.#pipeline.depth, parsed.head.host, destination);
     const exchange = new LiveExchange(inspected, parsed.head, upgrade);
     exchange.requestWireBytes = parsed.length;
     this.#hasSkippedBlankLine = false;
@@ -219,17 +220,17 @@ export class RequestStream {
       }
       this.#forwarder.keep(verdict);
     }
-    if (body.section !== undefined) this.#forwarder.replace(body.heldFrom, after, body.section);
+    if (body.isComplete) forwardTrailers(this.#forwarder, body, bytes, after, this.#complete(exchange));
     else if (body.heldFrom >= 0) this.#forwarder.skip(body.heldFrom, after);
-    if (body.isComplete) this.#complete(exchange);
     return after;
   }
 
-  #complete(exchange: LiveExchange): void {
+  #complete(exchange: LiveExchange): Verdict {
     const verdict = exchange.inspected.requestEnd(this.#body.trailers);
     this.#isAwaited = this.#pipeline.awaits(verdict, (settled) => this.#completed(exchange, settled));
     if (this.#isAwaited) this.#forwarder.keep(verdict);
     else this.#completed(exchange, verdict);
+    return verdict;
   }
 
   #completed(exchange: LiveExchange, verdict: Verdict): void {

@@ -6,7 +6,7 @@ import { changeHead } from '../../codec/http1-head-changes.ts';
 import { outgrown, SectionBuffer } from '../../codec/http1-section.ts';
 import type { ResponseHead } from '../../core/http.ts';
 import { limits } from '../../core/limits.ts';
-import type { Verdict } from '../../core/verdict.ts';
+import type { HeadChanges, Verdict } from '../../core/verdict.ts';
 import type { Http1Options } from './http1.ts';
 import type { LiveExchange } from './http1-exchange.ts';
 import { Forwarder, viewOf } from './http1-forwarder.ts';
@@ -14,6 +14,7 @@ import { HeldBytes } from './http1-held-bytes.ts';
 import { type Pipeline, type Refusal, refusalOf } from './http1-pipeline.ts';
 import { faultBetween } from './http1-response-fault.ts';
 import { switchOutcome } from './http1-switch.ts';
+import { forwardTrailers } from './http1-trailers.ts';
 
 /** The origin's direction: cuts its bytes into responses, gives each to its exchange, and sends on what was allowed. */
 export class ResponseStream {
@@ -154,34 +155,34 @@ export class ResponseStream {
     const { head } = parsed;
     const fault = faultBetween(parsed, exchange);
     if (fault !== '') this.#refuse(headFailure('origin', 'ambiguous', fault), exchange);
-    else if (head.status < 200 && head.status !== 101) this.#passInterim(parsed, exchange);
+    else if (head.status < 200 && head.status !== 101) this.#passInterim(parsed, exchange, bytes, at);
     else {
       const verdict = exchange.inspected.responseHead(head);
       if (verdict.kind !== 'allow') this.#refuse(refusalOf(verdict), exchange);
       else if (parsed.upgrade !== undefined) this.#switch(parsed.upgrade, head, exchange);
       else {
-        const end = at + parsed.length;
-        if (verdict.changes !== undefined) {
-          this.#forwarder.replace(at, end, changeHead(bytes.subarray(at, end), verdict.changes));
-        }
+        if (verdict.changes !== undefined) this.#change(bytes, at, at + parsed.length, verdict.changes);
         this.#forwarder.keep(verdict);
         this.#beginBody(parsed, exchange);
       }
     }
   }
 
-  #passInterim({ head }: ParsedResponse, exchange: LiveExchange): void {
-    exchange.interimResponses++;
-    if (exchange.interimResponses <= limits.httpInterimResponses) exchange.inspected.interim(head);
-    else this.#refuse(headFailure('origin', 'malformed', 'too many interim responses'), exchange);
+  #passInterim({ head, length }: ParsedResponse, exchange: LiveExchange, bytes: Buffer, at: number): void {
+    const isTooMany = ++exchange.interimResponses > limits.httpInterimResponses;
+    if (isTooMany) return this.#refuse(headFailure('origin', 'malformed', 'too many interim responses'), exchange);
+    const verdict = exchange.inspected.interim(head);
+    if (verdict.kind !== 'allow') this.#refuse(refusalOf(verdict), exchange);
+    else if (verdict.changes !== undefined) this.#change(bytes, at, at + length, verdict.changes);
+  }
+
+  #change(bytes: Buffer, at: number, end: number, changes: HeadChanges): void {
+    this.#forwarder.replace(at, end, changeHead(bytes.subarray(at, end), changes));
   }
 
   #switch(protocol: string, head: ResponseHead, exchange: LiveExchange): void {
     const outcome = switchOutcome(protocol, head, exchange, this.#options.upgrades);
-    if (outcome.kind === 'refused') {
-      this.#refuse(outcome.refusal, exchange);
-      return;
-    }
+    if (outcome.kind === 'refused') return this.#refuse(outcome.refusal, exchange);
     this.#isOpen = false;
     exchange.isResponseBegun = true;
     exchange.isResponseDone = true;
@@ -216,16 +217,16 @@ export class ResponseStream {
       }
       this.#forwarder.keep(verdict);
     }
-    if (body.section !== undefined) this.#forwarder.replace(body.heldFrom, after, body.section);
+    if (body.isComplete) forwardTrailers(this.#forwarder, body, bytes, after, this.#complete(exchange));
     else if (body.heldFrom >= 0) this.#forwarder.skip(body.heldFrom, after);
-    if (body.isComplete) this.#complete(exchange);
     return after;
   }
 
-  #complete(exchange: LiveExchange): void {
+  #complete(exchange: LiveExchange): Verdict {
     const verdict = exchange.inspected.responseEnd(this.#body.trailers);
     if (this.#awaits(verdict, (settled) => this.#completed(exchange, settled))) this.#forwarder.keep(verdict);
     else this.#completed(exchange, verdict);
+    return verdict;
   }
 
   #completed(exchange: LiveExchange, verdict: Verdict): void {

@@ -275,7 +275,7 @@ const silent = {
   responseHead: pass,
   responseBody: pass,
   responseEnd: pass,
-  interim: () => {},
+  interim: pass,
   upgraded: () => {},
   finish: () => {},
 };

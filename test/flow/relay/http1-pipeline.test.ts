@@ -23,7 +23,7 @@ function exchange(finish: Exchange['finish']): LiveExchange {
     responseHead: () => allow,
     responseBody: () => allow,
     responseEnd: () => allow,
-    interim: () => {},
+    interim: () => allow,
     upgraded: () => {},
     finish,
   };

@@ -151,9 +151,7 @@ export class RecordingInspector implements Inspector {
         record.responseTrailers = trailers;
         return step('responseEnd');
       },
-      interim: (head) => {
-        step(`interim ${head.status}`);
-      },
+      interim: (head) => step(`interim ${head.status}`),
       upgraded: (protocol) => {
         step(`upgraded ${protocol}`);
       },
