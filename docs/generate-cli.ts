@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { bypassesHelp } from '../src/control/bypasses-command.ts';
 import { caHelp } from '../src/control/ca-command.ts';
 import { checkHelp } from '../src/control/check-command.ts';
+import { demoHelp } from '../src/control/demo-command.ts';
 import { execHelp } from '../src/control/exec-command.ts';
 import { exitCodes } from '../src/control/exit-codes.ts';
 import { logsHelp } from '../src/control/logs-command.ts';
@@ -41,13 +42,14 @@ const meanings: Readonly<Record<keyof typeof exitCodes, string>> = {
   config: 'the configuration, a rule file or a file of roots is not valid',
   listen: 'an address is in use, may not be opened, or lacks a privilege that its mode needs',
   authority: "the authority's key or certificate cannot be used",
-  gateway: '`exec` and `selftest`: no gateway could be started, or none runs',
+  gateway: '`exec`, `demo` and `selftest`: no gateway could be started, or none runs',
   notExecutable: '`exec` only: the command may not be run',
   notFound: '`exec` only: there is no such command',
 };
 
 const commands = [
   ['start', startHelp],
+  ['demo', demoHelp],
   ['check', checkHelp],
   ['ca', caHelp],
   ['bypasses', bypassesHelp],

@@ -19,6 +19,10 @@ const commands: Readonly<Record<string, Command>> = {
     summary: 'start the gateway and run until SIGTERM or SIGINT',
     load: async () => (await import('./control/start-command.ts')).runStart,
   },
+  demo: {
+    summary: 'show in a few seconds what Daylight does, on this machine alone',
+    load: async () => (await import('./control/demo-command.ts')).runDemo,
+  },
   check: {
     summary: 'check a configuration and everything that it names',
     load: async () => (await import('./control/check-command.ts')).runCheck,

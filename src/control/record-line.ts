@@ -33,6 +33,12 @@ export function recordLine(view: RecordView, { width, colours }: LineStyle): str
   return columns.join(' ').trimEnd();
 }
 
+/** What a record is about and what became of it, without the columns around it. */
+export function recordSummary(view: RecordView): string {
+  const { method, target, status } = view;
+  return printable([method, target, status === '-' ? '' : status, outcomeText(view)].filter(Boolean).join(' '));
+}
+
 /** Text of a peer without what a terminal would obey: controls, and marks that turn the direction of writing. */
 function printable(text: string): string {
   return text.replace(controls, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`);

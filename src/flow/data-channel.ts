@@ -52,6 +52,7 @@ class SocketDataChannel implements DataChannel {
   readonly #accepted = Promise.withResolvers<Socket>();
   #dialled: Promise<Socket> | undefined;
   readonly #legs: Leg[] = [];
+  #client: Duplex | undefined;
   #timer: NodeJS.Timeout | undefined;
   #movedMs = 0;
   #isOver = false;
@@ -93,6 +94,7 @@ class SocketDataChannel implements DataChannel {
     this.#run(plan).then(
       (outcome) => {
         if (outcome.code === undefined) this.#end();
+        else if (outcome.code === 'POLICY_RULE_BLOCK' && plan.direction === 'upload') this.#drain();
         else this.abort();
         plan.settled(outcome);
       },
@@ -125,6 +127,7 @@ class SocketDataChannel implements DataChannel {
     const clientSocket = await (isPassive ? this.#accepted.promise : dialled);
     const client = isProtected ? await this.#secure('client', clientSocket, direction) : clientSocket;
     clearTimeout(this.#timer);
+    this.#client = client;
     return moveFile({
       source: direction === 'download' ? origin : client,
       sink: direction === 'download' ? client : origin,
@@ -173,6 +176,25 @@ class SocketDataChannel implements DataChannel {
       (over ?? socket).end();
       // What nobody takes any more is not kept for good.
       setTimeout(() => (over ?? socket).destroy(), limits.ftpDataCloseMs).unref();
+    }
+  }
+
+  /**
+   * Ends a blocked upload: the origin's leg is cut, what the client still sends is dropped for a moment. Many clients take
+   * a reset for a fault of the network, and never read the answer that says why.
+   */
+  #drain(): void {
+    if (this.#isOver) return;
+    this.#close();
+    for (const { socket, over } of this.#legs) {
+      const stream = over ?? socket;
+      if (stream !== this.#client) {
+        resetConnection(socket, over);
+        continue;
+      }
+      if (stream.readableEnded) stream.end();
+      else stream.once('end', () => stream.end()).resume();
+      setTimeout(() => resetConnection(socket, over), limits.ftpDataCloseMs).unref();
     }
   }
 

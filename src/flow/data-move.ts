@@ -93,7 +93,7 @@ class Move {
     try {
       const verdict = judge(this.#options.transfer);
       if (verdict.kind === 'allow') return true;
-      this.#settle('POLICY_RULE_BLOCK', '');
+      this.#settle(verdict.kind === 'reset' ? 'POLICY_RULE_RESET' : 'POLICY_RULE_BLOCK', '');
     } catch (error) {
       this.#settle('GATEWAY_INTERNAL', String(error));
     }

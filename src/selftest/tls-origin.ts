@@ -67,7 +67,14 @@ function tlsOptions(credentials: FarmCredentials | undefined, options: TlsOrigin
   };
 }
 
-function pemCredentials({ certificates, key }: FarmCredentials): TlsOptions {
+/** Certificate chain and key as Node takes them. */
+export interface PemCredentials {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Puts credentials into PEM. */
+export function pemCredentials({ certificates, key }: FarmCredentials): PemCredentials {
   return {
     cert: certificates.map((certificate) => pemOf('CERTIFICATE', certificate)).join(''),
     key: key.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),

@@ -4,6 +4,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { connect as connectTls, createSecureContext, type TLSSocket as Secure, TLSSocket } from 'node:tls';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { PolicyDocument, ReverseListener } from '../../src/core/policy.ts';
+import { parseRuleFile } from '../../src/rules/rule-file.ts';
 import { startDataPlane } from '../support/data-plane.ts';
 import { startScriptedFtpOrigin } from '../support/ftp-origin.ts';
 import { Typist } from '../support/mail-origin.ts';
@@ -196,16 +197,18 @@ describe('what is refused', () => {
 });
 
 describe('a transfer', () => {
-  async function ready(verb: 'RETR' | 'STOR') {
+  async function ready(verb: 'RETR' | 'STOR', changes: Partial<PolicyDocument> = {}) {
     const data = await dataPort();
-    const session = await openSession((line) =>
-      line === 'EPSV'
-        ? `229 x (|||${data.port}|)`
-        : line.startsWith(verb)
-          ? '150 here'
-          : line === 'ABOR'
-            ? '426 cut\r\n226 aborted'
-            : '200 OK',
+    const session = await openSession(
+      (line) =>
+        line === 'EPSV'
+          ? `229 x (|||${data.port}|)`
+          : line.startsWith(verb)
+            ? '150 here'
+            : line === 'ABOR'
+              ? '426 cut\r\n226 aborted'
+              : '200 OK',
+      changes,
     );
     const port = portOf(await session.asks('EPSV', /^229 /));
     const own = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
@@ -225,6 +228,29 @@ describe('a transfer', () => {
     session.origin.sockets[0]?.write('226 done\r\n');
     expect(await session.typist.hears(/\r\n/)).toMatch(/^426 CLIENT_FTP_TRUNCATED /);
     expect(session.plane.transfers[0]?.outcome).toMatchObject({ complete: false, failure: 'CLIENT_FTP_TRUNCATED' });
+    data.server.close();
+    await session[Symbol.asyncDispose]();
+  });
+
+  it.each(['block', 'reset'] as const)('that a rule stops (%s): the origin is reset in either case', async (action) => {
+    const when = '{ field: ftp.body, contains: codeword }';
+    const { rules } = parseRuleFile(`- { id: r, title: R, action: ${action}, when: ${when} }\n`, 'r.yaml');
+    const { data, session, own, theirs } = await ready('STOR', { rules });
+    const cut = once(theirs, 'error');
+    const ended = new Promise((resolve) => own.once('close', resolve));
+    let ownError: unknown;
+    own.on('error', (error) => (ownError = error));
+    // A client that goes on after the verdict, and reads its answer later.
+    own.write('the codeword');
+    await cut;
+    own.end('and more '.repeat(10_000));
+    session.origin.sockets[0]?.write('426 broken off\r\n');
+    if (action === 'block') expect(await session.typist.hears(/\r\n/)).toBe('550 POLICY_RULE_BLOCK r\r\n');
+    else await session.typist.hearsEnd();
+    await ended;
+    expect(ownError).toEqual(
+      action === 'block' ? undefined : expect.objectContaining({ code: expect.stringMatching(/^ECONNRESET$|^EPIPE$/) }),
+    );
     data.server.close();
     await session[Symbol.asyncDispose]();
   });
