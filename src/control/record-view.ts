@@ -27,6 +27,9 @@ export interface RecordView {
 const severities = ['unknown', 'info', 'low', 'medium', 'high', 'critical'];
 const connectionEnds: Readonly<Record<string, string>> = { 2: 'closed', 3: 'reset', 4: 'failed', 5: 'refused' };
 
+/** Of what is about the gateway itself. */
+const eventStatuses: Readonly<Record<string, string>> = { Notice: 'NOTICE', 'Relay crashed': 'CRASH' };
+
 /** Reads a line of a log; undefined when it is no record of ours. */
 export function recordView(text: string): RecordView | undefined {
   const record = parse(text);
@@ -138,7 +141,7 @@ function statusOf(kind: RecordView['kind'], record: unknown): string {
     case 'alarm':
       return 'ALARM';
     case 'loss':
-      return 'LOST';
+      return eventStatuses[textAt(record, 'activity_name')] ?? 'LOST';
   }
 }
 

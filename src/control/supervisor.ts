@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import { FlowFailure } from '../core/failures.ts';
 import type { FromRelay } from '../core/ipc.ts';
 import { limits } from '../core/limits.ts';
@@ -9,6 +10,7 @@ import type { LearnedBypasses } from './learned-bypasses.ts';
 import type { ListeningSockets } from './listening-sockets.ts';
 import type { OperationalLog } from './operational-log.ts';
 import { type RelayChild, startRelayChild } from './relay-child.ts';
+import { RelayCrashes } from './relay-crashes.ts';
 import { type Answerers, answerQuestion } from './relay-questions.ts';
 import type { Signer } from './signer.ts';
 
@@ -31,7 +33,9 @@ interface Supervised {
   /** Asked to end: its exit is no crash. */
   draining: boolean;
   /** Series that it reports about itself, which go with it. */
-  gauges: readonly string[];
+  gauges: Readonly<Record<string, number>>;
+  /** Of its records; known once it is ready. */
+  logSource: string;
 }
 
 const ticketKeyLifeMs = 86_400_000;
@@ -45,6 +49,7 @@ export class Supervisor {
   readonly #relays: number;
   readonly #running = new Map<RelayChild, Supervised>();
   readonly #restarts: number[] = [];
+  readonly #crashes: RelayCrashes;
   readonly #waiting = new Map<RelayChild, (message: FromRelay) => void>();
   #ticketKeys: Buffer = randomBytes(48);
   #stopping = false;
@@ -56,6 +61,7 @@ export class Supervisor {
     this.#options = options;
     this.#policy = options.policy;
     this.#relays = options.relays;
+    this.#crashes = new RelayCrashes(options.log, options.metrics);
     this.#ticketTimer = setInterval(() => this.#rotateTicketKeys(), ticketKeyLifeMs);
     this.#ticketTimer.unref();
   }
@@ -130,6 +136,7 @@ export class Supervisor {
         ticketKeys: this.#ticketKeys,
         learned: this.#options.learned().inForce(Date.now()),
         simulate: this.#options.simulate,
+        crashed: this.#crashes.take(slot),
       };
       const timer = setTimeout(() => {
         reject(new FlowFailure('GATEWAY_RELAY_CRASHED', 'not ready in time'));
@@ -151,7 +158,7 @@ export class Supervisor {
           this.#exited(from, reason);
         },
       );
-      this.#running.set(child, { child, ready: false, draining: false, gauges: [] });
+      this.#running.set(child, { child, ready: false, draining: false, gauges: {}, logSource: '' });
     });
   }
 
@@ -167,7 +174,7 @@ export class Supervisor {
     switch (message.kind) {
       case 'ready': {
         const supervised = this.#running.get(child);
-        if (supervised !== undefined) supervised.ready = true;
+        if (supervised !== undefined) Object.assign(supervised, { ready: true, logSource: message.logSource });
         return;
       }
       case 'leaf-request':
@@ -213,26 +220,21 @@ export class Supervisor {
     const supervised = this.#running.get(child);
     if (supervised === undefined) return;
     const { metrics } = this.#options;
-    metrics.drop(supervised.gauges);
+    metrics.drop(Object.keys(supervised.gauges));
     metrics.set(gauges);
-    supervised.gauges = Object.keys(gauges);
+    supervised.gauges = gauges;
   }
 
   #exited(child: RelayChild, reason: string): void {
     const supervised = this.#running.get(child);
     if (supervised === undefined) return;
     this.#running.delete(child);
-    this.#options.metrics.drop(supervised.gauges);
+    this.#options.metrics.drop(Object.keys(supervised.gauges));
     this.#waiting.get(child)?.({ kind: 'policy-rejected', version: '', detail: `relay ended: ${reason}` });
     // One that never became ready is reported to whoever launched it; starting it again would loop.
     if (supervised.draining || this.#stopping || !supervised.ready) return;
-    const { log, metrics } = this.#options;
-    log.error('a relay ended unexpectedly and is started again', {
-      code: 'GATEWAY_RELAY_CRASHED',
-      relay: child.slot,
-      reason,
-    });
-    metrics.add({ daylight_relay_restarts_total: 1, 'daylight_failures_total{code="GATEWAY_RELAY_CRASHED"}': 1 });
+    const openFlows = supervised.gauges[`daylight_flows_open{relay="${child.writer}"}`] ?? 0;
+    this.#crashes.note(child.slot, { reason, logSource: supervised.logSource, openFlows });
     this.#restart(child.slot);
   }
 
@@ -291,8 +293,4 @@ export class Supervisor {
     this.#ticketKeys = randomBytes(48);
     for (const child of this.#running.keys()) child.send({ kind: 'ticket-keys', ticketKeys: this.#ticketKeys });
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -31,6 +31,15 @@ export interface IssuedLeaf {
 /** Counter increments since the last report, keyed `name{label="value"}`. */
 export type MetricDeltas = Readonly<Record<string, number>>;
 
+/** A relay that ended without being asked to. */
+export interface RelayCrash {
+  readonly reason: string;
+  /** `metadata.log_source` of its records. */
+  readonly logSource: string;
+  /** As of its last report. */
+  readonly openFlows: number;
+}
+
 export type ToRelay =
   | {
       readonly kind: 'start';
@@ -46,6 +55,8 @@ export type ToRelay =
       readonly learned: readonly LearnedBypass[];
       /** Faults that it is to simulate; none but in tests. */
       readonly simulate: readonly Fault[];
+      /** The one that it stands in for has crashed: its records say so. */
+      readonly crashed?: RelayCrash | undefined;
     }
   /** First of two phases: every relay compiles, and only when all could does any use it. */
   | { readonly kind: 'prepare-policy'; readonly policy: PolicyDocument }
@@ -61,7 +72,8 @@ export type ToRelay =
   | { readonly kind: 'drain'; readonly timeoutMs: number };
 
 export type FromRelay =
-  | { readonly kind: 'ready' }
+  /** It accepts; its records are told by their source. */
+  | { readonly kind: 'ready'; readonly logSource: string }
   | { readonly kind: 'policy-prepared'; readonly version: string }
   | { readonly kind: 'policy-rejected'; readonly version: string; readonly detail: string }
   | { readonly kind: 'leaf-request'; readonly id: number; readonly request: LeafRequest }

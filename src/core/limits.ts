@@ -245,8 +245,8 @@ export const limits = {
   recordQueueBytes: 8_388_608,
   /** Bytes of alarms in memory that wait for a disk that does not take them, per relay. */
   alarmQueueBytes: 1_048_576,
-  /** Time after which waiting records are written. */
-  recordFlushMs: 100,
+  /** Least time between two writes of records, and so the longest that one waits in memory: what a relay that is killed loses. */
+  recordFlushMs: 10,
   /** Waiting records that are written at once, before their time. */
   recordBatchBytes: 262_144,
   /** Time between two attempts to write to a disk that failed. */

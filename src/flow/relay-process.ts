@@ -86,6 +86,8 @@ function start(message: Extract<ToRelay, { kind: 'start' }>): void {
     learned.replace(message.learned);
     exports = openExports({ policy: message.policy, slot: message.slot, writer: message.writer, onProblem: warn });
     announce(message.policy, recorder);
+    if (message.crashed !== undefined) recorder.crash(message.crashed);
+    const { source: logSource } = recorder;
     leafs = new LeafStore(leafRequests.request, message.ticketKeys);
     server = serveRelay({
       policy,
@@ -102,7 +104,7 @@ function start(message: Extract<ToRelay, { kind: 'start' }>): void {
     server.listening.then(
       () => {
         releaseStartMemory();
-        tell({ kind: 'ready' });
+        tell({ kind: 'ready', logSource });
       },
       (error: unknown) => fail(error),
     );

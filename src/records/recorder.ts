@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { FlowFailure } from '../core/failures.ts';
+import type { RelayCrash } from '../core/ipc.ts';
 import type { RecordsPolicy } from '../core/policy.ts';
 import type { Recorder } from '../core/record.ts';
 import { AlarmLog } from './alarm-log.ts';
 import { alarmRecordLine } from './alarm-record.ts';
+import { crashRecordLine } from './crash-record.ts';
 import { flowRecordLine } from './flow-record.ts';
 import { httpRecordLine } from './http-record.ts';
 import { LogFile } from './log-file.ts';
@@ -43,6 +45,10 @@ export interface RecorderHandle extends Recorder {
   isWritable(): boolean;
   /** Writes something about the gateway itself that an auditor must find, into the alarm log. */
   notice(message: string): void;
+  /** Writes into the traffic log that another process could not write all of its own. */
+  crash(crash: RelayCrash): void;
+  /** `metadata.log_source` of all that is written here. */
+  readonly source: string;
   /** Resolves when all that was recorded before is in the files, or the disk refused it. */
   flush(): Promise<void>;
   /** Writes all that waits and closes the files. */
@@ -94,6 +100,11 @@ export function openRecorder(options: RecorderOptions): RecorderHandle {
       const stamp = alarms.stamp();
       alarms.write(noticeRecordLine(writer, 'alarms', message, newUlid(stamp.loggedMs), stamp));
     },
+    crash(crash) {
+      const stamp = traffic.stamp();
+      traffic.add(crashRecordLine(writer, 'traffic', crash, newUlid(stamp.loggedMs), stamp));
+    },
+    source: writer.source,
     alarm(flow, alarm) {
       const stamp = alarms.stamp();
       alarms.write(alarmRecordLine(writer, flow, alarm, newUlid(stamp.loggedMs), stamp));

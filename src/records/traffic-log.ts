@@ -12,12 +12,17 @@ export interface LogOptions {
   readonly lossLine: (loss: Loss, stamp: Stamp) => string;
 }
 
-/** Lines that may wait: kept in memory, written in batches off the event loop, in order, one write under way at a time. */
+/**
+ * Lines that may wait: kept in memory, written in batches off the event loop, in order, one write under way at a time. One
+ * that comes alone is written at the end of the turn; under load a write follows the other in some time, or by a full batch.
+ */
 export class TrafficLog {
   readonly #options: LogOptions;
   readonly #queue = new LineQueue(limits.recordQueueBytes);
   #sequence = 0;
   #timer: NodeJS.Timeout | undefined;
+  #immediate: NodeJS.Immediate | undefined;
+  #wroteMs = Number.NEGATIVE_INFINITY;
   #running: Promise<void> | undefined;
   /** All that waits is to be written now, however little it is. */
   #isDraining = false;
@@ -87,6 +92,7 @@ export class TrafficLog {
 
   #run(): Promise<void> {
     this.#stopTimer();
+    this.#wroteMs = this.#options.now();
     this.#running ??= this.#writeAll().finally(() => {
       this.#running = undefined;
       if (this.#queue.bytes > 0 && !this.#options.trouble.isPresent) this.#runSoon();
@@ -95,7 +101,11 @@ export class TrafficLog {
   }
 
   #runSoon(): void {
-    this.#timer ??= setTimeout(() => this.#run(), limits.recordFlushMs);
+    if (this.#timer !== undefined || this.#immediate !== undefined) return;
+    const leftMs = this.#wroteMs + limits.recordFlushMs - this.#options.now();
+    // A clock that was set back must not hold lines up.
+    if (leftMs > 0) this.#timer = setTimeout(() => this.#run(), Math.min(leftMs, limits.recordFlushMs));
+    else this.#immediate = setImmediate(() => this.#run());
   }
 
   async #writeAll(): Promise<void> {
@@ -158,7 +168,9 @@ export class TrafficLog {
 
   #stopTimer(): void {
     clearTimeout(this.#timer);
+    clearImmediate(this.#immediate);
     this.#timer = undefined;
+    this.#immediate = undefined;
   }
 }
 

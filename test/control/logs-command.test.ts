@@ -7,6 +7,8 @@ import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { logsHelp, runLogs } from '../../src/control/logs-command.ts';
+import { recordLine } from '../../src/control/record-line.ts';
+import { recordView } from '../../src/control/record-view.ts';
 import { alarmRecordLine } from '../../src/records/alarm-record.ts';
 import { flowRecordLine } from '../../src/records/flow-record.ts';
 import { httpRecordLine } from '../../src/records/http-record.ts';
@@ -239,4 +241,14 @@ describe('--follow', () => {
     child.kill('SIGINT');
     expect(await once(child, 'exit')).toEqual([0, null]);
   }, 40_000);
+});
+
+test('what is about the gateway itself is told in its own words', () => {
+  const golden = (name: string) => readFileSync(new URL(`../golden/records/${name}.json`, import.meta.url), 'utf8');
+  const lines = ['relay-crashed', 'records-lost'].map((name) => {
+    const view = recordView(golden(name));
+    return view === undefined ? '' : recordLine(view, { width: undefined, colours: false });
+  });
+  expect(lines[0]).toMatch(/ CRASH .*A relay ended unexpectedly.*12 as of its last report/);
+  expect(lines[1]).toMatch(/ LOST .*12 records of this log could not be written\.$/);
 });

@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { freePort, type RunningGateway, startGateway, waitUntil } from '../support/gateway.ts';
 import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
+import { gatewayField, type Line, member } from '../support/record-fields.ts';
 
 let gateway: RunningGateway;
 let origin: TestOrigin;
@@ -90,6 +91,36 @@ describe.runIf(process.platform === 'linux')('the processes of a gateway', () =>
       () => children(gateway.pid).length === 2,
       () => 'two relays should run again',
     );
+  });
+
+  it('keep the records of a relay that is killed, and say in them what may be missing', async () => {
+    for (let index = 0; index < 20; index += 1) expect(await get(`/kept-${index}`)).toBe(200);
+    await using silent = await startOrigin(undefined, () => {});
+    const live = connect(port, '127.0.0.1').on('error', () => {});
+    live.write(`GET http://127.0.0.1:${silent.port}/live HTTP/1.1\r\nHost: 127.0.0.1:${silent.port}\r\n\r\n`);
+    await waitUntil(
+      () => silent.requests.length === 1,
+      () => 'no request',
+    );
+    // Relays report once a second how many flows are open.
+    await new Promise((resolve) => setTimeout(resolve, 1_300));
+    expect(await get('/last')).toBe(200);
+    // Far less than any batch waits for.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const sources = new Set(gateway.records('traffic').map((line) => member(line, 'metadata', 'log_source')));
+    for (const relay of children(gateway.pid)) process.kill(relay, 'SIGKILL');
+    const crashes = (lines: readonly Line[]) => lines.filter((line) => line.activity_name === 'Relay crashed');
+    const lines = await gateway.waitForRecords('traffic', (all) => crashes(all).length === 2);
+    for (const path of ['/last', ...Array.from({ length: 20 }, (_, index) => `/kept-${index}`)]) {
+      const mine = lines.filter((line) => member(line, 'http_request', 'url', 'path') === path);
+      expect(mine).toHaveLength(1);
+    }
+    const open = crashes(lines).map((line) => Number(gatewayField(line, 'open_flows')));
+    expect(open.reduce((sum, flows) => sum + flows)).toBe(1);
+    const crashed = crashes(lines).map((line) => gatewayField(line, 'crashed_source'));
+    for (const source of sources) expect(crashed).toContain(source);
+    expect(crashes(lines)[0]).toMatchObject({ status_code: 'GATEWAY_RELAY_CRASHED', status_detail: 'SIGKILL' });
+    live.destroy();
   });
 
   it('let a live exchange end on SIGTERM, then exit with 0 and every record written', async () => {

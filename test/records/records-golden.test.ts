@@ -8,6 +8,7 @@ import type {
   TransferFacts,
 } from '../../src/core/record.ts';
 import { alarmRecordLine } from '../../src/records/alarm-record.ts';
+import { crashRecordLine } from '../../src/records/crash-record.ts';
 import { flowRecordLine } from '../../src/records/flow-record.ts';
 import { httpRecordLine } from '../../src/records/http-record.ts';
 import { lossRecordLine } from '../../src/records/loss-record.ts';
@@ -294,6 +295,13 @@ const lines: Readonly<Record<string, string>> = {
     stamp,
   ),
   'alarm-blocked': alarmRecordLine(writer, flowFacts({ alarms: 1 }), alarmFacts(), alarmUid, stamp),
+  'relay-crashed': crashRecordLine(
+    writer,
+    'traffic',
+    { reason: 'SIGKILL', logSource: 'gw-1/relay-0/01KF0FVWH0START00000000001', openFlows: 12 },
+    '01KF0FVWH3CRASH00000000001',
+    stamp,
+  ),
   'records-lost': lossRecordLine(
     writer,
     'traffic',
