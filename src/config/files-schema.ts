@@ -4,7 +4,7 @@ import type { ObjectSchema } from './schema-type.ts';
 export const files = {
   type: 'object',
   default: {},
-  description: 'FTP sessions inside intercepted flows of reverse listeners.',
+  description: 'FTP sessions inside intercepted flows.',
   required: [],
   properties: {
     requireTls: {

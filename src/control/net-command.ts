@@ -66,7 +66,7 @@ function show(io: CommandIo): void {
 
 /** What the options and the listeners come to. Warns of what would pass by. */
 async function planOf(options: NetOptions, io: CommandIo): Promise<CapturePlan> {
-  const { ports, forwarded, local, refuseQuic } = options;
+  const { ports, forwarded, local, refuseQuic, ftpData } = options;
   if (forwarded === undefined && local === undefined)
     throw new UsageError('say whose traffic: --from, --interface or --local');
   const { capture, listen, quicAllowed } = await listenersOf(options.source);
@@ -76,7 +76,7 @@ async function planOf(options: NetOptions, io: CommandIo): Promise<CapturePlan> 
   const ipv6 = hasIpv6() ? listen.find(({ ip }) => ip.includes(':')) : undefined;
   // A listener on `::` takes IPv4 too.
   const ipv4 = listen.find(({ ip }) => !ip.includes(':')) ?? listen.find(({ ip }) => ip === '::');
-  const plan: CapturePlan = { capture, ipv4, ipv6, ports, forwarded, local, refuseQuic, quicAllowed };
+  const plan: CapturePlan = { capture, ipv4, ipv6, ports, ftpData, forwarded, local, refuseQuic, quicAllowed };
   for (const warning of warningsOf(plan)) io.stderr.write(`daylight net: warning: ${warning}\n`);
   return plan;
 }

@@ -18,6 +18,7 @@ export interface NetOptions {
   readonly forwarded: ForwardedTraffic | undefined;
   readonly local: LocalTraffic | undefined;
   readonly refuseQuic: boolean;
+  readonly ftpData: boolean;
   readonly dryRun: boolean;
 }
 
@@ -44,6 +45,7 @@ Whose traffic (at least one):
 
 Which traffic:
   --ports LIST          TCP ports (default ${defaultPorts})
+  --ftp-data            data connections of FTP too, on whatever port the origin names; implied by port 21 or 990
   --allow-quic          let QUIC (UDP 443) pass; it is refused otherwise, so that clients fall back to TCP
   --except-user NAME    with --local: programs of this user, such as the gateway's own, are left alone
   --except-mark NUMBER  with --local: packets with this mark are left alone
@@ -68,6 +70,7 @@ export function parseNetOptions(args: readonly string[]): NetOptions | undefined
       interface: { type: 'string', multiple: true, default: [] },
       local: { type: 'boolean', default: false },
       ports: { type: 'string', default: defaultPorts },
+      'ftp-data': { type: 'boolean', default: false },
       'allow-quic': { type: 'boolean', default: false },
       'except-user': { type: 'string', multiple: true, default: [] },
       'except-mark': { type: 'string', multiple: true, default: [] },
@@ -76,10 +79,12 @@ export function parseNetOptions(args: readonly string[]): NetOptions | undefined
     },
   });
   if (values.help) return undefined;
+  const ports = listOf([values.ports]).map(portOf);
   return {
     action: actionOf(positionals),
     source: sourceOf(values),
-    ports: listOf([values.ports]).map(portOf),
+    ports,
+    ftpData: values['ftp-data'] || ports.includes(21) || ports.includes(990),
     forwarded: forwardedOf(values.from, values.interface),
     local: localOf(values.local, values['except-user'], values['except-mark']),
     refuseQuic: !values['allow-quic'],

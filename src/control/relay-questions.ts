@@ -2,6 +2,7 @@ import type { FromRelay } from '../core/ipc.ts';
 import type { IssuerService } from './issuers/issuer-service.ts';
 import type { RelayChild } from './relay-child.ts';
 import type { RevocationService } from './revocation/revocation-service.ts';
+import type { SharedExpectations } from './shared-expectations.ts';
 
 /** Whom control asks for relays: it alone fetches. */
 export interface Answerers {
@@ -9,14 +10,47 @@ export interface Answerers {
   readonly issuers: IssuerService;
 }
 
-type Question = Extract<FromRelay, { kind: 'revocation-request' | 'issuer-request' }>;
+type QuestionKind = 'revocation-request' | 'issuer-request' | 'expect-data' | 'data-noted' | 'forget-data';
+type Question = Extract<FromRelay, { kind: QuestionKind }>;
+
+const questionKinds: ReadonlySet<FromRelay['kind']> = new Set<QuestionKind>([
+  ...(['revocation-request', 'issuer-request', 'expect-data', 'data-noted', 'forget-data'] as const),
+]);
+
+/** Whether a message of a relay asks for something that others know. */
+export function isQuestion(message: FromRelay): message is Question {
+  return questionKinds.has(message.kind);
+}
+
+/** Relays that know of each other through control. */
+export interface Neighbours {
+  readonly expectations: SharedExpectations;
+  /** All that accept connections, the one that asks among them. */
+  readonly relays: readonly RelayChild[];
+}
 
 /** Answers a question of a relay in its own time. None of the answerers rejects. */
-export async function answerQuestion(child: RelayChild, question: Question, answerers: Answerers): Promise<void> {
-  const { id } = question;
-  if (question.kind === 'issuer-request') {
-    child.send({ kind: 'issuers', id, certificates: await answerers.issuers.find(question.addresses) });
-  } else {
-    child.send({ kind: 'revocation', id, findings: await answerers.revocation.check(question.pairs) });
+export async function answerQuestion(
+  child: RelayChild,
+  question: Question,
+  answerers: Answerers,
+  { expectations, relays }: Neighbours,
+): Promise<void> {
+  const others = relays.filter((relay) => relay !== child);
+  switch (question.kind) {
+    case 'issuer-request': {
+      const certificates = await answerers.issuers.find(question.addresses);
+      return child.send({ kind: 'issuers', id: question.id, certificates });
+    }
+    case 'revocation-request': {
+      const findings = await answerers.revocation.check(question.pairs);
+      return child.send({ kind: 'revocation', id: question.id, findings });
+    }
+    case 'expect-data':
+      return expectations.announce(child, question.id, question.expected, others);
+    case 'data-noted':
+      return expectations.noted(child, question.id);
+    case 'forget-data':
+      for (const other of others) other.send(question);
   }
 }

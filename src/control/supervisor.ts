@@ -11,7 +11,8 @@ import type { ListeningSockets } from './listening-sockets.ts';
 import type { OperationalLog } from './operational-log.ts';
 import { type RelayChild, startRelayChild } from './relay-child.ts';
 import { RelayCrashes } from './relay-crashes.ts';
-import { type Answerers, answerQuestion } from './relay-questions.ts';
+import { type Answerers, answerQuestion, isQuestion } from './relay-questions.ts';
+import { SharedExpectations } from './shared-expectations.ts';
 import type { Signer } from './signer.ts';
 
 export interface SupervisorOptions extends Answerers {
@@ -45,6 +46,7 @@ const prepareTimeoutMs = 30_000;
 /** Starts relays, restarts those that crash, hands them policy, and ends them in order. */
 export class Supervisor {
   readonly #options: SupervisorOptions;
+  readonly expectations = new SharedExpectations();
   #policy: PolicyDocument;
   readonly #relays: number;
   readonly #running = new Map<RelayChild, Supervised>();
@@ -67,7 +69,11 @@ export class Supervisor {
   }
 
   get relayCount(): number {
-    return [...this.#running.values()].filter(({ ready, draining }) => ready && !draining).length;
+    return this.relays.length;
+  }
+
+  get relays(): readonly RelayChild[] {
+    return [...this.#running.values()].flatMap(({ child, ready, draining }) => (ready && !draining ? [child] : []));
   }
 
   /** Starts every relay; resolves when all accept. Rejects when one cannot start. */
@@ -171,6 +177,7 @@ export class Supervisor {
 
   #received(child: RelayChild, message: FromRelay): void {
     const { signer, metrics, log } = this.#options;
+    if (isQuestion(message)) return void answerQuestion(child, message, this.#options, this);
     switch (message.kind) {
       case 'ready': {
         const supervised = this.#running.get(child);
@@ -196,10 +203,6 @@ export class Supervisor {
       case 'leaf-rejected':
         this.#options.learned().reject(message.rejection, this.#policy.learnedBypass);
         return;
-      case 'issuer-request':
-      case 'revocation-request':
-        void answerQuestion(child, message, this.#options);
-        return;
       case 'metrics':
         metrics.add(message.counters);
         this.#keepGauges(child, message.gauges);
@@ -209,8 +212,7 @@ export class Supervisor {
         return;
       case 'policy-prepared':
       case 'policy-rejected':
-        this.#waiting.get(child)?.(message);
-        return;
+        return this.#waiting.get(child)?.(message);
       case 'drained':
         return;
     }

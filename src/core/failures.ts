@@ -179,6 +179,11 @@ export const failures = {
     'The FTP client did not open the data connection in time.',
     'Let clients reach the ports of the gateway that it names in answer to PASV and EPSV.',
   ),
+  CLIENT_FTP_HIJACK: client(
+    'Somebody opened a data connection that belongs to the FTP session of another client.',
+    'Look for who takes files of others; clients behind changing addresses need the same address for both connections.',
+    403,
+  ),
   CLIENT_FTP_TOO_LARGE: client('A command line of the FTP session is longer than the limit.', 'See core/limits.ts.'),
   CLIENT_FTP_TRUNCATED: client(
     'The data connection of an upload broke off: no close_notify, or a reset.',

@@ -28,6 +28,18 @@ export interface IssuedLeaf {
   readonly serialNumber: string;
 }
 
+/** A data connection that one relay waits for and any relay may get. */
+export interface ExpectedData {
+  readonly clientIp: string;
+  /** The destination as the client may name it. */
+  readonly hosts: readonly string[];
+  readonly port: number;
+  /** Shown to the relay that waits by the one that hands the connection over. */
+  readonly token: string;
+  /** Port of the loopback where it waits. */
+  readonly handOverPort: number;
+}
+
 /** Counter increments since the last report, keyed `name{label="value"}`. */
 export type MetricDeltas = Readonly<Record<string, number>>;
 
@@ -68,6 +80,11 @@ export type ToRelay =
   | { readonly kind: 'leaf-failed'; readonly id: number; readonly detail: string }
   | { readonly kind: 'issuers'; readonly id: number; readonly certificates: readonly Uint8Array[] }
   | { readonly kind: 'revocation'; readonly id: number; readonly findings: readonly RevocationFinding[] }
+  /** Another relay waits for a connection; answered by `data-noted`. */
+  | { readonly kind: 'note-data'; readonly id: number; readonly expected: ExpectedData }
+  | { readonly kind: 'forget-data'; readonly token: string }
+  /** All relays know of what this one waits for. */
+  | { readonly kind: 'data-expected'; readonly id: number }
   /** The relay stops accepting, lets its flows end within `timeoutMs`, then exits. */
   | { readonly kind: 'drain'; readonly timeoutMs: number };
 
@@ -81,6 +98,9 @@ export type FromRelay =
   /** For certificates of issuers that an origin did not send. */
   | { readonly kind: 'issuer-request'; readonly id: number; readonly addresses: readonly string[] }
   | { readonly kind: 'revocation-request'; readonly id: number; readonly pairs: readonly IssuedPair[] }
+  | { readonly kind: 'expect-data'; readonly id: number; readonly expected: ExpectedData }
+  | { readonly kind: 'data-noted'; readonly id: number }
+  | { readonly kind: 'forget-data'; readonly token: string }
   | { readonly kind: 'metrics'; readonly counters: MetricDeltas; readonly gauges: Readonly<Record<string, number>> }
   /** Something an operator should know; control logs it. Without a code it is as policy says. */
   | { readonly kind: 'problem'; readonly code: FailureCode | undefined; readonly message: string }

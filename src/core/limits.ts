@@ -95,10 +95,11 @@ export const limits = {
   /** FTP: line of a command or reply, and the whole of a reply (STAT of a directory). */
   ftpLineBytes: 8_192,
   ftpReplyBytes: 1_048_576,
-  /** Data channels of one relay; how long one waits for its peer, and for the receiver of a file to close. */
+  /** Data channels of one relay; how long one waits for its peer, for the receiver of a file to close, for another relay. */
   ftpDataChannels: 1_024,
   ftpDataWaitMs: 60_000,
   ftpDataCloseMs: 2_000,
+  ftpHandOverMs: 5_000,
   /** Frames that one header block may be cut into (RFC 9113 section 6.10); four hold the largest head that is taken. */
   http2HeaderFrames: 32,
   /** Dynamic table of either direction: what browsers ask for. Each entry takes some hundred bytes of memory. */

@@ -16,6 +16,7 @@ import { acceptProxyHeader } from './accept-proxy-header.ts';
 import { decideOnDestination } from './decide-destination.ts';
 import { dialOrigin } from './dial-origin.ts';
 import type { Flow } from './flow.ts';
+import { joinDataConnection } from './join-data-connection.ts';
 import { relayTunnel } from './relay-tunnel.ts';
 import { runRelay } from './run-relay.ts';
 
@@ -51,10 +52,13 @@ function openingLimits(flow: Flow) {
 /** The origin is dialled before 200 is said, so that a client learns at once, and in HTTP, that it is not there. */
 async function captureConnect(flow: Flow, destination: Destination): Promise<void> {
   flow.facts.via = 'connect';
+  if (await joinDataConnection(flow, destination, established)) return;
   const origin = await dialPermitted(flow, destination);
-  flow.client.write('HTTP/1.1 200 Connection Established\r\n\r\n');
+  flow.client.write(established);
   await relayTunnel(flow, { destination, origin, dial: dialInstead(flow, origin) });
 }
+
+const established = Buffer.from('HTTP/1.1 200 Connection Established\r\n\r\n');
 
 async function captureSocks5(flow: Flow, listener: ExplicitListener): Promise<void> {
   flow.facts.via = 'socks5';
@@ -75,6 +79,8 @@ async function captureSocks5(flow: Flow, listener: ExplicitListener): Promise<vo
     throw new FlowFailure(outcome.code, outcome.detail);
   }
   flow.answerLayer = 'socks5';
+  const isData = await joinDataConnection(flow, outcome.destination, socks5ReplyFor(undefined, flow.facts.gateway));
+  if (isData) return;
   const origin = await dialPermitted(flow, outcome.destination);
   flow.client.write(socks5ReplyFor(undefined, flow.facts.originLocal));
   await relayTunnel(flow, { destination: outcome.destination, origin, dial: dialInstead(flow, origin) });

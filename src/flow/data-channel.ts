@@ -1,10 +1,10 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Address } from '../core/endpoint.ts';
 import { FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
 import type { Side } from '../core/side.ts';
-import { remoteAddressOf } from '../net/original-destination.ts';
+import type { DataListener } from '../net/data-listener.ts';
 import { resetConnection } from '../net/reset.ts';
 import { moveFile } from './data-move.ts';
 import { failureOf } from './pump-upgrade.ts';
@@ -13,9 +13,8 @@ import { coarseNowMs } from './ticker.ts';
 
 export interface DataChannelOptions {
   readonly mode: DataChannel['mode'];
-  /** Where the gateway listens, and the only address that may connect. */
-  readonly listenIp: string;
-  readonly acceptFrom: string;
+  /** Waits for the peer that connects, and hands its connection over once; rejects with FlowFailure. */
+  readonly meet: (accepted: (socket: Socket) => void) => Promise<DataListener>;
   /** Connects to the other side. */
   readonly dial: () => Promise<Socket>;
   /** Puts TLS over a leg; rejects with FlowFailure. */
@@ -26,7 +25,7 @@ export interface DataChannelOptions {
 /** Channels of this process that are open. */
 let open = 0;
 
-/** Listens for one data connection. Rejects with FlowFailure GATEWAY_OVERLOADED or GATEWAY_LISTEN_DENIED. */
+/** Waits for one data connection. Rejects with FlowFailure GATEWAY_OVERLOADED or what `meet` says. */
 export async function openDataChannel(options: DataChannelOptions): Promise<DataChannel> {
   if (open >= limits.ftpDataChannels) throw new FlowFailure('GATEWAY_OVERLOADED', 'data channels');
   open += 1;
@@ -48,7 +47,7 @@ class SocketDataChannel implements DataChannel {
   address: Address = { ip: '', port: 0 };
   readonly #options: DataChannelOptions;
   readonly #released: () => void;
-  readonly #server: Server;
+  #listener: DataListener | undefined;
   readonly #accepted = Promise.withResolvers<Socket>();
   #dialled: Promise<Socket> | undefined;
   readonly #legs: Leg[] = [];
@@ -61,25 +60,19 @@ class SocketDataChannel implements DataChannel {
     this.mode = options.mode;
     this.#options = options;
     this.#released = released;
-    this.#server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => this.#connected(socket));
     this.#accepted.promise.catch(ignore);
   }
 
-  listen(): Promise<void> {
-    const { listenIp } = this.#options;
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', (error: NodeJS.ErrnoException) => {
-        this.abort();
-        reject(new FlowFailure('GATEWAY_LISTEN_DENIED', `${listenIp}: ${error.code ?? error.message}`));
-      });
-      this.#server.listen({ host: listenIp, port: 0, backlog: 4, exclusive: true }, () => {
-        const bound = this.#server.address();
-        if (bound !== null && typeof bound === 'object') this.address = { ip: listenIp, port: bound.port };
-        const code = this.mode === 'passive' ? 'CLIENT_FTP_DATA_TIMEOUT' : 'ORIGIN_FTP_DATA_TIMEOUT';
-        this.#timer = setTimeout(() => this.#giveUp(new FlowFailure(code)), limits.ftpDataWaitMs);
-        resolve();
-      });
-    });
+  async listen(): Promise<void> {
+    try {
+      this.#listener = await this.#options.meet((socket) => this.#connected(socket));
+    } catch (error) {
+      this.abort();
+      throw error;
+    }
+    this.address = this.#listener.address;
+    const code = this.mode === 'passive' ? 'CLIENT_FTP_DATA_TIMEOUT' : 'ORIGIN_FTP_DATA_TIMEOUT';
+    this.#timer = setTimeout(() => this.#giveUp(new FlowFailure(code)), limits.ftpDataWaitMs);
   }
 
   connect(): void {
@@ -149,10 +142,6 @@ class SocketDataChannel implements DataChannel {
   }
 
   #connected(socket: Socket): void {
-    socket.on('error', ignore);
-    // Whoever else comes wants somebody's file (RFC 2577 section 5).
-    if (this.#isOver || addressOf(socket) !== this.#options.acceptFrom) return resetConnection(socket);
-    this.#server.close();
     this.#accepted.resolve(this.#keep(socket));
   }
 
@@ -201,16 +190,8 @@ class SocketDataChannel implements DataChannel {
   #close(): void {
     this.#isOver = true;
     clearTimeout(this.#timer);
-    this.#server.close();
+    this.#listener?.close();
     this.#released();
-  }
-}
-
-function addressOf(socket: Socket): string | undefined {
-  try {
-    return remoteAddressOf(socket).ip;
-  } catch {
-    return undefined;
   }
 }
 

@@ -9,25 +9,26 @@ import type { Flow } from './flow.ts';
 
 /** TLS over the data connections of one flow. */
 export interface DataTls {
-  origin(socket: Socket): Promise<Duplex>;
+  origin(socket: Socket, direction: 'upload' | 'download'): Promise<Duplex>;
   client(socket: Socket, direction: 'upload' | 'download'): Promise<Duplex>;
 }
 
 /**
  * Data connections belong to the control connection: to the origin by resuming its TLS session, which many servers insist
  * on, or at least by the same certificate; to the client by the same leaf, whose sessions it may resume. How TLS ends is
- * watched on both legs, because the end of a data connection is the end of a file (RFC 4217 section 12.2).
+ * watched on the leg that a file comes from, because the end of its data connection is the end of the file (RFC 4217
+ * section 12.2).
  */
 export function dataTls(flow: Flow): DataTls {
   const { handshakeMs } = flow.policy.document.timeouts;
   /** The newest session of a data connection. */
   let session: Buffer | undefined;
   return {
-    origin(socket) {
+    origin(socket, direction) {
       const { origin, originSecurity: security } = flow;
       if (security === undefined || !(origin instanceof TLSSocket)) throw new FlowFailure('GATEWAY_INTERNAL', 'no TLS');
       const resumed = session ?? origin.getSession();
-      const transport = new WatchedTransport(socket);
+      const transport = direction === 'download' ? new WatchedTransport(socket) : socket;
       const secure = connect({
         socket: transport,
         // Sessions are bound to the name that they were made for.
@@ -38,7 +39,7 @@ export function dataTls(flow: Flow): DataTls {
         ...(security.serverName === undefined ? {} : { servername: security.serverName }),
         ...(resumed === undefined ? {} : { session: resumed }),
       });
-      watchEnd(secure, transport);
+      if (transport instanceof WatchedTransport) watchEnd(secure, transport);
       secure.on('session', (made: Buffer) => {
         session = made;
       });
@@ -58,13 +59,13 @@ export function dataTls(flow: Flow): DataTls {
       const { extensions, versions } = opening.hello;
       // Tickets that an uploading client never reads make its kernel reset the connection, and the tail of the file is lost.
       const isOlder = direction === 'upload' && !extensions.includes(preSharedKey) && versions.includes(0x0303);
-      const transport = new WatchedTransport(socket);
+      const transport = direction === 'upload' ? new WatchedTransport(socket) : socket;
       const secure = new TLSSocket(transport, {
         isServer: true,
         requestCert: false,
         secureContext: isOlder ? leaf.withoutTickets() : leaf.context,
       });
-      watchEnd(secure, transport);
+      if (transport instanceof WatchedTransport) watchEnd(secure, transport);
       return settled(secure, 'secure', handshakeMs, 'CLIENT', () => undefined);
     },
   };

@@ -9,6 +9,7 @@ import type { ClientHello } from '../core/tls.ts';
 import { localAddressOf, remoteAddressOf } from '../net/original-destination.ts';
 import type { Resolve } from '../net/resolve.ts';
 import { newUlid } from '../records/ulid.ts';
+import type { DataExpectations } from './data-expectations.ts';
 import type { DemandMemory } from './demand-memory.ts';
 import type { FetchIssuers } from './judge-origin.ts';
 import type { KeyLog } from './key-log.ts';
@@ -32,6 +33,8 @@ export interface DataPlane {
   readonly demands: DemandMemory;
   readonly askRevocation: AskRevocation;
   readonly fetchIssuers: FetchIssuers;
+  /** Data connections of files that the explicit proxy will be asked for. */
+  readonly expectations: DataExpectations;
   /** False when records cannot be written and policy says to stop. */
   readonly isRecordable: () => boolean;
   /** Where decrypted traffic is exported to. */

@@ -27,6 +27,9 @@ export interface PumpOptions {
 
 /** Puts TLS over legs whose streams were released. What fails has ended the leg that it failed on. */
 export interface SecureLegs {
+  /** Nothing tells so far whom the origin has to be: the client is answered first, and its ClientHello read by `hello`. */
+  needsHello(name: string | undefined): boolean;
+  hello(): Promise<void>;
   /** Verifies the origin, by `name` where nothing better is known; rejects with FlowFailure. */
   origin(name: string | undefined): Promise<Duplex>;
   /** Answers the client's handshake, after `origin` has resolved; rejects with FlowFailure. */

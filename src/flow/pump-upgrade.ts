@@ -33,14 +33,21 @@ export async function upgradeLegs(
     origin.destroy();
     return failed(client, undefined, 'CLIENT_UPGRADE_INJECTION', injected(client));
   }
+  const isAsked = secure.needsHello(next.originName);
   let securedOrigin: Duplex;
   try {
+    if (isAsked) {
+      client.write(next.accept);
+      await secure.hello();
+    }
     securedOrigin = await secure.origin(next.originName);
   } catch (error) {
-    return { client, origin: undefined, failure: failureOf(error) };
+    return { client: isAsked ? undefined : client, origin: undefined, failure: failureOf(error) };
   }
-  if (client.readableLength > 0) return failed(client, securedOrigin, 'CLIENT_UPGRADE_INJECTION', injected(client));
-  client.write(next.accept);
+  if (!isAsked) {
+    if (client.readableLength > 0) return failed(client, securedOrigin, 'CLIENT_UPGRADE_INJECTION', injected(client));
+    client.write(next.accept);
+  }
   try {
     return { client: await secure.client(next.alpn), origin: securedOrigin, failure: undefined };
   } catch (error) {

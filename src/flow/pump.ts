@@ -153,7 +153,7 @@ export class Pump implements Wire, Ticking {
     const { code, detail } = failure;
     // A client whose origin failed still reads plaintext; one that failed at TLS itself can be told nothing any more.
     if (origin === undefined) this.#legs.origin.shut();
-    if (origin === undefined) return this.#guard(() => this.#relay.upgradeFailed?.(code, detail));
+    if (origin === undefined && client) return this.#guard(() => this.#relay.upgradeFailed?.(code, detail));
     this.#guard(() => this.#relay.cut(code, detail));
     this.close(code, detail);
   }

@@ -7,6 +7,8 @@ import { count, takeIncrements } from '../metrics/counters.ts';
 import { residentBytes } from '../metrics/resident-bytes.ts';
 import { releaseStartMemory } from '../metrics/start-memory.ts';
 import { openRecorder, type RecorderHandle, type RecordMetrics } from '../records/recorder.ts';
+import { DataExpectations } from './data-expectations.ts';
+import { createExpectationRequests } from './expectation-sharing.ts';
 import { exportNotices } from './export-notices.ts';
 import { describeError } from './handle-flow.ts';
 import { createIssuerRequests } from './issuer-requests.ts';
@@ -33,6 +35,8 @@ const leafRequests = createLeafRequests(tell);
 const learned = new LearnedBypassTable((rejection) => tell({ kind: 'leaf-rejected', rejection }));
 const issuerRequests = createIssuerRequests(tell);
 const revocationRequests = createRevocationRequests(tell);
+const expectationRequests = createExpectationRequests(tell);
+const expectations = new DataExpectations(expectationRequests);
 let server: RelayServer | undefined;
 let leafs: LeafStore | undefined;
 let recorder: RecorderHandle | undefined;
@@ -59,6 +63,13 @@ process.on('message', (message: ToRelay) => {
       return issuerRequests.resolve(message.id, message.certificates);
     case 'revocation':
       return revocationRequests.resolve(message.id, message.findings);
+    case 'note-data':
+      expectations.note(message.expected);
+      return tell({ kind: 'data-noted', id: message.id });
+    case 'forget-data':
+      return expectations.forget(message.token);
+    case 'data-expected':
+      return expectationRequests.resolve(message.id);
     case 'drain':
       void stop(message.timeoutMs);
   }
@@ -97,6 +108,7 @@ function start(message: Extract<ToRelay, { kind: 'start' }>): void {
       learned,
       askRevocation: revocationRequests.ask,
       fetchIssuers: issuerRequests.fetch,
+      expectations,
       packets: exports,
       keyLog: keyLogOf(message.policy),
       onProblem: warn,

@@ -6,6 +6,7 @@ import type { Recorder } from '../core/record.ts';
 import { count } from '../metrics/counters.ts';
 import { listenForDatagrams } from '../net/quic-sockets.ts';
 import { createResolver } from '../net/resolve.ts';
+import { DataExpectations } from './data-expectations.ts';
 import { DemandMemory } from './demand-memory.ts';
 import { type DrainLimit, drainFlows } from './drain-flows.ts';
 import { type DataPlane, type Flow, openFlow } from './flow.ts';
@@ -32,6 +33,8 @@ export interface RelayServerOptions {
   /** Asks about certificates that may be revoked; without it nothing is known of them. */
   readonly askRevocation?: AskRevocation;
   readonly fetchIssuers?: FetchIssuers;
+  /** Without it there is no other relay that could get what this one expects. */
+  readonly expectations?: DataExpectations;
   readonly packets?: PacketSink | undefined;
   readonly keyLog?: KeyLog | undefined;
   /** Told of faults of our own that no record can hold. */
@@ -63,6 +66,7 @@ export interface RelayServer {
 /** Starts accepting on every listener of the policy. */
 export function serveRelay(options: RelayServerOptions): RelayServer {
   const { leafs, recorder, learned = new LearnedBypassTable(() => {}) } = options;
+  const { expectations = new DataExpectations() } = options;
   let policy = options.policy;
   const flows = new Set<Flow>();
   const plane: DataPlane = {
@@ -75,6 +79,7 @@ export function serveRelay(options: RelayServerOptions): RelayServer {
     demands: new DemandMemory(),
     askRevocation: options.askRevocation ?? (async () => []),
     fetchIssuers: options.fetchIssuers ?? (async () => []),
+    expectations,
     isRecordable: () => recorder.isWritable(),
     packets: options.packets,
     keyLog: options.keyLog,
@@ -85,6 +90,7 @@ export function serveRelay(options: RelayServerOptions): RelayServer {
     for (const { server } of servers) server.close();
     for (const socket of datagrams) socket.close();
     await drainFlows(flows, drainLimit);
+    expectations.close();
     await recorder.close();
   };
   const accept = (listenerId: string, socket: Socket): void => {

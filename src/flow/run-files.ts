@@ -1,8 +1,8 @@
 import { type FailureCode, FlowFailure } from '../core/failures.ts';
 import type { Relay, Wire } from '../core/relay.ts';
 import { count } from '../metrics/counters.ts';
-import { dialTcp } from '../net/dial.ts';
 import { type DataChannelOptions, openDataChannel } from './data-channel.ts';
+import { activeMeeting, passiveMeeting, type Stranger } from './data-meeting.ts';
 import { dataTls } from './data-tls.ts';
 import type { Flow } from './flow.ts';
 import { inspectFiles } from './inspect-files.ts';
@@ -11,37 +11,23 @@ import { createFtpRelay } from './relay/ftp.ts';
 /** The relay of an FTP session, its greeting behind it, over the legs of a flow, whose data connections go through the gateway as well. */
 export function filesRelay(flow: Flow, wire: Wire, canUpgrade: boolean): Relay {
   const { facts, policy, plane } = flow;
-  const { client, gateway, origin, originLocal } = facts;
+  const { client, origin } = facts;
   refuseOtherProtocols(flow);
-  if (origin === undefined || originLocal === undefined) throw new FlowFailure('ORIGIN_GONE', 'before its greeting');
+  if (origin === undefined) throw new FlowFailure('ORIGIN_GONE', 'before its greeting');
   facts.protocol = 'ftp';
   const { timeouts, files } = policy.document;
   const tls = dataTls(flow);
-  const dial = (ip: string, port: number) => async () =>
-    dialTcp({ host: ip, ip, port }, { timeoutMs: timeouts.connectMs, forbidden: policy.forbidden });
   const secure: DataChannelOptions['secure'] = (side, socket, direction) =>
-    side === 'origin' ? tls.origin(socket) : tls.client(socket, direction);
+    side === 'origin' ? tls.origin(socket, direction) : tls.client(socket, direction);
   const common = { secure, idleMs: timeouts.idleMs };
+  const refused = (code: FailureCode, detail: string): void => noteRefusal(flow, code, detail);
+  const stranger: Stranger = ({ ip }) => refused('CLIENT_FTP_HIJACK', `${ip} opened a data connection of ${client.ip}`);
   return createFtpRelay({
     wire,
     inspector: inspectFiles({ flow: facts, rules: policy.rules, recorder: plane.recorder }),
     channels: {
-      passive: (port) =>
-        openDataChannel({
-          ...common,
-          mode: 'passive',
-          listenIp: gateway.ip,
-          acceptFrom: client.ip,
-          dial: dial(origin.ip, port),
-        }),
-      active: (port) =>
-        openDataChannel({
-          ...common,
-          mode: 'active',
-          listenIp: originLocal.ip,
-          acceptFrom: origin.ip,
-          dial: dial(client.ip, port),
-        }),
+      passive: (port) => openDataChannel({ ...common, mode: 'passive', ...passiveMeeting(flow, port, stranger) }),
+      active: (port) => openDataChannel({ ...common, mode: 'active', ...activeMeeting(flow, port, stranger) }),
     },
     clientIp: client.ip,
     originIp: origin.ip,
@@ -49,16 +35,8 @@ export function filesRelay(flow: Flow, wire: Wire, canUpgrade: boolean): Relay {
     isSecure: facts.decrypted,
     requireTls: files.requireTls,
     passiveAddress: files.passiveAddress,
-    refused: (code, detail) => noteRefusal(flow, code, detail),
+    refused,
   });
-}
-
-/**
- * Whether a session is one of files that can be followed: its data connections have to reach the gateway by the address
- * that the client knows, which is so at a published endpoint alone. Elsewhere FTP passes as it is.
- */
-export function isFiles({ facts, listener }: Flow): boolean {
-  return listener.mode === 'reverse' && listener.originTls === 'as-client' && facts.upstreamProxy === undefined;
 }
 
 /** The session goes on; its record says what was tried. */

@@ -8,6 +8,7 @@ import type { Side } from '../core/side.ts';
 import type { CertificateFacts, OriginIdentity } from '../core/tls.ts';
 import { resetConnection } from '../net/reset.ts';
 import { coveringName } from './certificate-names.ts';
+import { canMeet } from './data-meeting.ts';
 import type { Flow } from './flow.ts';
 import { mayUseHttp2 } from './flow-scanners.ts';
 import { http1RelayFor } from './http1-relay.ts';
@@ -19,7 +20,7 @@ import { createOpaqueRelay } from './relay/opaque.ts';
 import { createReplaceableRelay } from './relay/replaceable.ts';
 import { createSniffingRelay } from './relay/sniffing.ts';
 import { createWebSocketRelay } from './relay/websocket.ts';
-import { filesRelay, isFiles } from './run-files.ts';
+import { filesRelay } from './run-files.ts';
 import { mailRelay } from './run-mail.ts';
 
 export interface RelayOptions {
@@ -88,7 +89,7 @@ function relayFor(flow: Flow, options: RelayOptions, wire: Wire): Relay {
   const canUpgrade = options.secure !== undefined;
   const mail = (guess: string): Relay =>
     createReplaceableRelay((replace) => {
-      const files = isFiles(flow) ? () => filesRelay(flow, wire, canUpgrade) : undefined;
+      const files = canMeet(flow) ? () => filesRelay(flow, wire, canUpgrade) : undefined;
       return mailRelay({ flow, wire, guess, canUpgrade, files, replace });
     });
   if (isHttp1(protocol ?? alpn)) return http();

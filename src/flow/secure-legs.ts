@@ -20,19 +20,29 @@ import { openVerifiedOrigin } from './verified-origin.ts';
 /** TLS in mid-stream over the plain legs of a flow: the same check of the origin and the same leafs as at their start. */
 export function secureLegs(flow: Flow, tunnel: Tunnel): SecureLegs {
   let leg: OriginLeg | undefined;
+  let hello: ClientHello | undefined;
   return {
+    needsHello: (name) => name === undefined && !isNamed(tunnel),
+    async hello() {
+      hello = await orAlert(flow, () => helloOf(flow));
+      flow.hello = hello;
+    },
     async origin(name) {
       const transport = flow.originTransport;
       if (transport === undefined) throw new FlowFailure('ORIGIN_GONE', 'before the TLS handshake');
-      const serverName = nameBeforeHello(tunnel, name);
-      leg = await openVerifiedOrigin(flow, tunnel, transport, { serverName, alpn: [] });
+      const open = async (): Promise<OriginLeg> => {
+        const serverName = hello === undefined ? nameBeforeHello(tunnel, name) : nameOf(hello, tunnel);
+        return openVerifiedOrigin(flow, tunnel, transport, { serverName, alpn: [] });
+      };
+      leg = hello === undefined ? await open() : await orAlert(flow, open);
       flow.origin = leg.socket;
       leg.socket.on('error', ignore);
       return leg.socket;
     },
     async client(alpn) {
       if (leg === undefined) throw new FlowFailure('GATEWAY_INTERNAL', 'the origin was not verified');
-      return openClient(flow, tunnel, leg, alpn);
+      const verified = leg;
+      return orAlert(flow, async () => openClient(flow, tunnel, verified, hello ?? (await helloOf(flow)), alpn));
     },
   };
 }
@@ -43,18 +53,36 @@ export function secureLegs(flow: Flow, tunnel: Tunnel): SecureLegs {
  * itself; it is the client's own check of the leaf, which bears the names of the verified certificate and no others, that
  * decides, and a name that the client does send must be covered too.
  */
-function nameBeforeHello({ verifyAs, destination }: Tunnel, name: string | undefined): string | undefined {
-  const isNamed = verifyAs !== undefined || destination.host !== destination.ip;
-  return isNamed || name === undefined ? undefined : canonicalHost(name);
+function nameBeforeHello(tunnel: Tunnel, name: string | undefined): string | undefined {
+  return isNamed(tunnel) || name === undefined ? undefined : canonicalHost(name);
 }
 
-async function openClient(flow: Flow, tunnel: Tunnel, origin: OriginLeg, alpn: readonly string[]): Promise<Duplex> {
-  const hello = await helloOf(flow);
+function isNamed({ verifyAs, destination }: Tunnel): boolean {
+  return verifyAs !== undefined || destination.host !== destination.ip;
+}
+
+/** An FTP server does not say what it is called: where capture knows an address alone, the client has to. */
+function nameOf(hello: ClientHello, { destination }: Tunnel): string | undefined {
+  return canonicalServerName(hello, destination);
+}
+
+async function openClient(
+  flow: Flow,
+  tunnel: Tunnel,
+  origin: OriginLeg,
+  hello: ClientHello,
+  alpn: readonly string[],
+): Promise<Duplex> {
+  checkHello(flow, tunnel, origin, hello, alpn);
+  const leaf = await leafOf(flow, tunnel, hello, origin.identity);
+  await answerClient(flow, hello, leaf, undefined);
+  return flow.client;
+}
+
+/** A client that was told to begin TLS is told in TLS why it cannot be. */
+async function orAlert<Value>(flow: Flow, act: () => Promise<Value>): Promise<Value> {
   try {
-    checkHello(flow, tunnel, origin, hello, alpn);
-    const leaf = await leafOf(flow, tunnel, hello, origin.identity);
-    await answerClient(flow, hello, leaf, undefined);
-    return flow.client;
+    return await act();
   } catch (error) {
     const code = error instanceof FlowFailure ? error.code : 'GATEWAY_INTERNAL';
     if (!flow.client.destroyed && flow.client === flow.clientTransport) {

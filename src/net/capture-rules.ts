@@ -7,6 +7,8 @@ export interface CapturePlan {
   readonly ipv4: ListenAddress | undefined;
   readonly ipv6: ListenAddress | undefined;
   readonly ports: readonly number[];
+  /** Bring data connections of FTP to the gateway. TPROXY does so anyhow. */
+  readonly ftpData: boolean;
   /** Traffic that passes through this host: from any of the interfaces and any of the blocks; empty means all. */
   readonly forwarded: ForwardedTraffic | undefined;
   /** Traffic of programs on this host. */
@@ -80,6 +82,7 @@ function captureChains(plan: CapturePlan): readonly Chain[] {
       rules: [
         ...(isRedirect ? [] : [deliverOwnSockets]),
         leaveOwnAddresses,
+        ...(isRedirect && plan.ftpData ? sources.map(({ match }) => `${match} ${expectedConnections}`) : []),
         ...sources.map(({ match, family, listen }) => `${match} ${tcp} ${action(listen, family)}`),
       ],
     });
@@ -103,6 +106,12 @@ function captureChains(plan: CapturePlan): readonly Chain[] {
  * addressed to others, yet a socket here awaits them.
  */
 const deliverOwnSockets = `meta l4proto tcp socket transparent 1 ${setMark()} accept`;
+
+/**
+ * Data connections of FTP: for each, a relay holds a socket that is bound to the address of the origin (IP_FREEBIND), which
+ * receives nothing but is found here, and listens on the same port of this host. Without such a socket nothing matches.
+ */
+const expectedConnections = 'tcp dport 1024-65535 socket wildcard 0 redirect';
 
 function setMark(): string {
   return `meta mark set meta mark or ${captureMark}`;

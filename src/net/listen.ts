@@ -34,10 +34,12 @@ export function openListeningSockets(
   const opened: number[] = [];
   try {
     // SO_REUSEPORT would silently share the port with another gateway of the same user; without it, the kernel objects.
-    const probe = openSocket(address, options, false);
+    const probe = openSocket(address, options);
     const { port } = listeningAddress(probe);
     closeListeningSocket(probe);
-    while (opened.length < count) opened.push(listening(openSocket({ ...address, port }, options, true), address));
+    while (opened.length < count) {
+      opened.push(listening(openSocket({ ...address, port }, { ...options, reusePort: true }), address));
+    }
     return opened;
   } catch (error) {
     for (const fd of opened) closeListeningSocket(fd);
@@ -48,6 +50,15 @@ export function openListeningSockets(
 /** The same for a single socket. */
 export function openListeningSocket(address: ListenAddress, options: ListeningOptions): number | undefined {
   return openListeningSockets(address, 1, options)[0];
+}
+
+/**
+ * Opens a listening socket at an address that need not be this host's: `transparent` receives what the packet filter
+ * delivers for it (needs CAP_NET_ADMIN), `claim` receives nothing and only shows the packet filter that somebody waits
+ * there. Throws as openListeningSockets does.
+ */
+export function openForeignSocket(address: ListenAddress, kind: 'transparent' | 'claim'): number {
+  return listening(openSocket(address, { transparent: kind === 'transparent', claim: kind === 'claim' }), address);
 }
 
 /** Closes a listening socket; connections that no relay has accepted are reset by the kernel. */
@@ -92,14 +103,20 @@ const typeNonBlocking = 0x800;
 /** Only the descriptors that a relay is given by name may reach it. */
 const typeCloseOnExec = 0x80000;
 
-function openSocket(address: ListenAddress, options: ListeningOptions, reusePort: boolean): number {
+interface SocketWishes extends ListeningOptions {
+  readonly reusePort?: boolean;
+  readonly claim?: boolean;
+}
+
+function openSocket(address: ListenAddress, options: SocketWishes): number {
   const ipv6 = address.ip.includes(':');
   const fd = libc().socket(ipv6 ? familyIpv6 : familyIpv4, typeStream | typeNonBlocking | typeCloseOnExec, 0);
   if (fd < 0) throw listenFailure(address, libc().errorName());
   try {
     // Connections of an earlier run that still wind down must not keep the port; a listening socket still does.
     setSocketOption(fd, socketOptions.reuseAddress, 1);
-    if (reusePort) setSocketOption(fd, socketOptions.reusePort, 1);
+    if (options.reusePort) setSocketOption(fd, socketOptions.reusePort, 1);
+    if (options.claim) setSocketOption(fd, ipv6 ? socketOptions.freeBindIpv6 : socketOptions.freeBindIpv4, 1);
     // As Node does: `::` takes IPv4 too, any other IPv6 address is alone.
     if (ipv6) setSocketOption(fd, socketOptions.ipv6Only, address.ip === '::' ? 0 : 1);
     if (options.transparent) {

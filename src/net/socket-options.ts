@@ -25,6 +25,9 @@ export const socketOptions = {
   ipv6Only: named('IPV6_V6ONLY', levelIpv6, 26),
   transparentIpv4: named('IP_TRANSPARENT', levelIp, 19),
   transparentIpv6: named('IPV6_TRANSPARENT', levelIpv6, 75),
+  /** An address that is not this host's may be bound; needs no privilege. */
+  freeBindIpv4: named('IP_FREEBIND', levelIp, 15),
+  freeBindIpv6: named('IPV6_FREEBIND', levelIpv6, 78),
   /** The port of a bound source address is chosen when the destination is known: no 28 000 flows per client. */
   bindAddressNoPort: named('IP_BIND_ADDRESS_NO_PORT', levelIp, 24),
 } as const;

@@ -38,6 +38,8 @@ function start(wishes: Partial<SecureLegs> = {}) {
     upgradedRelay: (wire) => createOpaqueRelay({ wire }),
     idleTimeoutMs: 10_000,
     secure: {
+      needsHello: () => false,
+      hello: async () => void events.push(`hello while the client has read "${client.text}"`),
       origin: async (name) => {
         events.push(`origin leg ${name} while the client has read "${client.text}"`);
         return securedOrigin;

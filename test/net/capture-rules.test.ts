@@ -6,6 +6,7 @@ const plan: CapturePlan = {
   ipv4: { ip: '0.0.0.0', port: 8443 },
   ipv6: { ip: '::', port: 8446 },
   ports: [80, 443],
+  ftpData: false,
   forwarded: { interfaces: [], ipv4Sources: [], ipv6Sources: [] },
   local: undefined,
   refuseQuic: true,
@@ -44,6 +45,17 @@ table inet daylight {
   }
 }
 `);
+  });
+
+  it('redirects data connections of FTP to the port that they name, where a relay waits for them', () => {
+    expect(rulesOf({ ports: [21], ftpData: true, refuseQuic: false })).toEqual([
+      'type nat hook prerouting priority dstnat; policy accept;',
+      'fib daddr type local accept',
+      'meta nfproto ipv4 tcp dport 1024-65535 socket wildcard 0 redirect',
+      'meta nfproto ipv6 tcp dport 1024-65535 socket wildcard 0 redirect',
+      'meta nfproto ipv4 tcp dport { 21 } redirect to :8443',
+      'meta nfproto ipv6 tcp dport { 21 } redirect to :8446',
+    ]);
   });
 
   it('delivers packets of its own sockets before anything else with TPROXY', () => {

@@ -8,16 +8,35 @@ packages=(curl nghttp2-client openssl nginx-light python3 wget git nftables ipro
   tshark tcpdump
   postfix swaks msmtp
   c-icap libc-icap-mod-virus-scan clamav clamav-daemon
-  vsftpd lftp)
+  vsftpd lftp libhiredis0.14 libmemcached11 libmemcachedutil2 libpcre2-posix3)
 packages+=(libnet-ssleay-perl)
 # The largest by far: a minute on a busy machine with two cores.
 packages+=(chromium)
+
+# FTP servers exclude each other as packages; all but one are unpacked here and started by the tests alone.
+unpacked=/opt/daylight-peers
+unpack() {
+  if [ -x "$unpacked/usr/sbin/proftpd" ] && [ -x "$unpacked/usr/sbin/pure-ftpd" ]; then return; fi
+  local directory
+  directory=$(mktemp -d)
+  (cd "$directory" && apt-get -qq download proftpd-core proftpd-mod-crypto pure-ftpd >/dev/null 2>&1) || {
+    echo "peers: could not download proftpd-core, proftpd-mod-crypto, pure-ftpd"
+    return
+  }
+  mkdir -p "$unpacked"
+  for package in "$directory"/*.deb; do dpkg-deb -x "$package" "$unpacked"; done
+  rm -rf "$directory"
+  echo "peers: unpacked ProFTPD and Pure-FTPd into $unpacked"
+}
 
 missing=()
 for package in "${packages[@]}"; do
   if ! dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed'; then missing+=("$package"); fi
 done
-if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
+if [ ${#missing[@]} -eq 0 ]; then
+  if command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ]; then unpack; fi
+  exit 0
+fi
 
 if ! command -v apt-get >/dev/null; then
   echo "peers: no apt-get here; install by hand what the tests report as missing: ${missing[*]}"
@@ -48,6 +67,7 @@ install() { apt install -y --no-install-recommends "${missing[@]}"; }
 if install || { apt update && install; }; then
   echo "peers: installed ${missing[*]}"
   rm -f "$log"
+  unpack
 else
   cat "$log"
   rm -f "$log"

@@ -20,18 +20,19 @@ export interface RunningVsftpd extends AsyncDisposable {
 export async function startVsftpd(
   credentials: Credentials,
   settings: Readonly<Record<string, string>> = {},
+  place: { readonly namespace: string; readonly port: number } | undefined = undefined,
 ): Promise<RunningVsftpd> {
   const directory = mkdtempSync(join(tmpdir(), 'daylight-vsftpd-'));
   chmodSync(directory, 0o755);
-  const port = await freePort();
+  const port = place?.port ?? (await freePort());
   const root = join(directory, 'root');
   for (const name of ['root', 'root/in', 'empty']) mkdirSync(join(directory, name), { mode: 0o755 });
   await run('chown', ['ftp', join(root, 'in')]);
   writeFileSync(join(directory, 'cert.pem'), credentials.cert);
   writeFileSync(join(directory, 'key.pem'), credentials.key, { mode: 0o600 });
   const lines = {
-    listen: 'YES',
-    listen_address: '127.0.0.1',
+    // In a namespace on all addresses of both families.
+    ...(place === undefined ? { listen: 'YES', listen_address: '127.0.0.1' } : { listen_ipv6: 'YES' }),
     listen_port: String(port),
     background: 'NO',
     anonymous_enable: 'YES',
@@ -62,11 +63,13 @@ export async function startVsftpd(
   );
   const logFile = join(directory, 'log');
   const fd = openSync(logFile, 'a');
-  const child = spawn('vsftpd', [conf], { stdio: ['ignore', fd, fd] });
+  const inside = place === undefined ? [] : ['ip', 'netns', 'exec', place.namespace];
+  const [program = '', ...args] = [...inside, 'vsftpd', conf];
+  const child = spawn(program, args, { stdio: ['ignore', fd, fd] });
   closeSync(fd);
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const deadline = performance.now() + 15_000;
-  while (!(await isListening(port))) {
+  while (!(await isListening(port, inside))) {
     if (performance.now() > deadline) throw new Error(readFileSync(logFile, 'utf8'));
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -88,7 +91,11 @@ export async function startVsftpd(
   };
 }
 
-function isListening(port: number): Promise<boolean> {
+async function isListening(port: number, inside: readonly string[]): Promise<boolean> {
+  if (inside.length > 0) {
+    const [program = '', ...args] = inside;
+    return (await run(program, [...args, 'ss', '-Hltn', `sport = :${port}`])).stdout !== '';
+  }
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1');
     socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
