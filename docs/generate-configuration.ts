@@ -41,6 +41,8 @@ const kinds: Readonly<Record<FormatName, string>> = {
   glob: 'path or pattern',
   'header-name': 'header name',
   'header-field': 'header',
+  'mail-header-name': 'field name',
+  'mail-header-field': 'field',
   reason: 'reason',
   identifier: 'identifier',
   user: 'user name',

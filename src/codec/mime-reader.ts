@@ -1,11 +1,14 @@
 import { limits } from '../core/limits.ts';
 import { type MimeHead, mimeHead, mimeHeaders } from './mime-header.ts';
 
-/** Takes a mail as it is read: the head of the whole, then each part that is no multipart, its bytes still encoded. */
+/**
+ * Takes a mail as it is read: the head of the whole, then each part that is no multipart, its bytes still encoded and with
+ * their offset in the mail; those of a part follow each other. The offset is negative for text that stands elsewhere too.
+ */
 export interface MimeSink {
   head(head: MimeHead): void;
   part(head: MimeHead): void;
-  bytes(chunk: Buffer): void;
+  bytes(chunk: Buffer, at: number): void;
   partEnd(): void;
 }
 
@@ -33,6 +36,10 @@ export class MimeReader {
   #rest: Buffer = noBytes;
   #isLineStart = true;
   #lineEnd: Buffer = noBytes;
+  #lineEndAt = 0;
+  /** What is read now, and the offset of its first byte in the mail. */
+  #bytes: Buffer = noBytes;
+  #bytesAt = 0;
   /** Why parts may have been missed. */
   problem: string | undefined;
 
@@ -42,7 +49,7 @@ export class MimeReader {
 
   push(chunk: Buffer): void {
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    this.#rest = noBytes;
+    this.#begin(bytes);
     let at = 0;
     while (at < bytes.length) {
       const next = this.#state === 'head' ? this.#readHead(bytes, at) : this.#readBody(bytes, at);
@@ -56,7 +63,7 @@ export class MimeReader {
 
   end(): void {
     const rest = this.#rest;
-    this.#rest = noBytes;
+    this.#begin(rest);
     if (this.#state === 'head') {
       this.#head += rest.toString('latin1');
       this.#endHead();
@@ -64,6 +71,13 @@ export class MimeReader {
     if (this.#lineEnd.length > 0) this.#pass(noBytes);
     this.#endPart();
     if (this.#delimiters.length > 0) this.problem ??= 'multipart without its end';
+  }
+
+  #begin(bytes: Buffer): void {
+    // What was kept is read again.
+    this.#bytesAt += this.#bytes.length - this.#rest.length;
+    this.#bytes = bytes;
+    this.#rest = noBytes;
   }
 
   /** Takes one line of a head; negative when it is not whole. */
@@ -128,7 +142,7 @@ export class MimeReader {
     if (!oddLine.test(this.#head)) return;
     this.problem ??= 'a line in a head that is no field';
     this.#sink.part(mimeHead([]));
-    this.#sink.bytes(Buffer.from(this.#head, 'latin1'));
+    this.#sink.bytes(Buffer.from(this.#head, 'latin1'), -1);
     this.#sink.partEnd();
   }
 
@@ -207,6 +221,7 @@ export class MimeReader {
     const width = to - 2 >= from && bytes[to - 2] === cr ? 2 : 1;
     this.#pass(bytes.subarray(from, to - width));
     this.#lineEnd = Buffer.from(bytes.subarray(to - width, to));
+    this.#lineEndAt = this.#bytesAt + to - width;
     this.#isLineStart = true;
   }
 
@@ -223,8 +238,8 @@ export class MimeReader {
     const lineEnd = this.#lineEnd;
     this.#lineEnd = noBytes;
     if (!this.#isInPart) return;
-    if (lineEnd.length > 0) this.#sink.bytes(lineEnd);
-    if (bytes.length > 0) this.#sink.bytes(bytes);
+    if (lineEnd.length > 0) this.#sink.bytes(lineEnd, this.#lineEndAt);
+    if (bytes.length > 0) this.#sink.bytes(bytes, this.#bytesAt + bytes.byteOffset - this.#bytes.byteOffset);
   }
 
   #beginPart(head: MimeHead): void {

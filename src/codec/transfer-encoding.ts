@@ -4,6 +4,8 @@ const noBytes: Buffer = Buffer.alloc(0);
 export interface TransferDecoder {
   push(bytes: Buffer): Buffer;
   end(): Buffer;
+  /** Bytes that wait for those behind them. */
+  readonly pendingBytes: number;
 }
 
 /** Makes the decoder of an encoding; of one that changes nothing or that nobody knows, none. */
@@ -16,6 +18,10 @@ export function transferDecoder(encoding: string): TransferDecoder | undefined {
 class Base64Decoder implements TransferDecoder {
   /** Characters of a group that is not whole. */
   #rest = '';
+
+  get pendingBytes(): number {
+    return this.#rest.length;
+  }
 
   push(bytes: Buffer): Buffer {
     const text = this.#rest + bytes.toString('latin1').replace(/[^A-Za-z0-9+/=]+/g, '');
@@ -45,6 +51,10 @@ class Base64Decoder implements TransferDecoder {
 class QuotedPrintableDecoder implements TransferDecoder {
   /** An escape or soft line break that is not whole. */
   #rest = '';
+
+  get pendingBytes(): number {
+    return this.#rest.length;
+  }
 
   push(bytes: Buffer): Buffer {
     const text = this.#rest + bytes.toString('latin1');

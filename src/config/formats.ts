@@ -1,4 +1,4 @@
-import { headerChangeProblem } from '../codec/header-change.ts';
+import { headerChangeProblem, mailHeaderProblem } from '../codec/header-change.ts';
 import { type Format, type Parsed, value, wrong } from './format.ts';
 import { cidr, endpoint, hostName, hostPattern, icapUrl, listenAddress } from './network-format.ts';
 import { duration, size } from './quantity-format.ts';
@@ -36,24 +36,10 @@ export const formats: Formats = {
       return count >= 1 && count <= 64 ? value(count) : wrong(`must be ${this.expected}`);
     },
   },
-  'header-name': {
-    expected: 'the name of a header that does not say how a message is read',
-    pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
-    parse(text) {
-      const problem = headerChangeProblem(text);
-      return problem === undefined ? value(text.toLowerCase()) : wrong(problem);
-    },
-  },
-  'header-field': {
-    expected: 'a header such as "X-Environment: production"',
-    pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+: ?.+$",
-    parse(text) {
-      const [, name, content] = /^([^:\s]+):[ \t]*(.*?)[ \t]*$/.exec(text) ?? [];
-      if (name === undefined || content === undefined) return wrong(`must be ${this.expected}`);
-      const problem = headerChangeProblem(name, content);
-      return problem === undefined ? value([name, content]) : wrong(problem);
-    },
-  },
+  'header-name': headerName('the name of a header that does not say how a message is read', headerChangeProblem),
+  'header-field': headerField('a header such as "X-Environment: production"', headerChangeProblem),
+  'mail-header-name': headerName('the name of a field that does not say how a mail is read', mailHeaderProblem),
+  'mail-header-field': headerField('a field such as "X-Gateway: mail.example"', mailHeaderProblem),
   path: text('a path', '^[^\\u0000-\\u001f]+$'),
   glob: text('a path or a pattern such as "config/rules/*.yaml"', '^[^\\u0000-\\u001f]+$'),
   reason: text('a short reason', '^[^\\u0000-\\u001f]{1,200}$'),
@@ -76,6 +62,8 @@ interface Formats {
   readonly 'relay-count': Format<'auto' | number>;
   readonly 'header-name': Format<string>;
   readonly 'header-field': Format<readonly [name: string, value: string]>;
+  readonly 'mail-header-name': Format<string>;
+  readonly 'mail-header-field': Format<readonly [name: string, value: string]>;
   readonly path: Format<string>;
   readonly glob: Format<string>;
   readonly reason: Format<string>;
@@ -96,6 +84,32 @@ function text(expected: string, pattern: string, mostBytes = 4096): Format<strin
     pattern,
     parse: (written) =>
       allowed.test(written) && Buffer.byteLength(written) <= mostBytes ? value(written) : wrong(`must be ${expected}`),
+  };
+}
+
+type HeaderProblem = (name: string, content?: string) => string | undefined;
+
+function headerName(expected: string, problemOf: HeaderProblem): Format<string> {
+  return {
+    expected,
+    pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
+    parse(written) {
+      const problem = problemOf(written);
+      return problem === undefined ? value(written.toLowerCase()) : wrong(problem);
+    },
+  };
+}
+
+function headerField(expected: string, problemOf: HeaderProblem): Format<readonly [name: string, value: string]> {
+  return {
+    expected,
+    pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+: ?.+$",
+    parse(written) {
+      const [, name, content] = /^([^:\s]+):[ \t]*(.*?)[ \t]*$/.exec(written) ?? [];
+      if (name === undefined || content === undefined) return wrong(`must be ${expected}`);
+      const problem = problemOf(name, content);
+      return problem === undefined ? value([name, content]) : wrong(problem);
+    },
   };
 }
 

@@ -48,7 +48,7 @@ export function policyFromConfig(
     revocation: revocationPolicy(config.revocation, inputs),
     upstream: config.upstream === undefined ? undefined : upstreamOf(config.upstream, source, inputs),
     http,
-    mail,
+    mail: { ...mail, spool: { ...mail.spool, directory: inputs.resolve(mail.spool.directory) } },
     files,
     opaque,
     rules,

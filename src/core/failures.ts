@@ -448,6 +448,10 @@ export const failures = {
     'Records cannot be written and policy says to stop.',
     'Free disk space, or set records.onFailure: continue.',
   ),
+  GATEWAY_SPOOL_UNWRITABLE: gateway(
+    'A mail that waits for its verdict cannot be kept on disk: the sender is asked to try again.',
+    'Free disk space, or see the directory of mail.spool.',
+  ),
   GATEWAY_PORT_IN_USE: gateway('A listening address is in use.', 'Stop the other program or choose another port.'),
   GATEWAY_LISTEN_DENIED: gateway('A listening address may not be opened.', 'Check the address and the privileges.'),
   GATEWAY_AUTHORITY_KEY: gateway(
@@ -481,4 +485,9 @@ export class FlowFailure extends Error {
     this.code = code;
     this.detail = detail;
   }
+}
+
+/** Whatever was thrown, as a failure of the flow. */
+export function asFailure(error: unknown): FlowFailure {
+  return error instanceof FlowFailure ? error : new FlowFailure('GATEWAY_INTERNAL', String(error));
 }

@@ -34,12 +34,15 @@ export interface MailOutcome {
 
 /**
  * One mail as the relay reports it, in wire order. Each call that returns a verdict is synchronous and comes before the
- * origin could take the mail; anything but `allow` ends the mail. Chunks must not be kept.
+ * origin could take the mail; anything but `allow` ends the mail. A chunk may be kept, and changed in place, as long as
+ * verdicts ask for its bytes to be kept (`keepBytes`). `changes` of the last verdict apply to the head.
  */
 export interface Mail {
   envelope(envelope: MailEnvelope): Verdict;
   content(chunk: Buffer): Verdict;
   end(): Verdict;
+  /** The first bytes go on: changes of the head come too late from now on. */
+  released?(): void;
   /** Called exactly once, last. */
   finish(outcome: MailOutcome): void;
 }

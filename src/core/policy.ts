@@ -239,8 +239,19 @@ export interface MailPolicy {
   readonly requireTls: boolean;
   /** XCLIENT and XFORWARD pass: a mail server in front may speak for its clients. */
   readonly xclient: boolean;
-  /** Bytes of a mail that wait for its verdict where rules look at mails; the rest of a longer one passes as it is judged. */
+  /** Bytes of a mail that wait in memory for its verdict where rules look at mails. */
   readonly holdBytes: number;
+  readonly spool: SpoolPolicy;
+  /** Fields that are changed in the head of every mail. */
+  readonly headers: HeaderPolicy;
+}
+/** Where longer mails wait for their verdict. */
+export interface SpoolPolicy {
+  readonly directory: string;
+  /** Of one mail; a longer one passes as it is judged. 0: nothing waits on disk. */
+  readonly mailBytes: number;
+  /** Of all mails of a relay. */
+  readonly totalBytes: number;
 }
 export interface FilesPolicy {
   /** Files pass over TLS only: control and data connections. */

@@ -189,6 +189,8 @@ export interface MailFacts {
   readonly files: readonly FileFacts[];
   /** Why rules may have seen less than a recipient; empty when they saw all. */
   readonly notInspected: readonly string[];
+  /** What was changed on its way, in words. */
+  readonly changes: readonly string[];
   readonly outcome: MailOutcome;
   readonly verdict: 'allow' | 'block' | 'reset';
   readonly rule: RuleRef | undefined;

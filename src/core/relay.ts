@@ -58,6 +58,8 @@ export interface Relay {
   cut(code: FailureCode, detail: string): void;
   /** No byte came from either side within the idle limit, in the middle of a transaction: the relay answers and ends the flow. */
   timedOut?(): void;
+  /** A side has taken all that waited for it, after `wire.isFull` was true of it. */
+  drained?(side: Side): void;
   /** The pump's clock: called about once a second with milliseconds since an arbitrary start. */
   tick?(nowMs: number): void;
   /** The gateway wants the flow to end: a protocol that can tells the client to begin nothing else. May be called again. */
@@ -81,6 +83,8 @@ export interface Wire {
    * origin leg, dials `destination`, and queues what is sent to the origin until it is open. Client bytes are paused meanwhile.
    */
   retarget?(destination: Destination): void;
+  /** Whether bytes wait for the side to take those before them: what can wait elsewhere should, until `drained`. */
+  isFull?(side: Side): boolean;
   /** Stops or resumes reading of a side (a full pipeline, a held response). */
   pause(side: Side, paused: boolean): void;
 }

@@ -12,10 +12,13 @@ export interface RuleDocument {
   /** How much of a body waits until the rule is decided: its first bytes, or all of it, both within the limits of policy. */
   readonly hold?: 'start' | 'body';
   /** Of setHeader and removeHeader: the field, and its value when it is set. */
-  readonly header?: { readonly message: 'request' | 'response'; readonly name: string; readonly value?: string };
+  readonly header?: { readonly message: ChangedMessage; readonly name: string; readonly value?: string };
   /** File and line, for errors and the console. */
   readonly source: string;
 }
+
+/** What has a head that rules and policy may change. */
+export type ChangedMessage = 'request' | 'response' | 'mail';
 
 export type RuleCondition =
   | { readonly all: readonly RuleCondition[] }

@@ -1,13 +1,12 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Address } from '../core/endpoint.ts';
-import { FlowFailure } from '../core/failures.ts';
+import { asFailure, FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
 import type { Side } from '../core/side.ts';
 import type { DataListener } from '../net/data-listener.ts';
 import { resetConnection } from '../net/reset.ts';
 import { moveFile } from './data-move.ts';
-import { failureOf } from './pump-upgrade.ts';
 import type { DataChannel, DataPlan } from './relay/ftp-options.ts';
 import { coarseNowMs } from './ticker.ts';
 
@@ -92,7 +91,7 @@ class SocketDataChannel implements DataChannel {
         plan.settled(outcome);
       },
       (error: unknown) => {
-        const { code, detail } = failureOf(error);
+        const { code, detail } = asFailure(error);
         this.abort();
         plan.settled({ code, detail });
       },

@@ -1,5 +1,6 @@
 import type { Header } from '../core/http.ts';
 import type { HeaderPolicy } from '../core/policy.ts';
+import type { ChangedMessage } from '../core/rule-document.ts';
 import type { HeadChanges } from '../core/verdict.ts';
 import type { RuleHeader } from '../rules/compile.ts';
 
@@ -17,7 +18,7 @@ export interface NotedChanges {
 
 /** What policy and rules change in a head; undefined when it stays as it is. */
 export function headChanges(
-  message: 'request' | 'response',
+  message: ChangedMessage,
   headers: readonly Header[],
   policy: HeaderPolicy,
   rules: readonly RuleChange[],

@@ -1,10 +1,10 @@
 import type { FileFacts, FlowFacts, Recorder } from '../core/record.ts';
 import type { FileTransfer, TransferInspector, TransferOutcome, TransferRequest } from '../core/transfer.ts';
-import { allow, type Match, type RuleRef, type Verdict } from '../core/verdict.ts';
+import type { Verdict } from '../core/verdict.ts';
 import { count } from '../metrics/counters.ts';
 import { newUlid } from '../records/ulid.ts';
 import type { CompiledRules, TransactionScan } from '../rules/compile.ts';
-import { verdictOf } from '../rules/verdict-of.ts';
+import { MatchLedger } from './match-ledger.ts';
 import { FileObserver } from './observe-file.ts';
 
 export interface FileInspection {
@@ -28,17 +28,14 @@ class InspectedTransfer implements FileTransfer {
   #bytes = 0;
   #file: FileFacts | undefined;
   #hasEnded = false;
-  /** Rules that have become true and were not judged yet. */
-  #pending: Match[] = [];
-  #verdict: Verdict = allow;
-  #rule: RuleRef | undefined;
-  #ruleIds: string[] = [];
-  #alarms = 0;
+  readonly #ledger: MatchLedger;
 
   constructor(inspection: FileInspection, request: TransferRequest) {
     this.#inspection = inspection;
     this.#request = request;
-    const { flow, rules } = inspection;
+    const { flow, rules, recorder } = inspection;
+    const transaction = { txId: this.#txId, request: undefined, transfer: request.command };
+    this.#ledger = new MatchLedger({ flow, recorder, transaction });
     this.#scan = rules.transfers?.begin({
       assetId: flow.asset?.id,
       assetKind: flow.asset?.kind,
@@ -60,14 +57,14 @@ class InspectedTransfer implements FileTransfer {
     this.#tell('ftp.direction', [direction]);
     if (path !== '') this.#tell('ftp.path', [path]);
     if (user !== '') this.#tell('ftp.user', [user]);
-    return this.#judge();
+    return this.#ledger.judge();
   }
 
   content(chunk: Buffer): Verdict {
     this.#bytes += chunk.length;
     if (this.#observer.isWanted) this.#observer.push(chunk);
-    if (this.#scan?.needsRequestBody === true) this.#note(this.#scan.requestBody(chunk));
-    return this.#judge();
+    if (this.#scan?.needsRequestBody === true) this.#ledger.note(this.#scan.requestBody(chunk));
+    return this.#ledger.judge();
   }
 
   end(): Verdict {
@@ -75,16 +72,16 @@ class InspectedTransfer implements FileTransfer {
     const { offset, command } = this.#request;
     // What is sent from the middle or to an end is a part of a file.
     this.#file = this.#observer.end(offset === 0 && command !== 'APPE');
-    if (this.#scan !== undefined) this.#note(this.#scan.requestEnd());
-    return this.#judge();
+    if (this.#scan !== undefined) this.#ledger.note(this.#scan.requestEnd());
+    return this.#ledger.judge();
   }
 
   finish(outcome: TransferOutcome): void {
     const { flow, recorder } = this.#inspection;
     if (!this.#hasEnded) this.#file = this.#observer.end(false);
     flow.transactions += 1;
-    const verdict = this.#verdict.kind === 'refuse' ? 'block' : this.#verdict.kind;
-    count(transactionSeries[verdict]);
+    const { facts } = this.#ledger;
+    count(transactionSeries[facts.verdict]);
     if (outcome.failure !== undefined) count(`daylight_failures_total{code="${outcome.failure}"}`);
     recorder.transfer(flow, {
       txId: this.#txId,
@@ -94,49 +91,12 @@ class InspectedTransfer implements FileTransfer {
       bytes: this.#bytes,
       file: this.#file === undefined ? undefined : { ...this.#file, isWhole: this.#file.isWhole && outcome.complete },
       outcome,
-      verdict,
-      rule: this.#rule,
-      ruleIds: this.#ruleIds,
-      matches: this.#ruleIds.length,
-      alarms: this.#alarms,
+      ...facts,
     });
   }
 
   #tell(field: string, values: readonly string[]): void {
-    if (this.#scan !== undefined && values.length > 0) this.#note(this.#scan.values(field, values));
-  }
-
-  #note(matches: readonly Match[]): void {
-    if (matches.length > 0) this.#pending.push(...matches);
-  }
-
-  #judge(): Verdict {
-    const matches = this.#pending;
-    if (matches.length === 0) return allow;
-    this.#pending = [];
-    const { flow, recorder } = this.#inspection;
-    for (const match of matches) {
-      this.#ruleIds.push(match.rule.id);
-      this.#rule ??= match.rule;
-      if (match.action === 'allow') continue;
-      flow.alarms += 1;
-      this.#alarms += 1;
-      count(`daylight_alarms_total{severity="${match.severity}"}`);
-      // Returns once the alarm is on disk: only then may its verdict act.
-      recorder.alarm(flow, {
-        timeMs: Date.now(),
-        match,
-        txId: this.#txId,
-        request: undefined,
-        transfer: this.#request.command,
-      });
-    }
-    const verdict = verdictOf(matches);
-    if (verdict.kind === 'block' || verdict.kind === 'reset') {
-      this.#verdict = verdict;
-      this.#rule = verdict.rule;
-    }
-    return verdict;
+    if (this.#scan !== undefined && values.length > 0) this.#ledger.note(this.#scan.values(field, values));
   }
 }
 

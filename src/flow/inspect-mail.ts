@@ -1,21 +1,32 @@
+import { KeptWindow } from '../codec/kept-window.ts';
+import { PartPlaces } from '../codec/part-places.ts';
+import { limits } from '../core/limits.ts';
 import type { Mail, MailEnvelope, MailInspector, MailOutcome } from '../core/mail.ts';
+import type { HeaderPolicy } from '../core/policy.ts';
 import type { FlowFacts, Recorder } from '../core/record.ts';
-import { allow, type Match, type RuleRef, type Verdict } from '../core/verdict.ts';
+import type { Verdict } from '../core/verdict.ts';
 import { count } from '../metrics/counters.ts';
 import { newUlid } from '../records/ulid.ts';
 import type { CompiledRules, TransactionScan } from '../rules/compile.ts';
-import { verdictOf } from '../rules/verdict-of.ts';
+import { isOfMailHead } from '../rules/rule-fields.ts';
+import { MailChanges } from './mail-changes.ts';
+import { MatchLedger } from './match-ledger.ts';
 import { MailObserver } from './observe-mail.ts';
+import { MailRedactor } from './redact-mail.ts';
 
 export interface MailInspection {
   readonly flow: FlowFacts;
   readonly rules: CompiledRules;
   readonly recorder: Recorder;
+  /** Fields that policy changes in every mail. */
+  readonly headers: HeaderPolicy;
 }
 
 /** Inspects the mails of one flow: runs the rules, writes alarms before their verdict acts, and the traffic records. */
 export function inspectMail(inspection: MailInspection): MailInspector {
-  return { judges: inspection.rules.mails !== undefined, mail: () => new InspectedMail(inspection) };
+  const { rules, headers } = inspection;
+  const changes = headers.remove.length + headers.set.length > 0;
+  return { judges: rules.mails !== undefined || changes, mail: () => new InspectedMail(inspection) };
 }
 
 class InspectedMail implements Mail {
@@ -24,18 +35,18 @@ class InspectedMail implements Mail {
   readonly #startMs = Date.now();
   readonly #scan: TransactionScan | undefined;
   readonly #observer: MailObserver;
+  readonly #ledger: MatchLedger;
+  readonly #changes: MailChanges;
+  /** Bytes that may still be masked, where rules may ask for it. */
+  readonly #window: KeptWindow | undefined;
+  #redactor: MailRedactor | undefined;
+  #isHeadKnown = false;
   #envelope: MailEnvelope | undefined;
   #bytes = 0;
-  /** Rules that have become true and were not judged yet. */
-  #pending: Match[] = [];
-  #verdict: Verdict = allow;
-  #rule: RuleRef | undefined;
-  #ruleIds: string[] = [];
-  #alarms = 0;
 
   constructor(inspection: MailInspection) {
     this.#inspection = inspection;
-    const { flow, rules } = inspection;
+    const { flow, rules, recorder } = inspection;
     this.#scan = rules.mails?.begin({
       assetId: flow.asset?.id,
       assetKind: flow.asset?.kind,
@@ -44,11 +55,21 @@ class InspectedMail implements Mail {
       originPort: flow.destination?.port,
       sni: flow.serverName,
     });
+    this.#changes = new MailChanges(inspection.headers, rules.mails?.headers);
+    this.#ledger = new MatchLedger({
+      flow,
+      recorder,
+      transaction: { txId: this.#txId, request: undefined, isMail: true },
+      takesChange: (match) => this.#changes.take(match),
+    });
+    this.#window = rules.mails?.redaction.request === undefined ? undefined : new KeptWindow();
     const wanted = this.#scan?.found.wanted.request;
     this.#observer = new MailObserver({
       files: wanted?.files ?? false,
       hashes: wanted?.hashes ?? false,
       tell: (field, values) => this.#tell(field, values),
+      headEnd: () => this.#headEnd(),
+      part: (transferEncoding, charset) => this.#part(transferEncoding, charset),
       text: (chunk) => this.#text(chunk),
     });
   }
@@ -66,22 +87,30 @@ class InspectedMail implements Mail {
 
   content(chunk: Buffer): Verdict {
     this.#bytes += chunk.length;
+    this.#window?.push(chunk);
     this.#observer.push(chunk);
+    this.#window?.forget(this.#window.end - limits.mailMaskedBytes);
     return this.#judge();
   }
 
   end(): Verdict {
     this.#observer.end(true);
+    this.#redactor?.end();
     this.#tell('mail.size', [String(this.#bytes)]);
-    if (this.#scan !== undefined) this.#pending.push(...this.#scan.requestEnd());
+    if (this.#scan !== undefined) this.#ledger.note(this.#scan.requestEnd());
     return this.#judge();
+  }
+
+  released(): void {
+    this.#changes.close();
   }
 
   finish(outcome: MailOutcome): void {
     const { flow, recorder } = this.#inspection;
     this.#observer.end(false);
     flow.transactions += 1;
-    count(transactionSeries[this.#verdict.kind === 'refuse' ? 'block' : this.#verdict.kind]);
+    const { facts } = this.#ledger;
+    count(transactionSeries[facts.verdict]);
     if (outcome.failure !== undefined) count(`daylight_failures_total{code="${outcome.failure}"}`);
     if (this.#envelope === undefined) return;
     const { headers, subject, files, parts, notInspected } = this.#observer;
@@ -95,48 +124,57 @@ class InspectedMail implements Mail {
       files,
       parts,
       notInspected,
+      changes: this.#changes.notes(this.#redactor?.notes ?? []),
       outcome,
-      verdict: this.#verdict.kind === 'refuse' ? 'block' : this.#verdict.kind,
-      rule: this.#rule,
-      ruleIds: this.#ruleIds,
-      matches: this.#ruleIds.length,
-      alarms: this.#alarms,
+      ...facts,
     });
   }
 
   #tell(field: string, values: readonly string[]): void {
-    if (this.#scan === undefined || values.length === 0) return;
-    const matches = this.#scan.values(field, values);
-    if (matches.length > 0) this.#pending.push(...matches);
+    if (this.#scan !== undefined && values.length > 0) this.#ledger.note(this.#scan.values(field, values));
+  }
+
+  /** What envelope and head hold is known: whether anything of the rest is to be masked follows from it. */
+  #headEnd(): void {
+    this.#isHeadKnown = true;
+    this.#changes.head(this.#observer.headers);
+    if (this.#scan === undefined) return;
+    this.#ledger.note(this.#scan.settle(isOfMailHead));
+    const redaction = this.#scan.redaction('request');
+    if (redaction !== undefined && this.#window !== undefined)
+      this.#redactor = new MailRedactor(redaction, this.#window);
+  }
+
+  #part(transferEncoding: string, charset: string | undefined): PartPlaces | undefined {
+    if (this.#redactor === undefined) return undefined;
+    const places = new PartPlaces(transferEncoding, charset);
+    this.#redactor.part(places);
+    return places;
   }
 
   #text(chunk: Buffer): void {
-    if (this.#scan?.needsRequestBody !== true) return;
-    const matches = this.#scan.requestBody(chunk);
-    if (matches.length > 0) this.#pending.push(...matches);
+    if (this.#scan?.needsRequestBody === true) this.#ledger.note(this.#scan.requestBody(chunk));
+    // Last: what is masked is masked in this very chunk.
+    this.#redactor?.push(chunk);
   }
 
   #judge(): Verdict {
-    const matches = this.#pending;
-    if (matches.length === 0) return allow;
-    this.#pending = [];
-    const { flow, recorder } = this.#inspection;
-    for (const match of matches) {
-      this.#ruleIds.push(match.rule.id);
-      this.#rule ??= match.rule;
-      if (match.action === 'allow') continue;
-      flow.alarms += 1;
-      this.#alarms += 1;
-      count(`daylight_alarms_total{severity="${match.severity}"}`);
-      // Returns once the alarm is on disk: only then may its verdict act.
-      recorder.alarm(flow, { timeMs: Date.now(), match, txId: this.#txId, request: undefined, isMail: true });
+    const verdict = this.#ledger.judge();
+    if (verdict.kind !== 'allow') return verdict;
+    const late = this.#redactor?.late;
+    if (late !== undefined) return this.#ledger.settle({ kind: 'block', rule: late });
+    const { asked } = this.#changes;
+    if (this.#window === undefined && asked === undefined) return verdict;
+    return { kind: 'allow', keepBytes: this.#keepBytes, ...(asked === undefined ? {} : { changes: asked }) };
+  }
+
+  get #keepBytes(): number {
+    if (!this.#isHeadKnown) {
+      // Longer heads are given up, and then known.
+      if (this.#changes.mayBeAsked) return Number.POSITIVE_INFINITY;
+      return this.#window === undefined ? 0 : limits.mailMaskedBytes;
     }
-    const verdict = verdictOf(matches);
-    if (verdict.kind === 'block' || verdict.kind === 'reset') {
-      this.#verdict = verdict;
-      this.#rule = verdict.rule;
-    }
-    return verdict;
+    return this.#redactor === undefined ? 0 : limits.mailMaskedBytes;
   }
 }
 

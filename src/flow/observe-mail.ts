@@ -1,5 +1,6 @@
 import { decodeWords, type MimeHead } from '../codec/mime-header.ts';
 import { MimeReader } from '../codec/mime-reader.ts';
+import type { PartPlaces } from '../codec/part-places.ts';
 import { TextReader, textDeclaration } from '../codec/text-encoding.ts';
 import { type TransferDecoder, transferDecoder } from '../codec/transfer-encoding.ts';
 import type { Header } from '../core/http.ts';
@@ -13,6 +14,10 @@ export interface MailObservation {
   readonly hashes: boolean;
   /** Values of a rule field that turned up. */
   readonly tell: (field: string, values: readonly string[]) => void;
+  /** The head of the mail was told in full. */
+  readonly headEnd: () => void;
+  /** A part begins; what is returned is told where its text stands. */
+  readonly part: (transferEncoding: string, charset: string | undefined) => PartPlaces | undefined;
   /** Content of parts, decoded, text in UTF-8. */
   readonly text: (chunk: Buffer) => void;
 }
@@ -32,6 +37,7 @@ export class MailObserver {
   #parts = 0;
   #decoder: TransferDecoder | undefined;
   #textReader: TextReader | undefined;
+  #places: PartPlaces | undefined;
   #file: FileObserver | undefined;
   #isOver = false;
 
@@ -40,7 +46,7 @@ export class MailObserver {
     this.#reader = new MimeReader({
       head: (head) => this.#head(head),
       part: (head) => this.#part(head),
-      bytes: (chunk) => this.#bytes(chunk),
+      bytes: (chunk, at) => this.#bytes(chunk, at),
       partEnd: () => this.#partEnd(true),
     });
   }
@@ -97,6 +103,7 @@ export class MailObserver {
       tell('mail.subject', [words]);
     }
     tell('mail.headers', raw === decoded ? [raw] : [raw, decoded]);
+    this.#observation.headEnd();
   }
 
   #part(head: MimeHead): void {
@@ -108,6 +115,7 @@ export class MailObserver {
     if (!knownEncodings.has(head.transferEncoding)) this.#problems.add('an unknown content-transfer-encoding');
     const { encoding } = textDeclaration(head.declared === undefined ? [] : [['content-type', head.declared]]);
     this.#textReader = encoding === undefined ? undefined : new TextReader(encoding);
+    this.#places = this.#observation.part(head.transferEncoding, encoding);
     const isNamed = head.isAttachment || head.fileNames.length > 0;
     if (!isNamed && /^(?:text|message)\//.test(head.type)) return;
     const claims = { names: head.fileNames, declared: head.declared, isNamed };
@@ -116,8 +124,10 @@ export class MailObserver {
     );
   }
 
-  #bytes(chunk: Buffer): void {
+  #bytes(chunk: Buffer, at: number): void {
+    const pending = this.#decoder?.pendingBytes ?? 0;
     const decoded = this.#decoder === undefined ? chunk : this.#decoder.push(chunk);
+    this.#places?.push(chunk, at, decoded, pending);
     if (decoded.length > 0) this.#content(decoded);
   }
 
@@ -129,6 +139,7 @@ export class MailObserver {
 
   #partEnd(isWhole: boolean): void {
     const rest = this.#decoder?.end();
+    if (rest !== undefined) this.#places?.decoded(rest);
     if (rest !== undefined && rest.length > 0) this.#content(rest);
     const text = this.#textReader?.end();
     if (text !== undefined && text.length > 0) this.#observation.text(text);
@@ -137,6 +148,7 @@ export class MailObserver {
     if (facts !== undefined && this.#files.length < limits.recordFiles) this.#files.push(facts);
     this.#decoder = undefined;
     this.#textReader = undefined;
+    this.#places = undefined;
     this.#file = undefined;
   }
 }

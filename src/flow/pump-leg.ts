@@ -124,6 +124,11 @@ export class PumpLeg {
     this.finished = true;
   }
 
+  /** Whether the peer has yet to take what was sent; `drain` tells when it has. */
+  get isFull(): boolean {
+    return this.#stream?.writableNeedDrain === true;
+  }
+
   /** Whether bytes wait for the peer to take those before them. */
   get isStalled(): boolean {
     return (this.#stream?.writableLength ?? 0) > 0;

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { type FailureCode, FlowFailure } from '../core/failures.ts';
+import { asFailure, type FailureCode, FlowFailure } from '../core/failures.ts';
 import type { TlsUpgrade } from '../core/relay.ts';
 import type { Side } from '../core/side.ts';
 import type { PumpLeg } from './pump-leg.ts';
@@ -42,7 +42,7 @@ export async function upgradeLegs(
     }
     securedOrigin = await secure.origin(next.originName);
   } catch (error) {
-    return { client: isAsked ? undefined : client, origin: undefined, failure: failureOf(error) };
+    return { client: isAsked ? undefined : client, origin: undefined, failure: asFailure(error) };
   }
   if (!isAsked) {
     if (client.readableLength > 0) return failed(client, securedOrigin, 'CLIENT_UPGRADE_INJECTION', injected(client));
@@ -51,7 +51,7 @@ export async function upgradeLegs(
   try {
     return { client: await secure.client(next.alpn), origin: securedOrigin, failure: undefined };
   } catch (error) {
-    return { client: undefined, origin: securedOrigin, failure: failureOf(error) };
+    return { client: undefined, origin: securedOrigin, failure: asFailure(error) };
   }
 }
 
@@ -66,9 +66,4 @@ function failed(
 
 function injected({ readableLength }: Duplex): string {
   return `${readableLength} bytes behind the last line of plaintext`;
-}
-
-/** Whatever was thrown, as a failure of the flow. */
-export function failureOf(error: unknown): FlowFailure {
-  return error instanceof FlowFailure ? error : new FlowFailure('GATEWAY_INTERNAL', String(error));
 }

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Destination } from '../core/endpoint.ts';
-import type { FailureCode } from '../core/failures.ts';
+import { asFailure, type FailureCode } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
 import type { Relay, Upgrade, Wire } from '../core/relay.ts';
 import { otherSide, type Side } from '../core/side.ts';
@@ -8,7 +8,7 @@ import { isCutShort } from '../net/watched-transport.ts';
 import { destroyAfterFlush } from './linger.ts';
 import { discard, PumpLeg } from './pump-leg.ts';
 import type { PumpOptions, PumpOutcome } from './pump-options.ts';
-import { failureOf, type LegsUpgrade, upgradeLegs } from './pump-upgrade.ts';
+import { type LegsUpgrade, upgradeLegs } from './pump-upgrade.ts';
 import { coarseNowMs, type Ticking, ticker } from './ticker.ts';
 
 /** Drives one relay over two streams: owns back-pressure, half-close, time limits and the end of the flow. */
@@ -20,12 +20,12 @@ export class Pump implements Wire, Ticking {
   #receiving = false;
   #closing = false;
   #settled = false;
-  #code: FailureCode | undefined;
-  #detail = '';
+  #failure: { readonly code: FailureCode; readonly detail: string } | undefined;
   #activityMs = 0;
   #draining = false;
   /** TLS is being put over the legs: nothing is read or sent meanwhile. */
   #isUpgrading = false;
+  readonly isFull = (side: Side): boolean => this.#legs[side].isFull;
 
   constructor(options: PumpOptions) {
     this.#options = options;
@@ -182,7 +182,7 @@ export class Pump implements Wire, Ticking {
 
   #originFailed(error: unknown): void {
     if (this.#closing) return;
-    const { code, detail } = failureOf(error);
+    const { code, detail } = asFailure(error);
     this.#legs.client.pause('pressure', false);
     if (this.#relay.originFailed === undefined) return this.abort(code, detail);
     this.#guard(() => this.#relay.originFailed?.(code, detail));
@@ -203,6 +203,7 @@ export class Pump implements Wire, Ticking {
     // A slow reader is no silent one.
     this.#activityMs = coarseNowMs();
     if (!this.#closing) this.#legs[otherSide(side)].pause('pressure', false);
+    if (!this.#closing) this.#guard(() => this.#relay.drained?.(side));
   }
 
   #received(side: Side, bytes: Buffer): void {
@@ -266,17 +267,15 @@ export class Pump implements Wire, Ticking {
     this.#closing = true;
     ticker.delete(this);
     this.#outcome.resolve({
-      code: this.#code,
-      detail: this.#detail,
+      code: this.#failure?.code,
+      detail: this.#failure?.detail ?? '',
       bytesFromClient: this.#legs.client.bytes,
       bytesFromOrigin: this.#legs.origin.bytes,
     });
   }
 
   #note(code: FailureCode | undefined, detail: string): void {
-    if (code === undefined || this.#code !== undefined) return;
-    this.#code = code;
-    this.#detail = detail;
+    if (code !== undefined) this.#failure ??= { code, detail };
   }
 
   #flush(to: Side): void {
@@ -294,7 +293,7 @@ export class Pump implements Wire, Ticking {
   /** An error inside a relay or rule ends this flow, closed, and no other. */
   #broke(error: unknown): void {
     this.#receiving = false;
-    const { code, detail } = failureOf(error);
+    const { code, detail } = asFailure(error);
     this.cut(code, detail);
   }
 }

@@ -3,6 +3,7 @@ import { limits } from '../core/limits.ts';
 import type { Relay, Wire } from '../core/relay.ts';
 import type { Flow } from './flow.ts';
 import { inspectMail } from './inspect-mail.ts';
+import { spoolIn } from './mail-spool.ts';
 import { createSmtpRelay } from './relay/smtp.ts';
 import { HoldBudget } from './relay/smtp-hold.ts';
 
@@ -29,9 +30,12 @@ export function mailRelay({ flow, wire, guess, canUpgrade, files, replace }: Mai
   facts.protocol = guess;
   return createSmtpRelay({
     wire,
-    inspector: inspectMail({ flow: facts, rules: policy.rules, recorder: plane.recorder }),
-    budget,
-    holdBytes: mail.holdBytes,
+    inspector: inspectMail({ flow: facts, rules: policy.rules, recorder: plane.recorder, headers: mail.headers }),
+    hold: {
+      budget,
+      holdBytes: mail.holdBytes,
+      spool: mail.spool.mailBytes === 0 ? undefined : { open: spoolIn(mail.spool), mailBytes: mail.spool.mailBytes },
+    },
     canUpgrade,
     requireTls: mail.requireTls,
     isSecure: facts.decrypted,

@@ -75,7 +75,7 @@ function emailPart({ txId, headers, subject, files, envelope, outcome }: MailFac
 
 /** What OCSF has no slot for, and addresses as they were sent. */
 function mailPart(mail: MailFacts): JsonObject {
-  const { envelope, outcome, verdict, rule, ruleIds, matches, alarms, notInspected, parts, files } = mail;
+  const { envelope, outcome, verdict, rule, ruleIds, matches, alarms, notInspected, changes, parts, files } = mail;
   const { reply } = outcome;
   return {
     verdict,
@@ -85,6 +85,7 @@ function mailPart(mail: MailFacts): JsonObject {
     alarms: alarms === 0 ? undefined : alarms,
     complete: outcome.complete,
     failure: outcome.failure,
+    changes: listOf(changes.map(shown)),
     not_inspected: listOf(notInspected.map((reason) => cut(maskText(reason), limits.recordDetailBytes))),
     mail: {
       helo: shown(envelope.helo),

@@ -74,7 +74,7 @@ export class CompiledRules {
     };
     this.holds = own.some((document) => document.hold !== undefined);
     this.redaction = {
-      request: planRedaction(redactTests(this.rules, tests, 'http.request.body')),
+      request: planRedaction(redactTests(this.rules, tests, requestBodyOf[subject])),
       response: planRedaction(redactTests(this.rules, tests, 'http.response.body')),
     };
     this.headers = new Map(own.flatMap(({ id, header }) => (header === undefined ? [] : [[id, header]])));

@@ -1,12 +1,12 @@
-import { headerChangeProblem } from '../codec/header-change.ts';
-import type { FieldTest, RuleCondition, RuleDocument, RuleField } from '../core/rule-document.ts';
+import { headerChangeProblem, mailHeaderProblem } from '../codec/header-change.ts';
+import type { ChangedMessage, FieldTest, RuleCondition, RuleDocument, RuleField } from '../core/rule-document.ts';
 import type { RuleAction } from '../core/verdict.ts';
 import { fieldKind, foundFieldOf } from './field.ts';
-import { fieldsOf } from './rule-fields.ts';
+import { fieldsOf, isOfMailHead, subjectOf } from './rule-fields.ts';
 import type { RuleMap, RuleSource } from './rule-source.ts';
 
 const holds = ['start', 'body'] as const;
-const messages = ['request', 'response'] as const;
+const messages = ['request', 'response', 'mail'] as const;
 
 /** What of a rule says how its action is carried out. */
 export type ActionDetails = Pick<RuleDocument, 'hold' | 'header'>;
@@ -43,7 +43,7 @@ function readHeader(source: RuleSource, map: RuleMap, action: RuleAction | undef
   const name = source.text(header.get('name'), 'name', header.node);
   const value = action === 'setHeader' ? source.text(header.get('value'), 'value', header.node) : undefined;
   if (message === undefined || name === undefined || (action === 'setHeader' && value === undefined)) return undefined;
-  const problem = headerChangeProblem(name, value);
+  const problem = message === 'mail' ? mailHeaderProblem(name, value) : headerChangeProblem(name, value);
   if (problem !== undefined) return source.report(header.node, problem);
   return { message, name, ...(value === undefined ? {} : { value }) };
 }
@@ -53,8 +53,12 @@ function checkHold(source: RuleSource, map: RuleMap, action: RuleAction, when: R
   if (!fieldsOf(when).some(isOfBody)) source.report(map.get('hold'), 'hold: the rule asks for nothing of a body');
 }
 
-/** A head is changed before it is forwarded: what comes later is too late. */
-function checkMoment(source: RuleSource, map: RuleMap, message: 'request' | 'response', when: RuleCondition): void {
+/** A head is changed before it is forwarded: what comes later is too late. Of a mail that waits for its verdict nothing is. */
+function checkMoment(source: RuleSource, map: RuleMap, message: ChangedMessage, when: RuleCondition): void {
+  if ((message === 'mail') !== (subjectOf(when) === 'mails')) {
+    source.report(map.get('header'), 'header: "in: mail" goes with rules about mails, and they with nothing else');
+  }
+  if (message === 'mail') return;
   const late = fieldsOf(when).find((field) =>
     message === 'request' ? isOfBody(field) || isOfResponse(field) : isOfBody(field) && isOfResponse(field),
   );
@@ -72,11 +76,16 @@ function checkRedaction(source: RuleSource, map: RuleMap, when: RuleCondition): 
     source.report(map.get('when'), 'redact: one test of a body is needed, by itself or in "all"');
   } else if ((body.contains ?? body.regex ?? body.detector) === undefined || (body.count ?? 1) > 1) {
     source.report(map.get('when'), 'redact: contains, regex or detector is needed, without count');
-  } else if (others.some((field) => isOfBody(field) || (isOfResponse(field) && !isOfResponse(body.field)))) {
+  } else if (others.some((field) => isLate(field) || (isOfResponse(field) && !isOfResponse(body.field)))) {
     source.report(map.get('when'), 'redact: the other tests must be known before the body');
   }
   if (body?.field === 'websocket.message')
     source.report(map.get('when'), 'redact: WebSocket messages cannot be changed');
+}
+
+/** Envelope and head of a mail are known before its parts. */
+function isLate(field: RuleField): boolean {
+  return isOfBody(field) && !isOfMailHead(field);
 }
 
 function isOfBody(field: RuleField): boolean {

@@ -7,6 +7,11 @@ export function fieldsOf(when: RuleCondition): readonly RuleField[] {
   return 'not' in when ? fieldsOf(when.not) : [when.field];
 }
 
+/** Whether a field of a mail is known before its first part. */
+export function isOfMailHead(field: string): boolean {
+  return /^mail\.(?!part\.|attachment\.|size$)/.test(field);
+}
+
 /** What a rule is evaluated for. */
 export type RuleSubject = 'exchanges' | 'messages' | 'mails' | 'transfers';
 

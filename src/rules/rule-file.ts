@@ -67,7 +67,7 @@ function readRule(source: RuleSource, node: Node | null): RuleDocument | undefin
   ) {
     source.report(map.get('when'), 'a rule about FTP transfers cannot ask for HTTP, WebSocket or mail');
   }
-  if ((subject === 'mails' || subject === 'transfers') && action !== undefined && changesMessages.has(action)) {
+  if (subject === 'transfers' && action !== undefined && changesMessages.has(action)) {
     source.report(map.get('action'), `${action}: ${subject} cannot be changed`);
   }
   const details = readActionDetails(source, map, action, when);

@@ -136,6 +136,12 @@ export class TransactionScan {
     return this.#decide();
   }
 
+  /** All values have turned up of fields that are found: those of a head, when its last line has passed. */
+  settle(isSettled: (field: string) => boolean): readonly Match[] {
+    this.#endFound('request', isSettled);
+    return this.#decide();
+  }
+
   /** What is given of a body turns out to be longer or shorter than its head announced. */
   recoded(message: 'request' | 'response'): void {
     (message === 'request' ? this.#request : this.#response).recoded();
@@ -269,10 +275,10 @@ export class TransactionScan {
     return holds;
   }
 
-  /** The message is over: what was not found in it is not there. */
-  #endFound(message: 'request' | 'response'): void {
+  /** The message is over, or the part of it that holds some fields: what was not found in it is not there. */
+  #endFound(message: 'request' | 'response', isSettled?: (field: string) => boolean): void {
     for (const { leaf, field, test } of this.#compiled.found.leaves[message]) {
-      if (this.#truths[leaf] !== unknown) continue;
+      if (this.#truths[leaf] !== unknown || isSettled?.(field) === false) continue;
       const hit = test([]);
       if (hit === undefined) this.#truths[leaf] = fails;
       else this.#hold(leaf, field, hit);

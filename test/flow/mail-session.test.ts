@@ -185,7 +185,7 @@ describe('a mail session in plaintext', () => {
 
   it('is refused where policy demands TLS', async () => {
     await using origin = await startMailOrigin(undefined);
-    await using plane = await startDataPlane({ mail: { requireTls: true, xclient: false, holdBytes: 1_000 } });
+    await using plane = await startDataPlane({ mail: { ...policyDocument().mail, requireTls: true } });
     const typist = new Typist(await openTunnel(plane.port, `127.0.0.1:${origin.port}`));
     await typist.hears(/^220 /);
     typist.say('EHLO me\r\n');

@@ -15,6 +15,13 @@ export const answers = {
   refused: (reply: string, code: FailureCode, detail: string): string => `${reply} ${code} ${printable(detail)}`,
 } as const;
 
+/** Policy is final; trouble of the gateway is not, and the sender tries again. */
+export function refusalReply(code: FailureCode): string {
+  if (code.startsWith('GATEWAY_')) return '451 4.7.1';
+  if (code === 'CLIENT_SMTP_TOO_LARGE') return '552 5.3.4';
+  return code === 'POLICY_RULE_BLOCK' ? '550 5.7.1' : '554 5.7.1';
+}
+
 /** One line that fits into a reply (512 bytes, RFC 5321 section 4.5.3.1.5), whatever a detail quotes. */
 function printable(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, '.').slice(0, 400);

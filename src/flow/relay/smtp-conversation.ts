@@ -106,6 +106,7 @@ export class Conversation {
   receive(bytes: Buffer): void {
     this.#reader.push(bytes);
     for (let reply = this.#next(); reply !== undefined; reply = this.#next()) {
+      // An own reply that still waits stands behind one of the origin.
       const expected = this.#queue.shift();
       if (expected === undefined || expected.kind === 'own') this.#handler.unsolicited(reply);
       else this.#handler.reply(reply, expected);
@@ -122,12 +123,16 @@ export class Conversation {
   }
 
   #sayOwn(): void {
-    for (let first = this.#queue[0]; first?.kind === 'own' && !this.#isOver; first = this.#queue[0]) {
-      this.#queue.shift();
-      this.#wire.send('client', first.bytes);
-      if (first.ending === undefined) continue;
+    while (!this.#isOver) {
+      // Replies that the client does not get need not come first.
+      const index = this.#queue.findIndex((next) => next.kind === 'own' || next.isSilent !== true);
+      const next = this.#queue[index];
+      if (next?.kind !== 'own') return;
+      this.#queue.splice(index, 1);
+      this.#wire.send('client', next.bytes);
+      if (next.ending === undefined) continue;
       this.#isOver = true;
-      this.#wire.close(first.ending.code, first.ending.detail);
+      this.#wire.close(next.ending.code, next.ending.detail);
     }
   }
 }

@@ -1,8 +1,11 @@
+import type { Wire } from '../../core/relay.ts';
+
 const noBytes: Buffer = Buffer.alloc(0);
 
 /** What a client has sent and nobody has taken yet. */
 export class SmtpInput {
   #bytes: Buffer = noBytes;
+  #isPaused = false;
 
   get length(): number {
     return this.#bytes.length;
@@ -24,6 +27,13 @@ export class SmtpInput {
     const bytes = this.#bytes;
     this.#bytes = noBytes;
     return bytes;
+  }
+
+  /** Stops or resumes the reading of it. */
+  pause(wire: Wire, paused: boolean): void {
+    if (this.#isPaused === paused) return;
+    this.#isPaused = paused;
+    wire.pause('client', paused);
   }
 
   clear(): void {

@@ -1,11 +1,14 @@
 import { parseChunk } from '../../codec/smtp-command.ts';
 import type { SmtpReply } from '../../codec/smtp-reply.ts';
-import type { FailureCode } from '../../core/failures.ts';
+import type { FailureCode, FlowFailure } from '../../core/failures.ts';
 import type { MailInspector } from '../../core/mail.ts';
 import type { Wire } from '../../core/relay.ts';
 import { answers } from './smtp-answers.ts';
+import { SmtpChunks } from './smtp-chunks.ts';
 import type { Conversation } from './smtp-conversation.ts';
-import type { HoldBudget } from './smtp-hold.ts';
+import { HeldMail, type HoldLimits, isStalled } from './smtp-held-mail.ts';
+import { refuseMail } from './smtp-refusal.ts';
+import { releaseMail } from './smtp-release.ts';
 import type { SmtpSession } from './smtp-session.ts';
 import { SmtpTransfer } from './smtp-transfer.ts';
 
@@ -18,9 +21,9 @@ export interface MailsOptions {
   readonly wire: Wire;
   readonly talk: Conversation;
   readonly inspector: MailInspector;
-  readonly budget: HoldBudget;
-  /** Bytes of a mail that wait for its verdict; the rest of a longer one is judged as it passes. */
-  readonly holdBytes: number;
+  readonly hold: HoldLimits;
+  /** Runs what goes on later, and then takes what the client has sent, in the phase that it returns. */
+  readonly later: (call: () => SmtpPhase | undefined) => void;
 }
 
 /** What became of bytes: the phase after them, and what is left of them. */
@@ -55,6 +58,11 @@ export class SmtpMails {
     return this.#transfer !== undefined && !this.#transfer.hasEnded;
   }
 
+  /** The client should pause: the disk is slower than it is. */
+  get isStalled(): boolean {
+    return this.#transfer !== undefined && isStalled(this.#transfer.queue);
+  }
+
   /** DATA, when all replies before it have come. */
   data(line: Buffer): SmtpPhase {
     const { talk, inspector } = this.#options;
@@ -65,11 +73,6 @@ export class SmtpMails {
     }
     const transfer = this.#begin();
     if (transfer.verdict.kind !== 'allow') return this.#judged(transfer);
-    if (!transfer.isHeld) {
-      transfer.isPassed = true;
-      talk.command(line, { kind: 'data' });
-      return 'waiting';
-    }
     talk.own(answers.goOn);
     return 'data';
   }
@@ -85,21 +88,14 @@ export class SmtpMails {
         return 'command';
       }
       this.#transfer ??= this.#begin();
-      this.#transfer.isPassed = true;
       return 'data';
     }
     const transfer = this.#transfer;
     if (transfer === undefined) return 'command';
-    const held = transfer.release();
-    if (reply.code === 354) {
-      transfer.isPassed = true;
-      for (const piece of held) if (piece.length > 0) wire.send('origin', piece);
-      if (!transfer.hasEnded) return 'data';
-      this.#expectContent();
-      return 'command';
-    }
+    if (reply.code === 354) return this.#release(transfer);
+    transfer.queue.drop();
     transfer.refusal = reply.raw;
-    return transfer.hasEnded ? this.#refused(transfer, reply.raw) : 'data';
+    return transfer.hasEnded ? this.#judged(transfer) : 'data';
   }
 
   /** Bytes of DATA. */
@@ -107,22 +103,11 @@ export class SmtpMails {
     const transfer = this.#transfer ?? this.#begin();
     const { content, wire, rest, lookAlike } = transfer.scanner.push(bytes);
     if (lookAlike !== undefined) return this.#smuggled(lookAlike);
+    const before = transfer.bytes;
     for (const chunk of content) transfer.content(chunk);
     if (rest !== undefined) transfer.end();
-    const left = rest ?? bytes.subarray(bytes.length);
-    if (transfer.isDropped) {
-      transfer.release();
-      return { phase: rest === undefined ? 'data' : this.#judged(transfer), rest: left };
-    }
-    if (!transfer.isHeld) {
-      if (wire.length > 0) this.#options.wire.send('origin', wire);
-      if (rest !== undefined) this.#expectContent();
-      return { phase: rest === undefined ? 'data' : 'command', rest: left };
-    }
-    const hasRoom = transfer.hold(wire);
-    if (rest === undefined && hasRoom) return { phase: 'data', rest: left };
-    this.#options.talk.command(this.#dataLine, { kind: 'held-data' });
-    return { phase: 'waiting', rest: left };
+    const phase = this.#taken(transfer, wire, transfer.bytes - before);
+    return { phase, rest: rest ?? bytes.subarray(bytes.length) };
   }
 
   /** BDAT, when all replies before it have come; undefined when nobody can tell how many octets follow. */
@@ -130,22 +115,21 @@ export class SmtpMails {
     const chunk = parseChunk(argument);
     if (chunk === undefined || !this.#session.offered.has('CHUNKING')) return undefined;
     const transfer = this.#transfer ?? this.#begin();
+    transfer.isChunked = true;
     transfer.chunkBytes = chunk.bytes;
     transfer.isLastChunk = chunk.isLast;
-    transfer.chunkLine = line;
-    return chunk.bytes === 0 ? this.#chunkEnded(transfer, noBytes) : 'chunk';
+    transfer.chunks.add(line, chunk.bytes, chunk.isLast);
+    if (!transfer.isJudged) transfer.chunks.flush();
+    return chunk.bytes === 0 ? this.#chunkTaken(transfer, noBytes) : 'chunk';
   }
 
   /** Octets of BDAT. */
   takeChunk(bytes: Buffer): Taken {
     const transfer = this.#transfer ?? this.#begin();
     const octets = bytes.subarray(0, transfer.chunkBytes);
-    const rest = bytes.subarray(octets.length);
     transfer.chunkBytes -= octets.length;
     transfer.content(octets);
-    if (transfer.chunkBytes === 0) return { phase: this.#chunkEnded(transfer, octets), rest };
-    this.#passOctets(transfer, octets);
-    return { phase: 'chunk', rest };
+    return { phase: this.#chunkTaken(transfer, octets), rest: bytes.subarray(octets.length) };
   }
 
   /** The origin's answer to a mail, or one of several (LMTP answers for each recipient). */
@@ -153,6 +137,13 @@ export class SmtpMails {
     this.#options.wire.send('client', raw);
     this.#transfer?.finish({ complete: true, reply: { code, text: lines[0] ?? '' } });
     this.#close();
+  }
+
+  /** The origin has taken what was on its way to it. */
+  drained(): void {
+    const onDrained = this.#transfer?.onDrained;
+    if (this.#transfer !== undefined) this.#transfer.onDrained = undefined;
+    onDrained?.();
   }
 
   /** The mail under way ends without an end. */
@@ -167,9 +158,13 @@ export class SmtpMails {
   }
 
   #begin(): SmtpTransfer {
-    const { inspector, budget, holdBytes } = this.#options;
-    const holds = inspector.judges && this.#session.accepted > 0;
-    const transfer = new SmtpTransfer(inspector.mail(), budget, holds ? holdBytes : 0);
+    const { inspector, hold, wire, later } = this.#options;
+    const isJudged = inspector.judges && this.#session.accepted > 0;
+    const chunks = new SmtpChunks(wire, (isLast) => this.#chunkPassed(isLast));
+    const queue = new HeldMail(hold, (failure) =>
+      later(() => (failure === undefined ? undefined : this.#lost(transfer, failure))),
+    );
+    const transfer = new SmtpTransfer(inspector.mail(), { queue, chunks, isJudged });
     this.#transfer = transfer;
     transfer.envelope(this.#session.envelope());
     return transfer;
@@ -186,88 +181,85 @@ export class SmtpMails {
     for (let index = 0; index < replies; index += 1) talk.expect({ kind: 'content' });
   }
 
-  #passOctets(transfer: SmtpTransfer, octets: Buffer): void {
-    if (transfer.isDropped) {
-      transfer.release();
-      return;
-    }
-    const line = transfer.chunkLine ?? noBytes;
-    transfer.chunkLine = undefined;
-    if (!transfer.isHeld) {
-      if (line.length > 0) this.#passChunkLine(transfer, line);
-      if (octets.length > 0) this.#options.wire.send('origin', octets);
-      return;
-    }
-    transfer.hold(line);
-    if (!transfer.hold(octets)) this.#passHeldChunks(transfer);
+  /** The origin has the line of a chunk: of a mail that is judged, the client is answered in its place. */
+  #chunkPassed(isLast: boolean): void {
+    if (isLast) this.#expectContent();
+    else this.#options.talk.expect({ kind: 'chunk', isSilent: this.#transfer?.isJudged === true });
   }
 
-  #passChunkLine(transfer: SmtpTransfer, line: Buffer): void {
-    transfer.isPassed = true;
-    this.#options.wire.send('origin', line);
-    if (transfer.isLastChunk) this.#expectContent();
-    else this.#options.talk.expect({ kind: 'chunk' });
-  }
-
-  /** All chunks so far, the present one last: the client has been answered for those before it. */
-  #passHeldChunks(transfer: SmtpTransfer): void {
-    const { talk, wire } = this.#options;
-    for (let index = 0; index < transfer.heldChunks; index += 1) talk.expect({ kind: 'chunk', isSilent: true });
-    transfer.isPassed = true;
-    for (const piece of transfer.release()) if (piece.length > 0) wire.send('origin', piece);
-    if (transfer.isLastChunk) this.#expectContent();
-    else talk.expect({ kind: 'chunk' });
-  }
-
-  /** The end of a chunk: of the last one nothing that would complete it passes before the mail is judged. */
-  #chunkEnded(transfer: SmtpTransfer, octets: Buffer): SmtpPhase {
-    const { talk } = this.#options;
+  #chunkTaken(transfer: SmtpTransfer, octets: Buffer): SmtpPhase {
+    if (transfer.chunkBytes > 0) return this.#taken(transfer, octets, octets.length);
     if (transfer.isLastChunk) transfer.end();
-    if (transfer.isDropped && (transfer.isLastChunk || transfer.isPassed)) return this.#judged(transfer);
-    this.#passOctets(transfer, octets);
-    if (transfer.isPassed) return 'command';
-    if (transfer.isLastChunk) this.#passHeldChunks(transfer);
-    else {
-      transfer.heldChunks += 1;
-      talk.own(answers.chunkTaken);
+    // A part of it is at the origin: without its end there is nothing to wait for.
+    else if (transfer.isDropped && transfer.isPassed) return this.#judged(transfer);
+    else if (transfer.isJudged) this.#options.talk.own(answers.chunkTaken);
+    return this.#taken(transfer, octets, octets.length);
+  }
+
+  /** Bytes that were inspected: wait, go on, or are dropped. */
+  #taken(transfer: SmtpTransfer, bytes: Buffer, contentBytes: number): SmtpPhase {
+    const { verdict, queue } = transfer;
+    if (transfer.isDropped) {
+      queue.drop();
+      return transfer.hasEnded ? this.#judged(transfer) : nextPhase(transfer);
     }
+    if (bytes.length > 0) queue.push(bytes, contentBytes);
+    if (verdict.kind !== 'allow' || verdict.until === undefined) return this.#goOn(transfer);
+    verdict.until.then((last) =>
+      this.#options.later(() => {
+        if (this.#transfer !== transfer) return undefined;
+        transfer.settle(last);
+        return transfer.isDropped ? this.#judged(transfer) : this.#goOn(transfer);
+      }),
+    );
+    return 'waiting';
+  }
+
+  /** The mail so far is allowed. */
+  #goOn(transfer: SmtpTransfer): SmtpPhase {
+    if (transfer.stage === 'passing') return this.#passed(transfer);
+    if (!transfer.hasEnded && transfer.mayWait()) return nextPhase(transfer);
+    transfer.release();
+    if (transfer.isChunked) return this.#release(transfer);
+    this.#options.talk.command(this.#dataLine, { kind: 'held-data' });
+    return 'waiting';
+  }
+
+  #release(transfer: SmtpTransfer): SmtpPhase {
+    const { wire, later } = this.#options;
+    const failure = releaseMail(transfer, wire, (failed) =>
+      later(() => {
+        if (this.#transfer !== transfer) return undefined;
+        return failed === undefined ? this.#passed(transfer) : this.#lost(transfer, failed);
+      }),
+    );
+    if (failure === 'later') return 'waiting';
+    return failure === undefined ? this.#passed(transfer) : (this.#lost(transfer, failure) ?? 'waiting');
+  }
+
+  /** Everything that may is on its way to the origin. */
+  #passed(transfer: SmtpTransfer): SmtpPhase {
+    transfer.stage = 'passing';
+    for (const piece of transfer.queue.take(transfer.keepBytes)) transfer.chunks.send(piece);
+    if (!transfer.hasEnded) return nextPhase(transfer);
+    transfer.chunks.flush();
+    if (!transfer.isChunked) this.#expectContent();
     return 'command';
+  }
+
+  /** What waits of the mail cannot be passed on: the rest is dropped as it comes. */
+  #lost(transfer: SmtpTransfer, failure: FlowFailure): SmtpPhase | undefined {
+    if (this.#transfer !== transfer) return undefined;
+    transfer.lose(failure);
+    return transfer.isPassed || transfer.hasEnded ? this.#judged(transfer) : undefined;
   }
 
   /** The end of a mail that is not passed on. */
   #judged(transfer: SmtpTransfer): SmtpPhase {
-    const { verdict, refusal } = transfer;
     const { talk, wire } = this.#options;
-    if (verdict.kind === 'reset') {
-      this.cut('POLICY_RULE_RESET', verdict.rule.id);
-      wire.abort('POLICY_RULE_RESET', verdict.rule.id);
-      return 'waiting';
-    }
-    if (verdict.kind === 'allow') return this.#refused(transfer, refusal ?? noBytes);
-    const code = verdict.kind === 'block' ? 'POLICY_RULE_BLOCK' : verdict.code;
-    const detail = verdict.kind === 'block' ? verdict.rule.id : verdict.detail;
-    const answer = answers.refused('550 5.7.1', code, detail);
-    transfer.finish({ complete: true, reply: undefined, failure: code, detail });
-    if (transfer.isPassed) {
-      // The origin has a part of it and is never told of an end: without its connection it forgets the mail.
-      talk.endNow(answer, code, detail);
-      return 'waiting';
-    }
-    const replies = this.#session.protocol === 'lmtp' && transfer.hasEnded ? this.#session.accepted : 1;
-    for (let index = 0; index < replies; index += 1) talk.own(answer);
-    talk.command(Buffer.from('RSET\r\n'), { kind: 'reset', isSilent: true });
-    this.#close();
-    return 'command';
-  }
-
-  #refused(transfer: SmtpTransfer, raw: Buffer): SmtpPhase {
-    const { wire } = this.#options;
-    const replies = this.#session.protocol === 'lmtp' ? this.#session.accepted : 1;
-    for (let index = 0; index < replies; index += 1) wire.send('client', raw);
-    const text = raw.toString('latin1', 4).split('\r\n')[0] ?? '';
-    transfer.finish({ complete: true, reply: { code: Number(raw.toString('latin1', 0, 3)), text } });
-    this.#close();
-    return 'command';
+    const goesOn = refuseMail(transfer, talk, wire, this.#session.protocol === 'lmtp' ? this.#session.accepted : 1);
+    if (goesOn) this.#close();
+    return goesOn ? 'command' : 'waiting';
   }
 
   #smuggled(lookAlike: string): Taken {
@@ -277,4 +269,10 @@ export class SmtpMails {
     this.#options.talk.endNow(answers.refused('521 5.5.2', code, detail), code, detail);
     return { phase: 'waiting', rest: noBytes };
   }
+}
+
+/** What comes next of a mail that has not ended. */
+function nextPhase(transfer: SmtpTransfer): SmtpPhase {
+  if (!transfer.isChunked) return 'data';
+  return transfer.chunkBytes > 0 ? 'chunk' : 'command';
 }

@@ -1,13 +1,12 @@
 import type { MailInspector } from '../../core/mail.ts';
 import type { Wire } from '../../core/relay.ts';
-import type { HoldBudget } from './smtp-hold.ts';
+import type { HoldLimits } from './smtp-held-mail.ts';
 
 /** What a mail relay is given. */
 export interface SmtpOptions {
   readonly wire: Wire;
   readonly inspector: MailInspector;
-  readonly budget: HoldBudget;
-  readonly holdBytes: number;
+  readonly hold: HoldLimits;
   /** Both legs are plain and can be put under TLS. */
   readonly canUpgrade: boolean;
   /** Policy: nothing but the way to TLS passes in plaintext. */

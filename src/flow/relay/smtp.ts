@@ -1,13 +1,13 @@
 import type { SmtpCommand } from '../../codec/smtp-command.ts';
-import { filterOffer } from '../../codec/smtp-offer.ts';
 import type { SmtpReply } from '../../codec/smtp-reply.ts';
-import type { FailureCode } from '../../core/failures.ts';
+import { asFailure, type FailureCode } from '../../core/failures.ts';
 import { limits } from '../../core/limits.ts';
 import type { Relay, Wire } from '../../core/relay.ts';
 import type { Side } from '../../core/side.ts';
 import { answers } from './smtp-answers.ts';
 import { decideOnCommand, saysMail } from './smtp-commands.ts';
 import { Conversation, type ExpectedReply, type ReplyHandler } from './smtp-conversation.ts';
+import { helloAnswered } from './smtp-hello.ts';
 import { SmtpInput } from './smtp-input.ts';
 import { SmtpMails, type SmtpPhase } from './smtp-mails.ts';
 import type { SmtpOptions } from './smtp-options.ts';
@@ -18,12 +18,6 @@ export function createSmtpRelay(options: SmtpOptions): Relay {
   return new SmtpRelay(options);
 }
 
-/** A DATA or BDAT that waits for the replies before it. */
-interface WaitingMail {
-  readonly line: Buffer;
-  readonly command: SmtpCommand;
-}
-
 class SmtpRelay implements Relay, ReplyHandler {
   readonly #options: SmtpOptions;
   readonly #wire: Wire;
@@ -32,10 +26,10 @@ class SmtpRelay implements Relay, ReplyHandler {
   #session = new SmtpSession();
   #phase: SmtpPhase = 'command';
   readonly #input = new SmtpInput();
-  #waiting: WaitingMail | undefined;
+  /** A DATA or BDAT that waits for the replies before it. */
+  #waiting: { readonly line: Buffer; readonly command: SmtpCommand } | undefined;
   #isSecure: boolean;
   #greeting = '';
-  #isPaused = false;
   /** STARTTLS was passed on: nothing of the client is read until the origin has answered. */
   #isTlsAsked = false;
   #isUpgrading = false;
@@ -45,8 +39,9 @@ class SmtpRelay implements Relay, ReplyHandler {
     this.#wire = options.wire;
     this.#isSecure = options.isSecure;
     this.#talk = new Conversation(options.wire, this);
-    const { wire, inspector, budget, holdBytes } = options;
-    this.#mails = new SmtpMails({ wire, inspector, budget, holdBytes, talk: this.#talk }, this.#session);
+    const { wire, inspector, hold } = options;
+    const later = (call: () => SmtpPhase | undefined): void => this.#later(call);
+    this.#mails = new SmtpMails({ wire, inspector, hold, talk: this.#talk, later }, this.#session);
   }
 
   receive(from: Side, bytes: Buffer): void {
@@ -86,6 +81,10 @@ class SmtpRelay implements Relay, ReplyHandler {
     return this.#phase === 'command' && this.#talk.outstanding === 0 && !this.#mails.isOpen && !this.#isUpgrading;
   }
 
+  drained(side: Side): void {
+    if (side === 'origin') this.#mails.drained();
+  }
+
   upgraded(): void {
     this.#isUpgrading = false;
     this.#isTlsAsked = false;
@@ -93,7 +92,7 @@ class SmtpRelay implements Relay, ReplyHandler {
     this.#session = new SmtpSession();
     this.#mails.session = this.#session;
     this.#phase = 'command';
-    this.#pause(false);
+    this.#input.pause(this.#wire, false);
   }
 
   upgradeFailed(code: FailureCode, detail: string): void {
@@ -117,7 +116,11 @@ class SmtpRelay implements Relay, ReplyHandler {
         this.#greeting = lines[0] ?? '';
         break;
       case 'hello':
-        return this.#helloAnswered(reply, expected);
+        return helloAnswered(reply, expected, this.#options, {
+          session: this.#session,
+          talk: this.#talk,
+          isSecure: this.#isSecure,
+        });
       case 'mail':
         if (isPositive) this.#session.mailAccepted(argument);
         break;
@@ -149,27 +152,26 @@ class SmtpRelay implements Relay, ReplyHandler {
     if (expected.isSilent !== true) this.#wire.send('client', raw);
   }
 
-  #helloAnswered(reply: SmtpReply, { verb = '', argument = '' }: ExpectedReply): void {
-    if (reply.code >= 300) return this.#wire.send('client', reply.raw);
-    const { canUpgrade, requireTls, xclient, spoken } = this.#options;
-    this.#session.greeted(verb, argument);
-    spoken(this.#session.protocol);
-    const offer = filterOffer(reply, { starttls: canUpgrade && !this.#isSecure, xclient });
-    this.#session.offered = offer.keywords;
-    this.#session.removedOffers = offer.removed;
-    if (requireTls && !this.#isSecure && verb !== 'HELO' && !offer.keywords.has('STARTTLS')) {
-      const detail = 'the origin offers no STARTTLS';
-      return this.#talk.endNow(answers.closing('4.7.4', 'POLICY_TLS_REQUIRED', detail), 'POLICY_TLS_REQUIRED', detail);
-    }
-    this.#wire.send('client', offer.raw);
-  }
-
   #upgrade(accept: Buffer): void {
     const injected = this.#talk.pendingBytes > 0 || this.#talk.outstanding > 0;
     if (injected) return this.upgradeFailed('ORIGIN_UPGRADE_INJECTION', 'bytes behind the reply to STARTTLS');
     this.#isUpgrading = true;
     const [originName] = /^\S+/.exec(this.#greeting) ?? [];
     this.#wire.upgrade({ kind: 'tls', accept, originName, alpn: ['smtp', 'esmtp', 'lmtp'] });
+  }
+
+  /** Goes on with a mail that had to wait for something else than its peers. */
+  #later(call: () => SmtpPhase | undefined): void {
+    if (this.#talk.isOver) return;
+    try {
+      const phase = call();
+      if (phase !== undefined) this.#phase = phase;
+      this.#advance();
+    } catch (error) {
+      const { code, detail } = asFailure(error);
+      this.cut(code, detail);
+      this.#wire.abort(code, detail);
+    }
   }
 
   /** Takes what the client has sent as far as replies allow. */
@@ -179,7 +181,10 @@ class SmtpRelay implements Relay, ReplyHandler {
     }
     if (this.#talk.isOver || this.#isUpgrading) return;
     const isAhead = this.#input.length > limits.smtpAheadBytes;
-    this.#pause(this.#isTlsAsked || (isAhead && (this.#phase !== 'command' || this.#isBlocked)));
+    this.#input.pause(
+      this.#wire,
+      this.#isTlsAsked || this.#mails.isStalled || (isAhead && (this.#phase !== 'command' || this.#isBlocked)),
+    );
   }
 
   /** One line or one run of a mail; false when there is nothing to take now. */
@@ -232,7 +237,7 @@ class SmtpRelay implements Relay, ReplyHandler {
         this.#mails.cut(undefined, 'given up by the client');
         return this.#talk.command(line, decision.expected);
       case 'mail':
-        return this.#mail({ line, command: decision.command });
+        return this.#mail(line, decision.command);
       case 'auth':
         this.#session.authBegins(decision.argument);
         return this.#send(line, { kind: 'auth' });
@@ -248,10 +253,10 @@ class SmtpRelay implements Relay, ReplyHandler {
   }
 
   /** What is inspected begins when every reply before it has come: only then is the envelope known. */
-  #mail(waiting: WaitingMail): void {
+  #mail(line: Buffer, command: SmtpCommand): void {
     this.#phase = 'waiting';
-    if (this.#options.inspector.judges || waiting.command.verb === 'BDAT') this.#waiting = waiting;
-    else this.#phase = this.#mails.data(waiting.line);
+    if (this.#options.inspector.judges || command.verb === 'BDAT') this.#waiting = { line, command };
+    else this.#phase = this.#mails.data(line);
   }
 
   #beginWaitingMail(): boolean {
@@ -290,11 +295,5 @@ class SmtpRelay implements Relay, ReplyHandler {
     this.#phase = 'waiting';
     this.#input.clear();
     this.#talk.end(answers.refused(reply, code, detail), code, detail);
-  }
-
-  #pause(paused: boolean): void {
-    if (this.#isPaused === paused) return;
-    this.#isPaused = paused;
-    this.#wire.pause('client', paused);
   }
 }

@@ -53,6 +53,8 @@ export class RecordingWire implements Wire {
     this.onUpgrade?.();
   }
 
+  isFull: (side: Side) => boolean = () => false;
+
   pause(_side: Side, paused: boolean): void {
     this.pauses.push(paused);
   }

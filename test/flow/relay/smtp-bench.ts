@@ -39,22 +39,22 @@ function blockingMail(seen: SeenMail, judges: boolean): Mail {
 }
 
 /** A mail relay with its wire, and the mails that its inspector saw. */
-export function openSmtp(wishes: Partial<SmtpOptions> & { judges?: boolean } = {}) {
+export function openSmtp(wishes: Partial<SmtpOptions> & { judges?: boolean; budget?: HoldBudget } = {}) {
+  const { budget = new HoldBudget(1_000_000), judges = false, ...others } = wishes;
   const wire = new RecordingWire();
   const mails: SeenMail[] = [];
   const inspector: MailInspector = {
-    judges: wishes.judges ?? false,
+    judges,
     mail: () => {
       const seen: SeenMail = { envelope: undefined, content: '', outcome: undefined };
       mails.push(seen);
-      return blockingMail(seen, wishes.judges ?? false);
+      return blockingMail(seen, judges);
     },
   };
   const relay = createSmtpRelay({
     wire,
     inspector,
-    budget: new HoldBudget(1_000_000),
-    holdBytes: 10_000,
+    hold: { budget, holdBytes: 10_000, spool: undefined },
     canUpgrade: true,
     requireTls: false,
     isSecure: false,
@@ -62,7 +62,7 @@ export function openSmtp(wishes: Partial<SmtpOptions> & { judges?: boolean } = {
     isMailPort: false,
     notMail: (bytes) => wire.upgrade({ kind: 'opaque', protocol: String(bytes) }),
     spoken: () => {},
-    ...wishes,
+    ...others,
   });
   const say = (text: string) => relay.receive('client', Buffer.from(text, 'latin1'));
   const answer = (text: string) => relay.receive('origin', Buffer.from(text, 'latin1'));

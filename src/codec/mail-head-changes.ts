@@ -1,0 +1,53 @@
+import type { HeadChanges } from '../core/verdict.ts';
+
+/** What stands in place of the first `length` bytes of a mail. */
+export interface ChangedMailHead {
+  readonly length: number;
+  readonly head: Buffer;
+}
+
+const lf = 0x0a;
+const blanks: ReadonlySet<number | undefined> = new Set([0x20, 0x09]);
+
+/**
+ * The head of a mail with its fields changed: the lines of every name that is removed or set are left out, and what is set
+ * stands first, where no line can hide it from a reader that ends the head elsewhere. Every other byte stays. `bytes` is
+ * the begin of the mail as sent, `isAll` whether it is all of it. Undefined when it has no head that can be changed: one
+ * that is longer than these bytes, or begins with the rest of a folded line.
+ */
+export function changedMailHead(bytes: Buffer, isAll: boolean, changes: HeadChanges): ChangedMailHead | undefined {
+  if (blanks.has(bytes[0])) return undefined;
+  const dropped = new Set([...changes.remove, ...changes.set.map(([name]) => name.toLowerCase())]);
+  const parts: Buffer[] = changes.set.map(([name, value]) => Buffer.from(`${name}: ${value}\r\n`, 'latin1'));
+  let length = 0;
+  let keptFrom = 0;
+  let isDropped = false;
+  for (let at = 0; ; ) {
+    const next = bytes.indexOf(lf, at) + 1;
+    if (isEndOfHead(bytes.subarray(at, next))) break;
+    if (next === 0 && !isAll) return undefined;
+    if (next === 0) break;
+    const wasDropped = isDropped;
+    if (!blanks.has(bytes[at])) isDropped = dropped.has(nameOf(bytes.subarray(at, next)));
+    if (isDropped && !wasDropped) parts.push(bytes.subarray(keptFrom, at));
+    if (isDropped) {
+      keptFrom = next;
+      length = next;
+    }
+    at = next;
+  }
+  // Up to the last line that goes: what follows it stays where it is.
+  return { length, head: Buffer.concat(parts) };
+}
+
+/** An empty line; or the line that ends the whole mail. */
+function isEndOfHead(line: Buffer): boolean {
+  const text = line.length > 3 ? '' : line.toString('latin1');
+  return text === '\r\n' || text === '\n' || text === '.\r\n';
+}
+
+/** Blanks before the colon are an old form that some readers take (RFC 5322 section 4.5). */
+function nameOf(line: Buffer): string {
+  const colon = line.indexOf(0x3a);
+  return colon < 0 || colon > 200 ? '' : line.toString('latin1', 0, colon).trimEnd().toLowerCase();
+}
