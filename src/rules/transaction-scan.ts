@@ -95,10 +95,7 @@ export class TransactionScan {
   trailers(message: 'request' | 'response', trailers: readonly Header[]): readonly Match[] {
     const { trailers: leaves, headers } = this.#compiled.apart[message];
     for (const { leaf, field, read, test } of leaves) {
-      if (this.#truths[leaf] !== unknown) continue;
-      const hit = test(read(trailers));
-      if (hit === undefined) this.#truths[leaf] = fails;
-      else this.#hold(leaf, field, hit);
+      if (this.#truths[leaf] === unknown) this.#take(leaf, field, test(read(trailers)));
     }
     const matches = leaves.length === 0 ? none : this.#decide();
     const head = this.#heads[message];
@@ -259,11 +256,14 @@ export class TransactionScan {
     if (known === holds || known === fails) return known;
     const { head, field } = this.#compiled.leaves[leaf] ?? {};
     if (head === undefined || field === undefined || !this.#isKnown(head.reader.origin)) return unknown;
-    const hit = head.test(head.reader.read(this.#heads));
+    return this.#take(leaf, field, head.test(head.reader.read(this.#heads)));
+  };
+
+  #take(leaf: number, field: string, hit: HeadHit | undefined): Truth {
     if (hit !== undefined) return this.#hold(leaf, field, hit);
     this.#truths[leaf] = fails;
     return fails;
-  };
+  }
 
   #hold(leaf: number, field: string, { value, offset, length, excerpt }: HeadHit): Truth {
     this.#truths[leaf] = holds;
@@ -279,9 +279,7 @@ export class TransactionScan {
   #endFound(message: 'request' | 'response', isSettled?: (field: string) => boolean): void {
     for (const { leaf, field, test } of this.#compiled.found.leaves[message]) {
       if (this.#truths[leaf] !== unknown || isSettled?.(field) === false) continue;
-      const hit = test([]);
-      if (hit === undefined) this.#truths[leaf] = fails;
-      else this.#hold(leaf, field, hit);
+      this.#take(leaf, field, test([]));
     }
   }
 
@@ -294,10 +292,6 @@ export class TransactionScan {
   #settled(rule: CompiledRule): Match {
     this.#matched ??= new Set();
     this.#matched.add(rule);
-    return this.#match(rule);
-  }
-
-  #match(rule: CompiledRule): Match {
     let decisive: Evidence | undefined;
     for (const leaf of rule.leaves) decisive = this.#evidence?.get(leaf) ?? decisive;
     const field = decisive?.field ?? this.#compiled.leaves[rule.leaves[0] ?? 0]?.field ?? '';
