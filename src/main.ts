@@ -3,6 +3,7 @@ import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { nearest } from './config/suggest.ts';
 import type { CommandIo } from './control/command-io.ts';
+import { commandName } from './control/command-name.ts';
 import { exitCodeOf, exitCodes } from './control/exit-codes.ts';
 import { endWithOwner, prepareProcess } from './control/prepare-process.ts';
 import { FlowFailure, failureOf } from './core/failures.ts';
@@ -16,40 +17,40 @@ interface Command {
 
 const commands: Readonly<Record<string, Command>> = {
   start: {
-    summary: 'start the gateway and run until SIGTERM or SIGINT',
+    summary: 'start the gateway and run until Ctrl-C or SIGTERM',
     load: async () => (await import('./control/start-command.ts')).runStart,
   },
   demo: {
     summary: 'show in a few seconds what Daylight does, on this machine alone',
     load: async () => (await import('./control/demo-command.ts')).runDemo,
   },
+  exec: {
+    summary: 'run a program so that its HTTPS is inspected',
+    load: async () => (await import('./control/exec-command.ts')).runExec,
+  },
+  logs: {
+    summary: 'show what was recorded: traffic and alarms',
+    load: async () => (await import('./control/logs-command.ts')).runLogs,
+  },
   check: {
     summary: 'check a configuration and everything that it names',
     load: async () => (await import('./control/check-command.ts')).runCheck,
   },
   ca: {
-    summary: 'show, export, import or rotate the CA',
+    summary: 'show, export, import or rotate the CA that clients trust',
     load: async () => (await import('./control/ca-command.ts')).runCa,
   },
   bypasses: {
-    summary: 'show, approve or remove what clients have taught',
+    summary: 'hosts whose clients reject our certificates: list, approve, remove',
     load: async () => (await import('./control/bypasses-command.ts')).runBypasses,
-  },
-  exec: {
-    summary: 'run a command so that its HTTPS is inspected',
-    load: async () => (await import('./control/exec-command.ts')).runExec,
-  },
-  logs: {
-    summary: 'show traffic and alarms',
-    load: async () => (await import('./control/logs-command.ts')).runLogs,
-  },
-  selftest: {
-    summary: 'send a client to good and bad origins through a gateway, and grade it',
-    load: async () => (await import('./control/selftest-command.ts')).runSelftestCommand,
   },
   net: {
     summary: 'set up, remove or show the network rules of transparent mode',
     load: async () => (await import('./control/net-command.ts')).runNet,
+  },
+  selftest: {
+    summary: 'send a client to good and bad origins through a gateway, and grade it',
+    load: async () => (await import('./control/selftest-command.ts')).runSelftestCommand,
   },
 };
 
@@ -57,7 +58,7 @@ const commands: Readonly<Record<string, Command>> = {
 export async function main(args: readonly string[], io: CommandIo): Promise<number> {
   const [first = 'start', ...rest] = args;
   if (first === '--help' || first === '-h' || (first === 'help' && rest.length === 0)) {
-    io.stdout.write(help());
+    io.stdout.write(help(commandName(io.env)));
     return exitCodes.ok;
   }
   if (first === '--version' || first === '-V') {
@@ -73,9 +74,9 @@ export async function main(args: readonly string[], io: CommandIo): Promise<numb
   return run(options, io).catch((error: unknown) => failed(name, run, error, io));
 }
 
-function help(): string {
+function help(daylight: string): string {
   const list = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`);
-  return `Usage: daylight [COMMAND] [OPTIONS]
+  return `Usage: ${daylight} [COMMAND] [OPTIONS]
 
 Commands (start, when none is given):
 ${list.join('\n')}
@@ -83,6 +84,10 @@ ${list.join('\n')}
 Options:
   --help      this text; after a command, about that command
   --version   versions of Daylight and Node
+
+To begin with:
+  ${daylight} demo
+  ${daylight} exec -- curl https://example.com/
 `;
 }
 
@@ -94,7 +99,7 @@ function version(): string {
 function unknownCommand(name: string, io: CommandIo): number {
   const near = nearest(name, Object.keys(commands));
   io.stderr.write(`daylight: unknown command "${name}"${near === undefined ? '' : `; did you mean "${near}"?`}\n`);
-  io.stderr.write(`Commands: ${Object.keys(commands).join(', ')}. More: daylight --help\n`);
+  io.stderr.write(`Commands: ${Object.keys(commands).join(', ')}. More: ${commandName(io.env)} --help\n`);
   return exitCodes.usage;
 }
 
@@ -111,7 +116,9 @@ async function failed(name: string, run: Run, error: unknown, io: CommandIo): Pr
     io.stderr.write(`daylight ${name}: internal error: ${error instanceof Error ? error.stack : String(error)}\n`);
     return exitCodes.failed;
   }
-  const [option] = /(?<=')--?[\w-]+/.exec(message) ?? [];
+  const [, word] = /'(-{0,2}[\w-]+)/.exec(message) ?? [];
+  // A word alone may be an option whose dashes were left out.
+  const option = word === undefined || word.startsWith('-') ? word : `--${word}`;
   const near = option === undefined ? undefined : nearest(option, await optionsOf(run, io));
   const sentence = /^[^.]*/.exec(message)?.[0] ?? message;
   io.stderr.write(`daylight ${name}: ${sentence}${near === undefined ? '' : `; did you mean ${near}?`}\n`);

@@ -2,8 +2,8 @@ import { join, relative } from 'node:path';
 import type { ListenerPolicy } from '../core/policy.ts';
 import type { LoadedPolicy } from './policy-source.ts';
 
-/** What a user reads after start: what listens, where the CA and the records are, and a line to try. */
-export function banner({ document, config, authority }: LoadedPolicy): string {
+/** What a user reads after start: what listens, where the CA and the records are, and a line to try. `command` is how Daylight is called. */
+export function banner({ document, config, authority }: LoadedPolicy, command: string): string {
   const certificate = relativeTo(join(config.authorityDirectory, 'ca.pem'));
   const lines = [
     '',
@@ -14,10 +14,12 @@ export function banner({ document, config, authority }: LoadedPolicy): string {
       ? []
       : [row('admin', `http://${addressOf(document.admin.listen)}  /health /metrics`)]),
     row('CA', `${certificate}  (SHA-256 ${authority.active.fingerprint256.slice(0, 16)}…)`),
-    row('records', `${relativeTo(document.records.directory)}  (daylight logs --follow)`),
-    row('rules', `${document.rules.length}, policy ${document.version}`),
+    row('records', `${relativeTo(document.records.directory)}  (${command} logs --follow)`),
+    row('rules', `${document.rules.length}  (policy ${document.version})`),
     '',
     ...trial(document.listeners, certificate),
+    '  Ctrl-C stops it.',
+    '',
   ];
   return `${lines.join('\n')}\n`;
 }
@@ -43,7 +45,7 @@ function trial(listeners: readonly ListenerPolicy[], certificate: string): strin
   if (explicit === undefined) return [];
   const { ip, port } = explicit.listen;
   const address = addressOf({ ip: ip === '0.0.0.0' || ip === '::' ? '127.0.0.1' : ip, port });
-  return [`  Try:  curl --proxy http://${address} --cacert ${certificate} https://example.com/`, ''];
+  return [`  Try:  curl --proxy http://${address} --cacert ${certificate} https://example.com/`];
 }
 
 function addressOf({ ip, port }: { readonly ip: string; readonly port: number }): string {

@@ -10,7 +10,9 @@ import type { LearnedEntry } from './learned-bypasses.ts';
 
 export const bypassesHelp = `Usage: daylight bypasses list|approve|remove [ID...] [options]
 
-What the running gateway has learned from clients that reject its leafs: see docs/learned-bypass.md.
+Some clients pin the certificate of an origin and reject the one that the gateway shows. The running gateway notices them
+and lets them pass unread only as policy says (learnedBypass: ask, bypass or refuse); here is what it knows. More:
+docs/learned-bypass.md
 
 Actions:
   list [--json]                what is watched, pending and active, with the last evidence
@@ -79,9 +81,16 @@ async function list(path: string, json: boolean, io: CommandIo): Promise<number>
   const { body } = await askGateway(path, 'GET', '/bypasses');
   const { action, bypasses } = body as { readonly action: string; readonly bypasses: readonly LearnedEntry[] };
   if (json) io.stdout.write(`${JSON.stringify(body, null, 2)}\n`);
-  else io.stdout.write([`policy: ${action}`, ...bypasses.map(lineOf)].map((line) => `${line}\n`).join(''));
+  else
+    io.stdout.write(
+      [`policy: ${action}`, ...(bypasses.length === 0 ? [nothing] : bypasses.map(lineOf))]
+        .map((line) => `${line}\n`)
+        .join(''),
+    );
   return exitCodes.ok;
 }
+
+const nothing = 'nothing learned: no client rejects the certificates of this gateway';
 
 function lineOf({ id, state, by, group, host, port, untilMs, rejections, evidence }: LearnedEntry): string {
   const last = evidence.at(-1);

@@ -7,6 +7,7 @@ import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { problemText } from '../config/problem.ts';
 import { FlowFailure } from '../core/failures.ts';
 import type { CommandIo } from './command-io.ts';
+import { commandName } from './command-name.ts';
 import { execEnvironment } from './exec-environment.ts';
 import { type ExecGateway, runningGateway, startGateway } from './exec-gateway.ts';
 import { writeTrustFiles } from './exec-trust.ts';
@@ -43,7 +44,7 @@ export async function runExec(args: readonly string[], io: CommandIo): Promise<n
   }
   const [program, ...programArgs] = command;
   if (program === undefined) {
-    io.stderr.write('daylight exec: no command; write: daylight exec -- COMMAND\n');
+    io.stderr.write(`daylight exec: no command; write: ${commandName(io.env)} exec -- COMMAND\n`);
     return exitCodes.usage;
   }
   const configFile = values.config ?? (existsSync(defaultConfig) ? defaultConfig : undefined);
@@ -75,7 +76,9 @@ async function inspected(run: InspectedRun, io: CommandIo): Promise<number> {
   } finally {
     await gateway.stop();
     const records = run.config?.policy.records.directory ?? 'var/records';
-    io.stderr.write(`daylight: traffic of this command is recorded in ${shortened(records)} (daylight logs)\n`);
+    io.stderr.write(
+      `daylight: traffic of this command is recorded in ${shortened(records)} (${commandName(io.env)} logs)\n`,
+    );
   }
 }
 

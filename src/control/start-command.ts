@@ -1,11 +1,12 @@
 import { parseArgs } from 'node:util';
 import { watchConfig } from '../config/watch.ts';
-import { FlowFailure } from '../core/failures.ts';
+import { FlowFailure, failureOf } from '../core/failures.ts';
 import { type Fault, faults, simulate } from '../core/simulation.ts';
 import { createExposition, type Exposition } from '../metrics/exposition.ts';
 import { releaseStartMemory } from '../metrics/start-memory.ts';
 import { banner } from './banner.ts';
 import type { CommandIo } from './command-io.ts';
+import { commandName } from './command-name.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
 import { Gateway } from './gateway.ts';
 import { createOperationalLog, type OperationalLog } from './operational-log.ts';
@@ -17,15 +18,15 @@ const faultList = Object.entries(faults)
 
 export const startHelp = `Usage: daylight start [--config FILE] [--simulate FAULT]...
 
-Starts the gateway and runs until SIGTERM or SIGINT, which let live flows end. SIGHUP, or a change of the
-configuration or rule files, reloads: all or nothing, live flows keep their policy.
+Starts the gateway and runs until Ctrl-C (SIGINT) or SIGTERM, which let live flows end. A change of the configuration or
+of rule files, or SIGHUP, reloads: all or nothing, live flows keep their policy.
 
 Options:
-  --config FILE   configuration (default config/daylight.yaml)
+  --config FILE     configuration (default config/daylight.yaml)
   --simulate FAULT  have a fault on purpose, to try what becomes of traffic then. Never in production: the log warns at
                     the start, and daylight_simulated_faults_total counts. May be repeated. FAULT is one of
 ${faultList}
-  --help          this text
+  --help            this text
 
 When every listener accepts, a line "ready" is written to standard error.
 `;
@@ -55,7 +56,8 @@ export async function runStart(args: readonly string[], io: CommandIo): Promise<
   } catch (error) {
     const failure = error instanceof FlowFailure ? error : new FlowFailure('GATEWAY_INTERNAL', String(error));
     log.error('the gateway cannot start', { code: failure.code });
-    io.stderr.write(`${failure.detail}\n`);
+    const { meaning, remedy } = failureOf(failure.code);
+    io.stderr.write(`daylight start: ${failure.code}: ${meaning} ${remedy}\n${failure.detail}\n`);
     return exitCodeOf(failure.code);
   }
 }
@@ -80,7 +82,7 @@ async function run({ file, simulated }: Start, io: CommandIo, log: OperationalLo
   );
   const onHangup = (): void => void gateway.reload('SIGHUP').then(() => watch.follow(gateway.watchedFiles));
   process.on('SIGHUP', onHangup);
-  io.stdout.write(banner(loaded));
+  io.stdout.write(banner(loaded, commandName(io.env)));
   io.stderr.write('ready\n');
   releaseStartMemory();
   const signal = await firstSignal();

@@ -65,6 +65,18 @@ describe('the command line', () => {
     expect((await daylight('--cofnig', 'x')).stderr).toContain('did you mean --config?');
   });
 
+  test('says that dashes were left out', async () => {
+    expect((await daylight('demo', 'keep')).stderr).toContain("Unexpected argument 'keep'");
+    expect((await daylight('demo', 'keep')).stderr).toContain('did you mean --keep?');
+  });
+
+  test('is named as the user calls it', async () => {
+    const help = async (env: NodeJS.ProcessEnv): Promise<string> =>
+      (await run(process.execPath, [main, '--help'], { env: { ...process.env, ...env } })).stdout;
+    expect(await help({ npm_lifecycle_event: 'start' })).toMatch(/^Usage: npm start -- \[COMMAND\]/);
+    expect(await help({ npm_lifecycle_event: 'test' })).toMatch(/^Usage: daylight \[COMMAND\]/);
+  });
+
   test('ends quietly when the reader of its output is gone', async () => {
     const { code, stderr } = await run('sh', ['-c', `"${process.execPath}" "${main}" --help | head -n 0`]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
