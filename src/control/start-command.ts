@@ -57,7 +57,10 @@ export async function runStart(args: readonly string[], io: CommandIo): Promise<
     const failure = error instanceof FlowFailure ? error : new FlowFailure('GATEWAY_INTERNAL', String(error));
     log.error('the gateway cannot start', { code: failure.code });
     const { meaning, remedy } = failureOf(failure.code);
-    io.stderr.write(`daylight start: ${failure.code}: ${meaning} ${remedy}\n${failure.detail}\n`);
+    // What is wrong in a file says so itself, line by line.
+    const isInFile = exitCodeOf(failure.code) === exitCodes.config;
+    io.stderr.write(isInFile ? '' : `daylight start: ${failure.code}: ${meaning} ${remedy}\n`);
+    io.stderr.write(`${failure.detail}\n`);
     return exitCodeOf(failure.code);
   }
 }
