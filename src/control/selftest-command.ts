@@ -162,8 +162,8 @@ async function judgedBy(gateway: TestedGateway, settings: SelftestOptions, optio
 
 async function judged(gateway: TestedGateway, settings: SelftestOptions): Promise<readonly Judgement[]> {
   const trials = await runSelftest(settings);
-  const codes = await gateway.codes(trials.map(({ experience }) => experience.clientPort));
-  return trials.map((trial) => judge({ ...trial, code: codes.get(trial.experience.clientPort) }));
+  const codes = await gateway.codes(trials.map(({ experience }) => experience.ports));
+  return trials.map((trial) => judge({ ...trial, code: codes.of(trial.experience.ports) }));
 }
 
 function load(file: string, io: CommandIo): LoadedConfig | 'invalid' {

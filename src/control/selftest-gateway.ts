@@ -2,15 +2,15 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LoadedConfig } from '../config/load.ts';
-import type { FailureCode } from '../core/failures.ts';
 import type { ListenAddress } from '../core/policy.ts';
 import { loadOrCreateAuthority } from '../pki/authority.ts';
 import { certificatesInPem } from '../pki/pem.ts';
 import { type FarmIssuer, farmAddress } from '../selftest/farm.ts';
 import { farmKeyOf } from '../selftest/farm-key.ts';
+import type { FlowPorts } from '../selftest/probe.ts';
 import { runningGateway } from './exec-gateway.ts';
 import { startOwnGateway } from './own-gateway.ts';
-import { recordedCodes } from './recorded-codes.ts';
+import { RecordedCodes, recordedCodes } from './recorded-codes.ts';
 import { writtenConfig } from './written-config.ts';
 
 /** A gateway under test. */
@@ -19,8 +19,8 @@ export interface TestedGateway {
   readonly proxy: ListenAddress;
   /** Its CA (PEM). */
   readonly ca: string;
-  /** Codes of its records by client port, once those of all ports are there; empty where they cannot be read. */
-  codes(ports: readonly number[]): Promise<ReadonlyMap<number, FailureCode | undefined>>;
+  /** Codes of its records, once those of all these flows are there; empty where they cannot be read. */
+  codes(flows: readonly FlowPorts[]): Promise<RecordedCodes>;
   stop(): Promise<void>;
 }
 
@@ -97,11 +97,11 @@ function tested({ records, ...gateway }: Omit<TestedGateway, 'codes'> & { readon
   const startMs = Date.now();
   return {
     ...gateway,
-    async codes(ports) {
+    async codes(flows) {
       for (let waitedMs = 0; ; waitedMs += 100) {
         const found = codesIn(records, startMs);
-        if (found === undefined) return new Map();
-        if (ports.every((port) => found.has(port)) || waitedMs >= recordsMs) return found;
+        if (found === undefined) return new RecordedCodes();
+        if (flows.every((flow) => found.has(flow)) || waitedMs >= recordsMs) return found;
         await sleep(100);
       }
     },
@@ -109,7 +109,7 @@ function tested({ records, ...gateway }: Omit<TestedGateway, 'codes'> & { readon
 }
 
 /** Undefined where this user may not read them. */
-function codesIn(records: string, sinceMs: number): ReadonlyMap<number, FailureCode | undefined> | undefined {
+function codesIn(records: string, sinceMs: number): RecordedCodes | undefined {
   try {
     return recordedCodes(records, sinceMs);
   } catch {

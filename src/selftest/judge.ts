@@ -35,15 +35,13 @@ export interface Judgement {
 export function judge({ case: origin, experience, bytes, code }: Observation): Judgement {
   const known = code ?? codeOnPage(experience);
   const verdict = origin.class === 'good' ? verdictOnGood(experience) : verdictOnBad(experience, bytes);
-  // What was served was not refused, whatever is recorded of another flow from the same port.
-  const isRefused = origin.class !== 'good';
   return {
     class: origin.class,
     name: origin.name,
     verdict,
     met: metText(experience),
     code: known,
-    otherReason: isRefused && verdict === 'passed' && known !== undefined && !origin.codes.includes(known),
+    otherReason: verdict === 'passed' && known !== undefined && !origin.codes.includes(known),
     bytes,
     gradeIfMissed: origin.gradeIfMissed,
   };

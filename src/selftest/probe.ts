@@ -4,10 +4,16 @@ import type { ListenAddress } from '../core/policy.ts';
 import { farmAddress } from './farm.ts';
 import { originMark } from './tls-origin.ts';
 
+/** Where a client came from, and the origin that it asked for. */
+export interface FlowPorts {
+  readonly client: number;
+  readonly origin: number;
+}
+
 /** What a client met at the gateway. */
 export interface Experience {
-  /** Port that it came from, by which its record is found. */
-  readonly clientPort: number;
+  /** Ports by which its record is found: either alone may be another flow's at another time. */
+  readonly ports: FlowPorts;
   readonly outcome:
     | { readonly kind: 'served' }
     /** The gateway's own page, behind a leaf or in place of the tunnel. */
@@ -47,7 +53,7 @@ export function probe(options: ProbeOptions): Promise<Experience> {
       clearTimeout(timer);
       secure?.destroy();
       socket.destroy();
-      resolve({ clientPort, outcome, trusted });
+      resolve({ ports: { client: clientPort, origin: options.originPort }, outcome, trusted });
     };
     const failed = (error: NodeJS.ErrnoException): void =>
       settle({ kind: 'ended', error: error.code ?? error.message });

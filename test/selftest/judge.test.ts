@@ -13,7 +13,11 @@ const bad: OriginCase = {
   open: () => ({ kind: 'script', script: () => {} }),
 };
 const good: OriginCase = { ...bad, class: 'good', name: 'fine', gradeIfMissed: 'B', codes: [] };
-const met = (outcome: Experience['outcome'], trusted = false): Experience => ({ clientPort: 1, outcome, trusted });
+const met = (outcome: Experience['outcome'], trusted = false): Experience => ({
+  ports: { client: 1, origin: 2 },
+  outcome,
+  trusted,
+});
 const served = { kind: 'served' } as const;
 const page = { kind: 'page', code: 'ORIGIN_CERT_NAME_MISMATCH' } as const;
 const alert = { kind: 'ended', error: 'ERR_SSL_SSL/TLS_ALERT_BAD_CERTIFICATE' } as const;
