@@ -3,7 +3,7 @@ import type { LeafRejection, LearnedBypass } from './learned-bypass.ts';
 import type { PolicyDocument } from './policy.ts';
 import type { IssuedPair, RevocationFinding } from './revocation.ts';
 import type { Fault } from './simulation.ts';
-import type { LeafKeyType, SubjectName } from './tls.ts';
+import type { CertificateFacts, LeafKeyType, SubjectName } from './tls.ts';
 
 /** What control needs to know to issue a leaf. */
 export interface LeafRequest {
@@ -24,8 +24,8 @@ export interface LeafRequest {
 export interface IssuedLeaf {
   /** PEM: leaf first, then intermediates up to but not including the root. */
   readonly chainPem: string;
-  readonly notAfter: number;
-  readonly serialNumber: string;
+  /** What records and flows tell of it. Without names, they are those that were asked for. */
+  readonly facts: Omit<CertificateFacts, 'names'> & { readonly names?: readonly SubjectName[] };
 }
 
 /** A data connection that one relay waits for and any relay may get. */

@@ -90,7 +90,7 @@ export class LeafStore {
     const key = `own ${createHash('sha256').update(own.cert).digest('hex')} ${alpn ?? ''} ${policyKey(policy)}`;
     const ready = this.#ready.get(key);
     if (ready !== undefined) return ready;
-    const made = this.#context(key, own.cert, own.key, policy);
+    const made = this.#context(key, { cert: own.cert, key: own.key }, certificateFactsOf(own.cert), policy);
     this.#remember(key, made, Number.POSITIVE_INFINITY);
     return made;
   }
@@ -103,9 +103,12 @@ export class LeafStore {
   ): Promise<LeafContext> {
     const leafKey = this.#key(keyType);
     const asked = this.#authorities;
-    const leaf = await this.#requestLeaf({ publicKey: leafKey.publicKey, keyType, ...leafContent(reason) });
-    const made = this.#context(key, leaf.chainPem, leafKey.pem, policy);
-    if (asked === this.#authorities) this.#remember(key, made, leaf.notAfter);
+    const content = leafContent(reason);
+    const leaf = await this.#requestLeaf({ publicKey: leafKey.publicKey, keyType, ...content });
+    // Told by control, and the names are the origin's own list: leafs of a certificate with hundreds of names share one.
+    const facts = { ...leaf.facts, names: leaf.facts.names ?? content.names };
+    const made = this.#context(key, { cert: leaf.chainPem, key: leafKey.pem }, facts, policy);
+    if (asked === this.#authorities) this.#remember(key, made, facts.notAfter);
     return made;
   }
 
@@ -116,11 +119,15 @@ export class LeafStore {
     if (!oldest.done) this.#ready.delete(oldest.value);
   }
 
-  #context(key: string, cert: string, privateKey: string, policy: TlsPolicy['client']): LeafContext {
+  #context(
+    key: string,
+    credentials: OwnCertificate,
+    certificate: CertificateFacts,
+    policy: TlsPolicy['client'],
+  ): LeafContext {
     const options = {
       ...clientTlsOptions(policy),
-      cert,
-      key: privateKey,
+      ...credentials,
       ticketKeys: this.#ticketKeys,
       // Tickets are readable by every relay; the id context keeps a ticket for one origin from resuming at another.
       sessionIdContext: createHash('sha256').update(key).digest('hex').slice(0, 32),
@@ -131,7 +138,7 @@ export class LeafStore {
       older ??= createSecureContext({ ...options, maxVersion: 'TLSv1.2' });
       return older;
     };
-    return { context, certificate: certificateFactsOf(cert), withoutTickets };
+    return { context, certificate, withoutTickets };
   }
 
   #key(keyType: LeafKeyType): { readonly pem: string; readonly publicKey: Buffer } {

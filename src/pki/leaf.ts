@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { FlowFailure } from '../core/failures.ts';
 import type { IssuedLeaf, LeafRequest } from '../core/ipc.ts';
 import { limits } from '../core/limits.ts';
@@ -17,8 +18,9 @@ import {
 } from './certificate-writer.ts';
 import { DerError } from './der-reader.ts';
 import { implicit, oid, sequence } from './der-writer.ts';
+import { distinguishedNameText } from './distinguished-name.ts';
 import { isCanonicalHostName, wildcardOver } from './host-name.ts';
-import { ipOctets } from './ip-address.ts';
+import { ipOctets, ipText } from './ip-address.ts';
 import type { Issuer } from './issuer.ts';
 import { constraintFault } from './name-constraints.ts';
 import { oids } from './oids.ts';
@@ -52,11 +54,12 @@ export async function issueLeaf(
   const names = permittedNames(leafNames(request), issuer);
   const validity = leafValidity(request, issuer, now, backdateMs);
   const subject = commonName(names[0]);
+  const name = commonNameOnly(subject);
   const der = await signCertificate(
     {
       serialNumber: freshSerialNumber(),
       issuer: issuer.subjectDer,
-      subject: commonNameOnly(subject),
+      subject: name,
       ...validity,
       publicKey: publicKey.whole,
       extensions: leafExtensions(request, issuer, publicKey, subjectAltName(names, subject === undefined)),
@@ -65,9 +68,21 @@ export async function issueLeaf(
   );
   return {
     chainPem: [pemOf('CERTIFICATE', der), ...issuer.presented].join(''),
-    notAfter: validity.notAfter,
-    serialNumber: parseCertificate(der).serialNumber,
+    facts: {
+      subject: distinguishedNameText(name),
+      issuer: issuer.subject,
+      serialNumber: parseCertificate(der).serialNumber,
+      fingerprint256: hash('sha256', der, 'hex'),
+      ...validity,
+      selfSigned: false,
+      ...(isSameSet(names, request.names) ? {} : { names }),
+    },
   };
+}
+
+/** Whether the names are those that were asked for: all of them, and no other put before them. */
+function isSameSet(names: readonly [SubjectName, ...SubjectName[]], asked: readonly SubjectName[]): boolean {
+  return names.length === asked.length && asked.includes(names[0]);
 }
 
 function leafKey({ publicKey, keyType }: LeafRequest): PublicKey {
@@ -103,10 +118,11 @@ function leafValidity(
  */
 function leafNames({ name, names }: LeafRequest): readonly [SubjectName, ...SubjectName[]] {
   const wildcard = wildcardOver(name);
+  const octets = ipOctets(name);
   const first: SubjectName =
     names.find(({ value }) => value === name) ??
     names.find(({ kind, value }) => kind === 'dns' && value === wildcard) ??
-    (ipOctets(name) === undefined ? { kind: 'dns', value: name } : { kind: 'ip', value: name });
+    (octets === undefined ? { kind: 'dns', value: name } : { kind: 'ip', value: ipText(octets) ?? name });
   const kept: [SubjectName, ...SubjectName[]] = [first];
   let length = 0;
   for (const each of names) {

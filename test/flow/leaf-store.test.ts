@@ -4,6 +4,7 @@ import type { IssuedLeaf, LeafRequest } from '../../src/core/ipc.ts';
 import { limits } from '../../src/core/limits.ts';
 import { type LeafContext, LeafStore } from '../../src/flow/leaf-store.ts';
 import { commonNameOnly, freshSerialNumber, signCertificate } from '../../src/pki/certificate-writer.ts';
+import { certificateFactsOf } from '../../src/pki/certificate-facts.ts';
 import { pemOf } from '../../src/pki/pem.ts';
 import { trustAnchorsOf } from '../../src/pki/trust-anchors.ts';
 import { validate } from '../../src/pki/validate.ts';
@@ -42,7 +43,8 @@ function authority() {
         },
         privateKey,
       );
-      return { chainPem: pemOf('CERTIFICATE', der), notAfter, serialNumber: '' };
+      const chainPem = pemOf('CERTIFICATE', der);
+      return { chainPem, facts: certificateFactsOf(chainPem) };
     },
   };
 }

@@ -11,13 +11,14 @@ import {
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { IssuedLeaf } from '../../src/core/ipc.ts';
+import { certificateFactsOf } from '../../src/pki/certificate-facts.ts';
 import { auditIssuanceLog, IssuanceLog } from '../../src/pki/issuance-log.ts';
 import { labDirectory, labLeaf, labRoot } from './support/lab.ts';
 import { leafRequest } from './support/leafs.ts';
 
 const root = labRoot();
 const certificate = labLeaf(root, { names: ['www.example.com', Buffer.from([10, 0, 0, 1])] });
-const leaf: IssuedLeaf = { chainPem: certificate.pem, notAfter: 0, serialNumber: certificate.x509.serialNumber };
+const leaf: IssuedLeaf = { chainPem: certificate.pem, facts: certificateFactsOf(certificate.pem) };
 const request = leafRequest({ publicKey: Buffer.alloc(0) });
 const now = Date.UTC(2026, 10, 22);
 

@@ -83,6 +83,30 @@ describe('a leaf', () => {
     expect(wild.names).toHaveLength(mirrored.length);
   });
 
+  test('is told of by control as it is, with names only where they differ from those of the origin', async () => {
+    const many = Array.from({ length: 1_200 }, (_, index) => dns(`h${index}.example.com`));
+    const requests = [
+      { names: mirrored },
+      { names: mirrored, name: 'mail.example.com' },
+      { names: [] },
+      { names: [dns('other.example')], name: '2001:DB8::7' },
+      { names: [dns(long)], name: long },
+      { names: many, name: 'h1100.example.com' },
+      { untrusted: true, names: [dns('www.example.com')] },
+    ];
+    const differ: boolean[] = [];
+    for (const request of requests) {
+      const asked = leafRequest({ publicKey: ec.publicKey, ...request });
+      const { chainPem, facts } = await issueLeaf(authority, asked, now);
+      const { names, ...others } = facts;
+      const { names: read, ...told } = certificateFactsOf(chainPem);
+      expect(others).toEqual(told);
+      expect(new Set(names ?? asked.names)).toEqual(new Set(read));
+      differ.push(names !== undefined);
+    }
+    expect(differ).toEqual([false, false, true, true, false, true, false]);
+  });
+
   test('covers the verified name when no mirrored name does', async () => {
     expect(certificateFactsOf(await issue({ names: [] })).names).toEqual([dns('www.example.com')]);
     const other = certificateFactsOf(await issue({ names: [dns('other.example')], name: '2001:DB8::7' }));
