@@ -9,12 +9,15 @@ export interface CryptoPiece {
   readonly bytes: Buffer;
 }
 
-/** What is read of the first packets of a QUIC client. */
-export interface QuicInitial {
-  readonly version: number;
-  /** Connection ids that the client chose, of the server and of itself. */
+/** Connection ids that the client chose, of the server and of itself. */
+export interface QuicIds {
   readonly destinationId: Buffer;
   readonly sourceId: Buffer;
+}
+
+/** What is read of the first packets of a QUIC client. */
+export interface QuicInitial extends QuicIds {
+  readonly version: number;
   readonly pieces: readonly CryptoPiece[];
 }
 
@@ -30,6 +33,11 @@ export function openQuicInitial(datagram: Buffer, firstId?: Buffer): QuicInitial
   if (payload === undefined) return undefined;
   const { version, destinationId, sourceId } = header;
   return { version, destinationId, sourceId, pieces: cryptoPieces(payload) };
+}
+
+/** The ids in what looks like an Initial packet. No key is made, so it may be none; a peer that sent none knows no such ids. */
+export function quicIdsOf(datagram: Buffer): QuicIds | undefined {
+  return readHeader(datagram);
 }
 
 /** The ClientHello that the pieces hold, in whatever order they came; undefined while it is not whole, or when it is none. */
@@ -50,7 +58,7 @@ export function helloOfPieces(pieces: readonly CryptoPiece[]): ClientHello | und
  * The answer that makes a client give up at once: a Version Negotiation packet (RFC 9000 section 17.2.1) that offers none
  * of the versions that there are, only one that is reserved (section 15).
  */
-export function refuseQuic({ destinationId, sourceId }: QuicInitial): Buffer {
+export function refuseQuic({ destinationId, sourceId }: QuicIds): Buffer {
   return Buffer.concat([
     Buffer.from([0xc0, 0, 0, 0, 0, sourceId.length]),
     sourceId,

@@ -107,6 +107,8 @@ export const limits = {
   quicCryptoBytes: 16_384,
   /** QUIC clients whose ClientHello is awaited, and those that were recorded lately, per relay. */
   quicClients: 1_024,
+  /** Initial packets that one relay opens in a second: each costs some 50 µs for its keys, all together a tenth of a core. */
+  quicOpenedPerSecond: 2_000,
   /** How long the rest of a ClientHello is awaited. */
   quicHelloMs: 500,
   /** A client that goes on within this time is not recorded again. */

@@ -1,5 +1,12 @@
 import { fingerprintsOf } from '../codec/fingerprint.ts';
-import { type CryptoPiece, helloOfPieces, openQuicInitial, refuseQuic } from '../codec/quic-initial.ts';
+import {
+  type CryptoPiece,
+  helloOfPieces,
+  openQuicInitial,
+  type QuicInitial,
+  quicIdsOf,
+  refuseQuic,
+} from '../codec/quic-initial.ts';
 import type { Address } from '../core/endpoint.ts';
 import { FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
@@ -25,12 +32,14 @@ const mostPieces = 64;
 
 /**
  * Refuses the QUIC clients that capture sends to a listener, and records each with what its ClientHello says. Bounded in
- * clients and time: of a flood only the count is kept.
+ * clients, time and keys: of a flood only the count is kept.
  */
 export class QuicFlows {
   readonly #policy: () => PolicySnapshot;
   readonly #recorder: Recorder;
   readonly #clients = new Map<string, QuicClient>();
+  #second = 0;
+  #openedInSecond = 0;
 
   constructor(policy: () => PolicySnapshot, recorder: Recorder) {
     this.#policy = policy;
@@ -42,11 +51,13 @@ export class QuicFlows {
     if (datagram.length < leastBytes) return undefined;
     const key = `${client.ip} ${client.port}`;
     const known = this.#clients.get(key);
-    const initial = openQuicInitial(datagram, known?.firstId) ?? openQuicInitial(datagram);
+    // Nothing more is to be learned of a client that is recorded; and nobody makes the gateway compute keys without end.
+    if (known?.isRecorded || !this.#mayOpen()) return refuseUnopened(datagram);
+    const initial = this.#open(datagram, known);
     if (initial === undefined) return undefined;
     count('daylight_quic_refused_total');
     const entry = known ?? this.#add(key, listener, client, initial.destinationId);
-    if (entry !== undefined && !entry.isRecorded) {
+    if (entry !== undefined) {
       entry.bytes += datagram.length;
       // Views on a buffer that is used again.
       for (const { offset, bytes } of initial.pieces) {
@@ -56,6 +67,21 @@ export class QuicFlows {
       if (hello !== undefined) this.#record(entry, listener, client, hello);
     }
     return refuseQuic(initial);
+  }
+
+  #open(datagram: Buffer, known: QuicClient | undefined): QuicInitial | undefined {
+    const initial = openQuicInitial(datagram, known?.firstId);
+    if (initial !== undefined || known === undefined || !this.#mayOpen()) return initial;
+    // Another connection from the same port.
+    return openQuicInitial(datagram);
+  }
+
+  #mayOpen(): boolean {
+    const second = Math.floor(performance.now() / 1_000);
+    if (second !== this.#second) this.#openedInSecond = 0;
+    this.#second = second;
+    this.#openedInSecond += 1;
+    return this.#openedInSecond <= limits.quicOpenedPerSecond;
   }
 
   #add(key: string, listener: TransparentListener, client: Address, firstId: Buffer): QuicClient | undefined {
@@ -120,4 +146,11 @@ export class QuicFlows {
       decrypted: false,
     };
   }
+}
+
+function refuseUnopened(datagram: Buffer): Buffer | undefined {
+  const ids = quicIdsOf(datagram);
+  if (ids === undefined) return undefined;
+  count('daylight_quic_refused_total');
+  return refuseQuic(ids);
 }
