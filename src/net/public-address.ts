@@ -2,7 +2,8 @@ import { compileCidrs } from '../codec/host.ts';
 
 /**
  * Addresses that no public name should lead to (IANA special-purpose registries, RFC 6890): private and shared networks,
- * this host, link-local, documentation, benchmarks, translation prefixes that hide another address, multicast, reserved.
+ * this host, link-local, documentation, benchmarks, translation prefixes that hide another address, multicast, reserved. An
+ * IPv4-mapped address is judged as the IPv4 address that it is.
  */
 const isSpecial = compileCidrs([
   '0.0.0.0/8',
@@ -20,7 +21,6 @@ const isSpecial = compileCidrs([
   '203.0.113.0/24',
   '224.0.0.0/3',
   '::/96',
-  '::ffff:0:0/96',
   '64:ff9b::/96',
   '64:ff9b:1::/48',
   '100::/64',

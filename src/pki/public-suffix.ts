@@ -22,6 +22,13 @@ export function isPlatformSuffix(domain: string): boolean {
   return suffixOf(domain, true) === domain && !isRegistrySuffix(domain) && !platforms.test(domain);
 }
 
+/** Whether a name is one that a registry may have sold, or lies below such a one. */
+export function isRegistered(name: string): boolean {
+  suffixes ??= createRequire(import.meta.url)('tldts') as Suffixes;
+  const parsed = suffixes.parse(name, { extractHostname: false });
+  return parsed.isIcann === true && parsed.domain !== null;
+}
+
 /** Platforms whose certificates name a wildcard over the suffix and not the suffix. */
 const platforms =
   /^(?:azurewebsites\.net|azure-api\.net|[a-z]+\.core\.windows\.net|servicebus\.windows\.net|[a-z0-9-]+\.cloudapp\.azure\.com|execute-api\.[a-z0-9-]+\.amazonaws\.com|lambda-url\.[a-z0-9-]+\.on\.aws|(?:a\.)?run\.app|herokuapp\.com)$/;

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createProxiedTest } from '../../src/control/revocation/proxied-names.ts';
 import { RevocationService } from '../../src/control/revocation/revocation-service.ts';
 import type { RevocationSettings } from '../../src/control/revocation/revocation-settings.ts';
 import type { RevocationFinding } from '../../src/core/revocation.ts';
@@ -202,6 +203,57 @@ describe('control asked to fetch from where it may not', () => {
     expect(await find(open({ upstream: { ...upstream, except: ['127.0.0.1'] } }), leaf('/a.crl'))).toMatchObject({
       status: 'good',
     });
+  });
+});
+
+describe('names that an upstream proxy would resolve', () => {
+  const known: Readonly<Record<string, readonly string[]>> = {
+    'crl.public.com': ['8.8.8.8', '2606:4700::1111'],
+    'crl.rebound.com': ['8.8.8.8', '10.0.0.1'],
+    'metadata.public.com': ['169.254.169.254'],
+    'crl.opened.com': ['10.1.0.5'],
+  };
+  const ask = async (name: string): Promise<readonly string[]> => known[name] ?? [];
+  const mayBeProxied = createProxiedTest({ allowAddresses: ['10.1.0.0/16'] }, ask);
+  test.each([
+    ['crl.public.com', true],
+    ['crl.rebound.com', false],
+    ['metadata.public.com', false],
+    ['crl.opened.com', true],
+    // None of these resolves here.
+    ['crl.unknown.co.uk', true],
+    ['intranet', false],
+    ['com', false],
+    ['co.uk', false],
+    ['crl.corp.internal', false],
+    ['pki.local', false],
+    ['x.home.arpa', false],
+    ['localhost', false],
+    ['ca.corp', false],
+    ['8.8.8.8', true],
+    ['127.0.0.1', false],
+    ['10.1.0.9', true],
+    ['::1', false],
+    ['::ffff:10.0.0.1', false],
+  ])('%s may be asked for: %s', async (host, expected) => expect(await mayBeProxied(host)).toBe(expected));
+
+  test('is asked for no longer than a second', async () => {
+    const silent = createProxiedTest({ allowAddresses: [] }, () => new Promise(() => {}));
+    const startMs = performance.now();
+    expect([await silent('crl.public.com'), await silent('crl.corp.internal')]).toEqual([true, false]);
+    expect(performance.now() - startMs).toBeLessThan(4_000);
+  });
+
+  test('that lead within are not asked of the proxy', async () => {
+    await using proxy: ConnectProxy = await startConnectProxy();
+    const upstream = { proxy: { host: '127.0.0.1', port: proxy.port }, credentials: undefined, except: [] };
+    const extra = [labPoints(`http://localhost:${port}/a.crl`)];
+    const certificate = labLeaf(root, { names: ['a.example'], serialNumber: serialContent(1), extra });
+    expect(await find(open({ upstream, allowAddresses: [] }), certificate)).toMatchObject({
+      status: 'unknown',
+      detail: 'address is not public',
+    });
+    expect(proxy.requests).toEqual([]);
   });
 });
 

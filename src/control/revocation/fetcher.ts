@@ -1,10 +1,10 @@
 import type { Dispatcher } from 'undici';
-import { compileCidrs, compileHostPatterns } from '../../codec/host.ts';
+import { compileHostPatterns } from '../../codec/host.ts';
 import { limits } from '../../core/limits.ts';
-import { isPublicAddress } from '../../net/public-address.ts';
 import type { FetchAgents } from './fetch-agents.ts';
 import { FetchSlots } from './fetch-slots.ts';
 import { loadUndici } from './load-undici.ts';
+import { createProxiedTest } from './proxied-names.ts';
 import { RefusedAddress } from './refused-address.ts';
 import type { RevocationSettings } from './revocation-settings.ts';
 
@@ -27,14 +27,13 @@ export class Fetcher {
   readonly #settings: RevocationSettings;
   #agents: FetchAgents | undefined;
   readonly #isDirect: (host: string) => boolean;
-  readonly #isAllowed: (ip: string) => boolean;
+  readonly #mayBeProxied: (host: string) => Promise<boolean>;
   readonly #fetchMs: number;
   readonly #slots = new FetchSlots(limits.revocationFetchesPerHost);
 
   constructor(settings: RevocationSettings) {
     this.#settings = settings;
-    const isOpened = compileCidrs(settings.allowAddresses);
-    this.#isAllowed = (ip) => isOpened(ip) || isPublicAddress(ip);
+    this.#mayBeProxied = createProxiedTest(settings);
     this.#fetchMs = settings.fetchMs;
     this.#isDirect = compileHostPatterns(settings.upstream?.except ?? []);
   }
@@ -85,7 +84,7 @@ export class Fetcher {
     this.#agents ??= createFetchAgents(this.#settings);
     const { direct, proxy } = this.#agents;
     const host = url.hostname.replace(/^\[|\]$/g, '');
-    const dispatcher = proxy === undefined || this.#isDirect(host) ? direct : this.#proxied(host, proxy);
+    const dispatcher = proxy === undefined || this.#isDirect(host) ? direct : await this.#proxied(host, proxy);
     return dispatcher.request({
       origin: url.origin,
       path: `${url.pathname}${url.search}`,
@@ -98,10 +97,9 @@ export class Fetcher {
     });
   }
 
-  /** The proxy resolves names; an address is judged here all the same. */
-  #proxied(host: string, proxy: Dispatcher): Dispatcher {
-    if (/^[0-9.]+$|:/.test(host) && !this.#isAllowed(host)) throw new RefusedAddress('address is not public');
-    return proxy;
+  async #proxied(host: string, proxy: Dispatcher): Promise<Dispatcher> {
+    if (await this.#mayBeProxied(host)) return proxy;
+    throw new RefusedAddress('address is not public');
   }
 }
 
