@@ -1,4 +1,5 @@
 import type { Decision, FlowFacts } from '../core/record.ts';
+import type { RevocationMode } from '../core/revocation.ts';
 import { decide } from './decide.ts';
 import type { Flow } from './flow.ts';
 
@@ -24,8 +25,9 @@ export function authorityJudgeFor(flow: Flow): (host: string) => AuthorityJudgem
   let lastHost = '';
   let last = own;
   const judged = (host: string): AuthorityJudgement => {
-    // The decision on the connection was made for these.
-    if (named.has(host) || facts.destination === undefined) return own;
+    if (facts.destination === undefined) return own;
+    // The decision on the connection was made for these; the origin was judged as one of them.
+    if (named.has(host)) return isReachedAlike(flow, host, facts.asset?.id) ? own : { isInspected: false, facts };
     const reached = policy.assetOf(facts.client.ip, host, listener);
     const decision = decide(policy, { ...facts.destination, host }, undefined, { reached });
     const asset = reached === undefined ? undefined : { id: reached.id, kind: reached.kind };
@@ -42,12 +44,29 @@ export function authorityJudgeFor(flow: Flow): (host: string) => AuthorityJudgem
   };
 }
 
-/** Whether the origin leg, which was opened for another name, is as policy wants it for this host. */
-function isReachedAlike({ facts, policy, originSecurity }: Flow, host: string, assetId: string | undefined): boolean {
-  if (originSecurity === undefined) return true;
+/**
+ * Whether the origin leg is as policy wants it for this host. One that was opened for another name was judged by what
+ * policy forgives that name, and by how it asks about revocation there: a stricter host gets a leg of its own.
+ */
+function isReachedAlike(flow: Flow, host: string, assetId: string | undefined): boolean {
+  const { facts, policy, originSecurity } = flow;
+  if (originSecurity === undefined || originSecurity.name === host) return true;
+  const forgiven = policy.exceptionFor(originSecurity.name)?.allow ?? [];
+  const allowed = policy.exceptionFor(host)?.allow ?? [];
+  if (!forgiven.every((each) => allowed.includes(each))) return false;
+  if (!isAskedAlike(flow, policy.revocationMode(host, assetId))) return false;
   // Who the client is to the origin stands with the leg: a request for one host must not go by the certificate for another.
   const shown = policy.clientCertificateFor(originSecurity.name, facts.asset?.id);
   return policy.clientCertificateFor(host, assetId) === shown;
+}
+
+/** How much a mode of revocation asks of an origin. */
+const demands: Readonly<Record<RevocationMode, number>> = { off: 0, 'soft-fail': 1, 'hard-fail': 2 };
+
+/** Whether what was found out about revocation is as much as a mode asks for. */
+function isAskedAlike({ facts, policy, originSecurity }: Flow, mode: RevocationMode): boolean {
+  if (originSecurity === undefined || facts.originRevocation?.status === 'good') return true;
+  return demands[mode] <= demands[policy.revocationMode(originSecurity.name, facts.asset?.id)];
 }
 
 /** The facts as they are now with another asset. What is counted is counted for the flow. */
