@@ -9,7 +9,7 @@ packages=(curl nghttp2-client openssl nginx-light python3 wget git nftables ipro
   postfix swaks msmtp
   c-icap libc-icap-mod-virus-scan clamav clamav-daemon
   vsftpd lftp libhiredis0.14 libmemcached11 libmemcachedutil2 libpcre2-posix3)
-packages+=(libnet-ssleay-perl)
+packages+=(libnet-ssleay-perl default-jdk-headless)
 # The largest by far: a minute on a busy machine with two cores.
 packages+=(chromium)
 
