@@ -1,4 +1,3 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { FromRelay, ToRelay } from '../core/ipc.ts';
 import { limits } from '../core/limits.ts';
 import type { PolicyDocument } from '../core/policy.ts';
@@ -6,6 +5,7 @@ import { simulate, strike } from '../core/simulation.ts';
 import { count, takeIncrements } from '../metrics/counters.ts';
 import { residentBytes } from '../metrics/resident-bytes.ts';
 import { releaseStartMemory } from '../metrics/start-memory.ts';
+import { TurnWatch } from '../metrics/turn-watch.ts';
 import { openRecorder, type RecorderHandle, type RecordMetrics } from '../records/recorder.ts';
 import { DataExpectations } from './data-expectations.ts';
 import { createExpectationRequests } from './expectation-sharing.ts';
@@ -200,10 +200,10 @@ async function crash(error: unknown): Promise<void> {
   exitSoon(1);
 }
 
-const loopDelay = monitorEventLoopDelay({ resolution: 20 });
+let turns: TurnWatch | undefined;
 
 function reportMetrics(slot: number): void {
-  loopDelay.enable();
+  turns = new TurnWatch();
   setInterval(() => sendMetrics(slot), metricsEveryMs).unref();
 }
 
@@ -224,14 +224,14 @@ function sendMetrics(slot?: number): void {
 }
 
 function gaugesOf(slot: number): Readonly<Record<string, number>> {
-  const delayMs = loopDelay.count === 0 ? 0 : loopDelay.max / 1e6;
-  loopDelay.reset();
+  const { delayMs, cpuMs } = turns?.take() ?? { delayMs: 0, cpuMs: 0 };
   if (delayMs > limits.eventLoopStallMs) count('daylight_relay_event_loop_stalls_total');
   const resident = residentBytes();
   // A millisecond with 20 000 flows: cheap once a second.
   const timers = process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length;
   return {
     [`daylight_relay_event_loop_delay_ms{relay="${slot}"}`]: Math.round(delayMs),
+    [`daylight_relay_event_loop_cpu_ms{relay="${slot}"}`]: Math.round(cpuMs),
     ...(resident === undefined ? {} : { [`daylight_resident_bytes{process="relay ${slot}"}`]: resident }),
     [`daylight_flows_open{relay="${slot}"}`]: server?.openFlows ?? 0,
     [`daylight_timers{relay="${slot}"}`]: timers,

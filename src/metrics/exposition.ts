@@ -76,6 +76,10 @@ export const metricHelp: Readonly<Record<string, { readonly type: 'counter' | 'g
     type: 'gauge',
     help: 'Highest event loop delay of a relay in the last report, by relay.',
   },
+  daylight_relay_event_loop_cpu_ms: {
+    type: 'gauge',
+    help: 'Most CPU time that a relay used in the last report before its event loop came round, by relay; up to 20 ms more than that of one turn. A delay far above it was made by other programs.',
+  },
   daylight_relay_event_loop_stalls_total: {
     type: 'counter',
     help: 'Seconds in which the event loop of a relay stood still for more than 100 ms.',

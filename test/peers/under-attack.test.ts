@@ -13,8 +13,8 @@ import { failureOf } from '../support/record-fields.ts';
 import { openTlsTunnel } from '../support/tunnel.ts';
 
 /**
- * Names of the flood. With DAYLIGHT_FLOOD_NAMES=10000 it is the whole one, and its figures are printed and held to their
- * bound; on a machine that does other work besides, a time proves nothing.
+ * Names of the flood. With DAYLIGHT_FLOOD_NAMES=10000 it is the whole one; its figures are printed, and its delays are held
+ * to the bound too. On a machine that does other work besides a delay proves nothing: there the CPU time of turns is held to it.
  */
 const floodNames = Number(process.env.DAYLIGHT_FLOOD_NAMES ?? 1_150);
 const isMeasured = process.env.DAYLIGHT_FLOOD_NAMES !== undefined;
@@ -156,21 +156,23 @@ describe('a flood of server names', () => {
     if (isMeasured) for (const pid of [ground.gateway.pid, ...childrenOf(ground.gateway.pid)]) setPriority(pid, -19);
     const issuedBefore = await ground.metric('daylight_leafs_issued_total');
     const hello = await clientHelloBytes({ servername: nameOf('x') });
-    const highest = { delayMs: 0, leafs: 0 };
+    const highest = { delayMs: 0, cpuMs: 0, leafs: 0 };
     const watch = setInterval(async () => {
       highest.delayMs = Math.max(highest.delayMs, await ground.metric('daylight_relay_event_loop_delay_ms'));
+      highest.cpuMs = Math.max(highest.cpuMs, await ground.metric('daylight_relay_event_loop_cpu_ms'));
       highest.leafs = Math.max(highest.leafs, await ground.metric('daylight_leafs_cached'));
-    }, 500);
+    }, 400);
     const first = await flood([...proven, ...unproven], hello);
     await expect.poll(() => ground.metric('daylight_leafs_cached'), { timeout: 10_000 }).toBe(limits.leafCacheEntries);
     clearInterval(watch);
     const stalls = await ground.metric('daylight_relay_event_loop_stalls_total');
-    if (isMeasured) console.info(`${floodNames} names: longest stall ${highest.delayMs} ms, ${stalls} over the limit`);
+    if (isMeasured) console.info(`${floodNames} names: ${JSON.stringify(highest)}, ${stalls} stalls`);
     // 22 is a handshake record, 21 an alert.
     expect(count(first.slice(0, proven.length), 22)).toBe(proven.length);
     expect(count(first.slice(proven.length), 21)).toBe(unproven.length);
     expect((await ground.metric('daylight_leafs_issued_total')) - issuedBefore).toBe(proven.length);
     expect(highest.leafs).toBeLessThanOrEqual(limits.leafCacheEntries);
+    expect.soft(highest.cpuMs).toBeLessThanOrEqual(limits.eventLoopStallMs);
     if (isMeasured) expect.soft(highest.delayMs).toBeLessThanOrEqual(limits.eventLoopStallMs);
     for (const origin of origins) await origin[Symbol.asyncDispose]();
   });
