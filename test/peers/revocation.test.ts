@@ -77,6 +77,8 @@ describe.runIf(hasProgram('openssl') && hasProgram('nginx'))('a gateway before o
     ['crossed-but-revoked.example', 'ORIGIN_CERT_REVOKED', { status: 'revoked', source: 'crl' }],
     ['unreachable.example', undefined, { status: 'unknown' }],
     ['unreachable.hard.example', 'ORIGIN_REVOCATION_UNKNOWN', { status: 'unknown' }],
+    ['below-unreachable.example', undefined, { status: 'unknown', detail: expect.stringContaining('above the leaf') }],
+    ['below-unreachable.hard.example', 'ORIGIN_REVOCATION_UNKNOWN', { status: 'unknown' }],
     ['no-pointers.example', undefined, { status: 'unknown', source: 'none' }],
     ['no-pointers.hard.example', 'ORIGIN_REVOCATION_UNKNOWN', { status: 'unknown', source: 'none' }],
     ['short-lived.hard.example', undefined, { status: 'good', source: 'exempt' }],
@@ -153,6 +155,10 @@ async function startOrigins(): Promise<void> {
   await serve('below-revoked.example', leaf('below-revoked.example', [intermediateCrl], revokedCa), [revokedCa]);
   const crossed = await serveCrossed(byCrl, leaf);
   for (const name of ['unreachable.example', 'unreachable.hard.example']) await serve(name, leaf(name, [nobody]));
+  const unreachableCa = labCertificate(root, { ...caSubject('Unreachable CA'), extra: [nobody] });
+  const reachable = labPoints(`http://127.0.0.1:${ports.crl}/below-unreachable.crl`);
+  for (const name of ['below-unreachable.example', 'below-unreachable.hard.example'])
+    await serve(name, leaf(name, [reachable], unreachableCa), [unreachableCa]);
   for (const name of ['no-pointers.example', 'no-pointers.hard.example']) await serve(name, leaf(name, []));
   await serve('short-lived.hard.example', labLeaf(root, { names: ['short-lived.hard.example'], extra: [] }));
 
@@ -183,6 +189,7 @@ async function startOrigins(): Promise<void> {
   });
   writeFileSync(join(nginx.root, 'root.crl'), crl);
   writeFileSync(join(nginx.root, 'intermediate.crl'), labCrl(revokedCa));
+  writeFileSync(join(nginx.root, 'below-unreachable.crl'), labCrl(unreachableCa));
   responder = await startOpensslResponder(ports.ocsp, {
     issuer: root,
     signer,

@@ -17,8 +17,25 @@ const over =
     options,
   });
 
+/** Every suite that the gateway offers. */
+const suites = ['TLS_AES_128_GCM_SHA256', 'TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256'].concat(
+  ['RSA', 'ECDSA'].flatMap((kind) =>
+    ['AES128-GCM-SHA256', 'AES256-GCM-SHA384', 'CHACHA20-POLY1305'].map((cipher) => `ECDHE-${kind}-${cipher}`),
+  ),
+);
+
+const onlySuite =
+  (suite: string) =>
+  (farm: Farm): OriginSetup => ({
+    kind: 'tls',
+    credentials: farm.leaf({ names, key: farm.key(suite.includes('-ECDSA-') ? 'P-256' : 'RSA-2048') }),
+    options: { ciphers: suite, ...(suite.startsWith('TLS_') ? { minVersion: 'TLSv1.3' } : { maxVersion: 'TLSv1.2' }) },
+  });
+
 /** Says that there is nobody to ask (RFC 9608). */
 const noRevocation = extension('2.5.29.56', false, nothing());
+
+type GoodCase = Parameters<typeof goodOrigins>[0][number];
 
 /** Origins that nothing is wrong with, some of them of rare make. */
 export const goodCases = goodOrigins([
@@ -75,6 +92,7 @@ export const goodCases = goodOrigins([
   ['hybrid post-quantum key exchange only', host, over({ groups: 'X25519MLKEM768' })],
   ['ChaCha20 only', host, over({ maxVersion: 'TLSv1.2', ciphers: 'ECDHE-RSA-CHACHA20-POLY1305' })],
   ['asks for a certificate and goes on without', host, over({ asksCertificate: true })],
+  ...suites.map((suite): GoodCase => [`suite ${suite} alone`, host, onlySuite(suite)]),
 ]);
 
 /** The outage of 2020: an old root has signed the new one, and that signature has expired; the new one is trusted itself. */
