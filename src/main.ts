@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { nearest } from './config/suggest.ts';
 import type { CommandIo } from './control/command-io.ts';
 import { commandName } from './control/command-name.ts';
 import { exitCodeOf, exitCodes } from './control/exit-codes.ts';
 import { endWithOwner, prepareProcess } from './control/prepare-process.ts';
 import { FlowFailure, failureOf } from './core/failures.ts';
+import { nearest } from './core/suggest.ts';
 
 type Run = (args: readonly string[], io: CommandIo) => Promise<number>;
 interface Command {

@@ -1,7 +1,7 @@
 import { isMap, isScalar, isSeq, type Node, type Scalar } from 'yaml';
+import { nearest } from '../core/suggest.ts';
 import { formats } from './formats.ts';
 import type { ObjectSchema, ScalarSchema, Schema, UnionSchema } from './schema-type.ts';
-import { nearest } from './suggest.ts';
 
 /** Says that a key is unknown and which one was probably meant. */
 export function unknownKey(name: string, known: readonly string[]): string {

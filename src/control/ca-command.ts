@@ -88,6 +88,8 @@ function explain(error: unknown, io: Output): number {
     io.stderr.write(`daylight ca: ${error.message}\nRun \`daylight ca --help\`.\n`);
     return exitCodes.usage;
   }
+  // Options that there are not: told by whoever runs commands, as for all of them.
+  if ((error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS')) throw error;
   const text =
     error instanceof FlowFailure ? `${error.code}: ${error.detail}` : error instanceof Error ? error.message : '';
   io.stderr.write(`daylight ca: ${text}\n`);

@@ -120,11 +120,8 @@ export function oneOf<Word extends string>(name: string, text: string, words: re
 }
 
 function parseOptions(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], options, allowPositionals: true, strict: true, tokens: true });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : 'bad arguments');
-  }
+  // What is wrong with the arguments is told by whoever runs commands, as for all of them.
+  return parseArgs({ args: [...args], options, allowPositionals: true, strict: true, tokens: true });
 }
 
 function isAction(word: string): word is CaAction {

@@ -115,15 +115,24 @@ function requestOf(record: unknown, subject: unknown): Subject {
     textAt(record, 'activity_name') ||
     textAt(record, 'unmapped.gateway.method');
   const host = textAt(subject, `${url}.hostname`) || textAt(subject, `${url}.domain`);
+  const authority = host === '' ? '' : `${host}${portText(subject, url)}`;
   const destination = destinationOf(subject);
   const query = textAt(subject, `${url}.query_string`);
   const path = textAt(subject, `${url}.path`) || textAt(subject, `${url}.url_string`);
   const hosts = [host, ...destination, textAt(subject, 'tls.sni')].filter(Boolean);
-  if (url === 'url') return { method: 'WEBSOCKET', target: `${host}${path}${query && `?${query}`}`, hosts };
-  if (path !== '') return { method, target: `${host || destination[0] || ''}${path}${query && `?${query}`}`, hosts };
+  if (url === 'url') return { method: 'WEBSOCKET', target: `${authority}${path}${query && `?${query}`}`, hosts };
+  if (path !== '')
+    return { method, target: `${authority || destination[0] || ''}${path}${query && `?${query}`}`, hosts };
   const port = numberAt(subject, 'dst_endpoint.port');
   const target = destination[0] === undefined ? '' : `${destination[0]}:${port ?? ''}`;
   return { method: '', target, hosts };
+}
+
+/** The port of a URL where it is not that of its scheme. */
+function portText(subject: unknown, url: string): string {
+  const port = numberAt(subject, `${url}.port`);
+  const usual = textAt(subject, `${url}.scheme`).startsWith('https') ? 443 : 80;
+  return port === undefined || port === usual ? '' : `:${port}`;
 }
 
 function statusOf(kind: RecordView['kind'], record: unknown): string {

@@ -2,6 +2,7 @@ import type { Node } from 'yaml';
 import { parseCidr } from '../codec/cidr.ts';
 import { canonicalHostPattern } from '../codec/host.ts';
 import type { FieldTest, RuleField } from '../core/rule-document.ts';
+import { nearest } from '../core/suggest.ts';
 import { Expression } from './expression/expression.ts';
 import { ExpressionError } from './expression/syntax.ts';
 import { type FieldKind, fieldKind, plainFieldNames } from './field.ts';
@@ -54,6 +55,8 @@ function readField(source: RuleSource, map: RuleMap): RuleField | undefined {
   const field = source.text(map.get('field'), 'field', map.node);
   if (field === undefined) return undefined;
   if (fieldKind(field) !== undefined) return field as RuleField;
+  const near = nearest(field, plainFieldNames);
+  if (near !== undefined) return source.report(map.get('field'), `unknown field "${field}"; did you mean "${near}"?`);
   const known = `${plainFieldNames.join(', ')}, http.request.header.NAME, http.response.header.NAME, http.request.trailer.NAME, http.response.trailer.NAME, http.request.form.NAME`;
   return source.report(map.get('field'), `unknown field "${field}"; known are ${known}`);
 }

@@ -62,6 +62,9 @@ describe('the command line', () => {
 
   test('says which option was meant', async () => {
     expect((await daylight('check', '--cofnig', 'x')).stderr).toContain('did you mean --config?');
+    expect((await daylight('ca', 'show', '--cofnig', 'x')).stderr).toBe(
+      "daylight ca: Unknown option '--cofnig'; did you mean --config?\nMore: daylight ca --help\n",
+    );
     expect((await daylight('--cofnig', 'x')).stderr).toContain('did you mean --config?');
   });
 

@@ -55,18 +55,13 @@ async function place(): Promise<{
 describe('daylight ca', () => {
   test('helps, and refuses what it does not know with exit code 2', async () => {
     expect((await ca('--help')).text).toContain('Usage: daylight ca ACTION');
-    for (const wrong of [
-      [],
-      ['dance'],
-      ['show', '--dance'],
-      ['show', 'twice'],
-      ['show', '--replace'],
-      ['export', '--format', 'doc'],
-    ]) {
+    for (const wrong of [[], ['dance'], ['show', 'twice'], ['show', '--replace'], ['export', '--format', 'doc']]) {
       const { code, errors, text } = await ca(...wrong, ...(wrong[0] === 'export' ? (await place()).at : []));
       expect([wrong, code, text]).toEqual([wrong, 2, '']);
       expect(errors).toContain('daylight ca --help');
     }
+    // Whoever runs commands tells of options that there are not.
+    await expect(ca('show', '--dance')).rejects.toThrow("Unknown option '--dance'");
   });
 
   test('tells an authority that is missing or too open with exit code 5', async () => {

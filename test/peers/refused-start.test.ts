@@ -106,6 +106,7 @@ describe('a gateway does not start', () => {
     expect(code).toBe(exitCodes.listen);
     expect(stderr).toContain('GATEWAY_PORT_IN_USE');
     expect(stderr).toContain(`127.0.0.1:${taken}`);
+    expect(stderr).toContain('Stop the other program or choose another port.');
     other.close();
   });
 

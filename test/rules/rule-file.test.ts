@@ -100,7 +100,8 @@ describe('what is wrong is told with its line', () => {
   });
 
   test.each([
-    ['{ field: http.metod, equals: x }', 'unknown field "http.metod"; known are http.request.line'],
+    ['{ field: http.metod, equals: x }', 'unknown field "http.metod"; did you mean "http.method"?'],
+    ['{ field: something.else, equals: x }', 'unknown field "something.else"; known are http.request.line'],
     ['{ field: "http.request.header.a b", equals: x }', 'unknown field'],
     ['{ field: toString, equals: x }', 'unknown field'],
     ['{ equals: x }', 'field is missing'],
