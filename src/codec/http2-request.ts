@@ -115,7 +115,9 @@ function targetOf({ method, protocol, path }: Parts, authority: string | undefin
   return method === 'CONNECT' && protocol === undefined ? (authority ?? '') : (path ?? '');
 }
 
-function framingOf({ length }: Parts, endsStream: boolean): BodyFraming | undefined {
+function framingOf({ length, protocol }: Parts, endsStream: boolean): BodyFraming | undefined {
+  // What follows an extended CONNECT is a tunnel, as behind every CONNECT (RFC 9110 section 9.3.6).
+  if (protocol !== undefined) return noBody;
   if (length === undefined) return endsStream ? noBody : untilClose;
   const bytes = parseLength(length);
   return bytes === undefined ? undefined : { kind: 'length', bytes };
@@ -129,7 +131,7 @@ function lengthFault(framing: BodyFraming | undefined, endsStream: boolean): Htt
 }
 
 function faultOf(parts: Parts, hasHost: boolean): Http2Fault | undefined {
-  const { method, scheme, authority, path, protocol, host } = parts;
+  const { method, scheme, authority, path, protocol, host, length } = parts;
   if (method === undefined || !isToken(method)) return malformed('no :method, or none that is a token');
   if (authority === undefined && host === undefined) return malformed('no :authority');
   if (!hasHost)
@@ -141,6 +143,7 @@ function faultOf(parts: Parts, hasHost: boolean): Http2Fault | undefined {
     return scheme === undefined && path === undefined ? undefined : malformed('a CONNECT with :scheme or :path');
   }
   if (protocol !== undefined && (method !== 'CONNECT' || !isToken(protocol))) return malformed('a wrong :protocol');
+  if (protocol !== undefined && length !== undefined) return malformed('a CONNECT with Content-Length');
   if (scheme !== 'http' && scheme !== 'https') return malformed('no :scheme, or one of no web request');
   if (path === undefined || !isPath(path, method)) return malformed('no :path, or none that is a path');
   return undefined;

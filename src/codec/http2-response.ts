@@ -66,6 +66,8 @@ function framingOf(
   const bytes = length === undefined ? undefined : parseLength(length);
   if (length !== undefined && bytes === undefined) return undefined;
   if (method === 'HEAD' || status === 304 || status === 204 || status < 200) return noBody;
+  // Behind it there is a tunnel (RFC 9110 section 9.3.6).
+  if (method === 'CONNECT' && status < 300) return noBody;
   if (bytes !== undefined) return { kind: 'length', bytes };
   return endsStream ? noBody : untilClose;
 }

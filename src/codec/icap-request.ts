@@ -67,7 +67,13 @@ export const lastChunkOfAll = Buffer.from('0; ieof\r\n\r\n');
 export function scannedRequestHead(head: RequestHead, scheme: string): Buffer {
   const target =
     head.target.startsWith('/') && head.host !== '' ? `${scheme}://${head.host}${head.target}` : head.target;
-  return headBytes(`${head.method} ${target} HTTP/1.1`, head.headers);
+  // HTTP/2 names the host in a field of its own.
+  const headers: readonly Header[] = head.version === '2' ? [['Host', head.host], ...withoutHost(head)] : head.headers;
+  return headBytes(`${head.method} ${target} HTTP/1.1`, headers);
+}
+
+function withoutHost({ headers }: RequestHead): readonly Header[] {
+  return headers.filter(([name]) => name !== 'host');
 }
 
 /** The head of a response for a scanner's eyes. */

@@ -29,8 +29,14 @@ export function readHandshake(request: RequestHead, response: ResponseHead): Han
   return agreedExtensions(request, response);
 }
 
-/** The same for a WebSocket over HTTP/2 (RFC 8441 section 5), which has no key: only extensions are left to read. */
-export function agreedExtensions(request: RequestHead, response: ResponseHead): Handshake {
+/** The same for a WebSocket over HTTP/2 (RFC 8441 section 5), which has no key. */
+export function readConnectHandshake(request: RequestHead, response: ResponseHead): Handshake {
+  const versions = fieldsOf(request.headers, 'sec-websocket-version');
+  if (versions.length !== 1 || versions[0] !== '13') return { kind: 'fault', detail: 'a WebSocket of another version' };
+  return agreedExtensions(request, response);
+}
+
+function agreedExtensions(request: RequestHead, response: ResponseHead): Handshake {
   const agreed = extensionsOf(response.headers);
   const offered = new Set(extensionsOf(request.headers).map(({ name }) => name));
   let deflate: DeflateParameters | undefined;

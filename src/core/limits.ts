@@ -97,6 +97,8 @@ export const limits = {
   /** Streams of a connection that may be reset or refused at once: a page that is left, a player that seeks. As in nghttp2. */
   http2Resets: 1_000,
   http2ResetsPerSecond: 33,
+  /** What waits in the messages of one connection, for a rule, a scanner or a window: half of `heldBytes`, so that none takes all. */
+  http2HeldBytes: 67_108_864,
   /** Packets of decrypted traffic in memory that wait for the disk, per relay. */
   exportQueueBytes: 33_554_432,
   /** Packets that wait for one reader of PCAP-over-IP; one that is slower than that is let go. */

@@ -4,14 +4,13 @@ import type { Relay, Wire } from '../core/relay.ts';
 import { allow } from '../core/verdict.ts';
 import { decideOnDestination } from './decide-destination.ts';
 import type { Flow } from './flow.ts';
-import { scannersOf } from './flow-scanners.ts';
+import { scanOptionsFor } from './flow-scanners.ts';
 import { hostRefusalFor } from './host-refusal.ts';
 import { inspectHttp } from './inspect-http.ts';
 import { createHttp1Relay } from './relay/http1.ts';
 import { isSameDestination } from './relay/http1-admission.ts';
 import { authorityJudgeFor } from './request-authority.ts';
 import type { RelayOptions } from './run-relay.ts';
-import type { ScanOptions } from './scan-exchanges.ts';
 
 /** The relay of an HTTP/1.1 connection: every request is judged by its own host. */
 export function http1RelayFor(flow: Flow, options: RelayOptions, wire: Wire): Relay {
@@ -75,13 +74,8 @@ function inspectorOf(flow: Flow, options: RelayOptions, facts: FlowFacts): Inspe
     recorder: plane.recorder,
     bodyExcerptBytes: policy.document.records.bodyExcerptBytes,
     http: policy.document.http,
-    scan: scanOptions(flow, options),
+    scan: scanOptionsFor(flow, options.scheme),
   });
-}
-
-function scanOptions(flow: Flow, { scheme }: RelayOptions): ScanOptions | undefined {
-  if (flow.policy.document.scanners.length === 0) return undefined;
-  return { scheme, scannersOf: (requestHost) => scannersOf(flow, requestHost) };
 }
 
 const uninspected: Exchange = {

@@ -1,6 +1,6 @@
 import type { Relay, Wire } from '../core/relay.ts';
 import type { Flow } from './flow.ts';
-import { scannersOf } from './flow-scanners.ts';
+import { scanOptionsFor } from './flow-scanners.ts';
 import { hostRefusalFor } from './host-refusal.ts';
 import { inspectHttp } from './inspect-http.ts';
 import { createHttp2Relay } from './relay/http2.ts';
@@ -12,6 +12,7 @@ export function http2RelayFor(flow: Flow, { hostAllowed, scheme }: RelayOptions,
   const { facts, policy, plane } = flow;
   const judge = authorityJudgeFor(flow);
   const hostRefusal = hostRefusalFor(flow);
+  const scan = scanOptionsFor(flow, scheme);
   facts.protocol = 'h2';
   return createHttp2Relay({
     wire,
@@ -27,11 +28,10 @@ export function http2RelayFor(flow: Flow, { hostAllowed, scheme }: RelayOptions,
         recorder: plane.recorder,
         bodyExcerptBytes: policy.document.records.bodyExcerptBytes,
         http: policy.document.http,
+        scan,
       }).exchange(depth, host),
     // What is bypassed belongs on a connection of its own: the client opens one when it is told so (421).
-    // What is scanned too: it is answered in HTTP/1.1 there.
-    hostAllowed: (host) =>
-      hostAllowed?.(host) !== false && judge(host).isInspected && scannersOf(flow, host).length === 0,
+    hostAllowed: (host) => hostAllowed?.(host) !== false && judge(host).isInspected,
     ...(hostRefusal === undefined ? {} : { hostRefusal }),
   });
 }

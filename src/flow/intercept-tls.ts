@@ -5,7 +5,6 @@ import { count } from '../metrics/counters.ts';
 import { demandOf, refuseDemand, refuseKnownDemand, watchDemand } from './certificate-demand.ts';
 import { acceptClient, leafRejection } from './client-leg.ts';
 import type { Flow } from './flow.ts';
-import { mayUseHttp2 } from './flow-scanners.ts';
 import { acceptsAuthority, leafKeyTypeFor } from './leaf-key-choice.ts';
 import { noteFailedHandshake, watchForSilence } from './leaf-rejection.ts';
 import type { LeafContext } from './leaf-store.ts';
@@ -16,7 +15,7 @@ import { openVerifiedOrigin, watchEndsOf } from './verified-origin.ts';
 
 /** The inspected way of a TLS flow: dial, verify the origin, mint, answer the client, relay. No path goes on after a failed check. */
 export async function interceptTls(flow: Flow, tunnel: Tunnel, hello: ClientHello): Promise<void> {
-  const alpn = relayableAlpn(hello, mayUseHttp2(flow));
+  const alpn = relayableAlpn(hello, flow.policy.document.http.h2);
   refuseKnownDemand(flow);
   const transport = await tunnel.dial();
   if (tunnel.originTls === 'never') return interceptToPlainOrigin(flow, tunnel, hello, transport);
@@ -113,7 +112,7 @@ export async function answerClient(
 async function interceptToPlainOrigin(flow: Flow, tunnel: Tunnel, hello: ClientHello, origin: Socket): Promise<void> {
   if (tunnel.ownCertificate === undefined)
     throw new FlowFailure('GATEWAY_LEAF_FAILED', 'originTls never needs a certificate');
-  const alpn = plainAlpn(hello, mayUseHttp2(flow));
+  const alpn = plainAlpn(hello, flow.policy.document.http.h2);
   const leaf = flow.plane.leafs.ownContext(tunnel.ownCertificate, flow.policy.document.tls.client, alpn);
   await answerClient(flow, hello, leaf, alpn);
   await runRelay(flow, { origin, protocol: undefined, alpn: flow.facts.clientTls?.alpn, scheme: 'https' });

@@ -18,8 +18,6 @@ export interface PassageOptions {
   readonly scan: TransactionScan;
   readonly body: InspectedBody;
   readonly policy: HoldPolicy;
-  /** The relay keeps back what it is asked to keep. */
-  readonly relayKeeps: boolean;
   /** The sender waits for an answer to the head before it sends the body. */
   readonly awaitsContinue: boolean;
 }
@@ -27,13 +25,11 @@ export interface PassageOptions {
 /** How a message passes by its head; undefined when it passes as it is. Asked for once that head was judged. */
 export function passageOf(
   head: RequestHead | ResponseHead,
-  options: Omit<PassageOptions, 'relayKeeps' | 'awaitsContinue'>,
+  options: Omit<PassageOptions, 'awaitsContinue'>,
 ): MessagePassage | undefined {
-  // HTTP/2 leaves flow control to both ends, so that its relay keeps nothing.
-  const relayKeeps = head.version !== '2';
   const awaitsContinue =
     options.message === 'request' && head.headers.some(([name]) => name.toLowerCase() === 'expect');
-  return MessagePassage.of({ ...options, relayKeeps, awaitsContinue });
+  return MessagePassage.of({ ...options, awaitsContinue });
 }
 
 /** How a message passes once its bytes are allowed: held until a rule is decided, or with parts of its body masked. */
@@ -41,17 +37,14 @@ export class MessagePassage {
   readonly #options: PassageOptions;
   readonly #hold: MessageHold;
   readonly #redactor: BodyRedactor | undefined;
-  #isUnheld = false;
 
   /** Undefined when the message passes as it is. Asked for once its head was judged. */
   static of(options: PassageOptions): MessagePassage | undefined {
-    const { message, scan, body, relayKeeps } = options;
+    const { message, scan, body } = options;
     const redaction = body.isRecoded ? undefined : scan.redaction(message);
     if (redaction === undefined && scan.heldPart(message) === 'none') return undefined;
     const redactor =
-      redaction === undefined
-        ? undefined
-        : new BodyRedactor(redaction, relayKeeps, (from, to) => body.maskExcerpt(from, to));
+      redaction === undefined ? undefined : new BodyRedactor(redaction, (from, to) => body.maskExcerpt(from, to));
     return new MessagePassage(options, redactor);
   }
 
@@ -89,7 +82,6 @@ export class MessagePassage {
 
   /** Why a part of the message went on before rules that asked to hold it were decided. */
   get notHeld(): string | undefined {
-    if (this.#isUnheld) return `${this.#options.message}: not possible in this protocol`;
     return this.#hold.hasOverflowed
       ? `${this.#options.message}: more than ${this.#options.policy.bodyBytes} bytes`
       : undefined;
@@ -98,13 +90,8 @@ export class MessagePassage {
   #pass(bytes: number): Verdict {
     const late = this.#late();
     if (late !== undefined) return late;
-    const { message, scan, relayKeeps } = this.#options;
-    const part = scan.heldPart(message);
-    if (!relayKeeps) {
-      this.#isUnheld ||= part !== 'none';
-      return allow;
-    }
-    const waits = this.#hold.waits(part, bytes);
+    const { message, scan } = this.#options;
+    const waits = this.#hold.waits(scan.heldPart(message), bytes);
     if (waits === 'full') return noRoom;
     if (waits) return keepAll;
     return this.#redactor === undefined ? allow : keepTail;

@@ -12,12 +12,9 @@ const asterisk = 0x2a;
  */
 export class BodyRedactor {
   readonly #masking: Masking;
-  readonly #mayReachBack: boolean;
   readonly #window = new KeptWindow();
 
-  /** `mayReachBack`: the relay keeps what it is asked to keep. */
-  constructor(scan: RedactionScan, mayReachBack: boolean, onMask: (from: number, to: number) => void) {
-    this.#mayReachBack = mayReachBack;
+  constructor(scan: RedactionScan, onMask: (from: number, to: number) => void) {
     this.#masking = new Masking(scan, ({ from, to }) => {
       onMask(from, to);
       this.#window.fill(asterisk, from, to);
@@ -31,8 +28,6 @@ export class BodyRedactor {
   }
 
   push(chunk: Buffer): void {
-    // What a relay that keeps nothing was given before is on its way.
-    if (!this.#mayReachBack) this.#window.forgetAll();
     this.#window.push(chunk);
     this.#masking.push(chunk);
     this.#window.forget(this.#window.end - limits.redactedBytes);

@@ -13,7 +13,6 @@ import { firstToSpeak } from '../net/read-until.ts';
 import { decide, type FlowDecision } from './decide.ts';
 import { dialByName } from './dial-by-name.ts';
 import type { Flow } from './flow.ts';
-import { mayUseHttp2 } from './flow-scanners.ts';
 import { interceptTls } from './intercept-tls.ts';
 import { learnedDecision } from './learned-bypass.ts';
 import { afterOriginFailure } from './origin-failure.ts';
@@ -56,7 +55,7 @@ export async function relayTunnel(flow: Flow, tunnel: Tunnel): Promise<void> {
     case 'http1':
       return relayPlaintext(flow, { ...tunnel, dial }, 'http/1.1');
     case 'http2':
-      if (mayUseHttp2(flow)) return relayPlaintext(flow, { ...tunnel, dial }, 'h2');
+      if (flow.policy.document.http.h2) return relayPlaintext(flow, { ...tunnel, dial }, 'h2');
       // It is HTTP, and policy has nobody read it: passed on it would escape inspection.
       throw new FlowFailure('CLIENT_HTTP_VERSION', 'HTTP/2 without TLS');
     case 'opaque':
@@ -110,7 +109,7 @@ function noted(flow: Flow, opening: Opening, origin: Socket | undefined): Tunnel
     const { serverName } = opening.hello;
     flow.facts.serverName = serverName && (validServerName(serverName) ?? serverName);
   } else if (opening.kind === 'malformed' || isOldTls(opening)) flow.answerLayer = 'tls';
-  else if (opening.kind === 'http2' && mayUseHttp2(flow)) flow.answerLayer = 'http2';
+  else if (opening.kind === 'http2' && flow.policy.document.http.h2) flow.answerLayer = 'http2';
   else if (opening.kind === 'http1' || opening.kind === 'http2') flow.answerLayer = 'http';
   return { opening, origin };
 }

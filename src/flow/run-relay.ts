@@ -10,7 +10,6 @@ import { resetConnection } from '../net/reset.ts';
 import { coveringName } from './certificate-names.ts';
 import { canMeet } from './data-meeting.ts';
 import type { Flow } from './flow.ts';
-import { mayUseHttp2 } from './flow-scanners.ts';
 import { http1RelayFor } from './http1-relay.ts';
 import { http2RelayFor } from './http2-relay.ts';
 import { tapFor } from './plaintext-export.ts';
@@ -96,7 +95,7 @@ function relayFor(flow: Flow, options: RelayOptions, wire: Wire): Relay {
   if ((protocol ?? alpn) === 'h2') return http2RelayFor(flow, options, wire);
   if (protocol !== undefined) return protocol === 'smtp' ? mail(protocol) : opaque(protocol);
   const refuseOpaque = flow.policy.document.opaque === 'refuse';
-  const http2 = mayUseHttp2(flow) ? () => http2RelayFor(flow, options, wire) : undefined;
+  const http2 = flow.policy.document.http.h2 ? () => http2RelayFor(flow, options, wire) : undefined;
   return createSniffingRelay({
     wire,
     http,

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Utf8Stream } from '../../src/codec/utf8-stream.ts';
 import { closeFault } from '../../src/codec/websocket-close.ts';
 import { closeFrame, FrameReader, unmasked } from '../../src/codec/websocket-frame.ts';
-import { agreedExtensions, readHandshake } from '../../src/codec/websocket-handshake.ts';
+import { readConnectHandshake, readHandshake } from '../../src/codec/websocket-handshake.ts';
 import { MessageInflater } from '../../src/codec/websocket-inflate.ts';
 import type { Header, RequestHead, ResponseHead } from '../../src/core/http.ts';
 import { requestHead, responseHead } from '../support/record-facts.ts';
@@ -174,7 +174,7 @@ describe('the handshake', () => {
     ['an extension twice', 'permessage-deflate, permessage-deflate'],
     ['an extension that was not offered', 'x-webkit-deflate-frame'],
   ])('is refused with %s', (_name, value) => {
-    expect(agreedExtensions(request(offer), response(agree(value)))).toMatchObject({ kind: 'fault' });
+    expect(readConnectHandshake(request(offer), response(agree(value)))).toMatchObject({ kind: 'fault' });
   });
 
   it('with an extension that nobody here reads is a foreign one', () => {

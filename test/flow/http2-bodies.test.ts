@@ -5,7 +5,7 @@ import { inspectHttp } from '../../src/flow/inspect-http.ts';
 import { rulesOf } from '../rules/exchange.ts';
 import { policyDocument } from '../support/policy.ts';
 import { flowFacts } from '../support/record-facts.ts';
-import { data, get, type Http2Recording, headers, openHttp2 } from './relay/http2-recording.ts';
+import { data, get, type Http2Recording, headers, openHttp2, post } from './relay/http2-recording.ts';
 
 interface Inspected extends Http2Recording {
   readonly alarms: AlarmFacts[];
@@ -13,7 +13,7 @@ interface Inspected extends Http2Recording {
 }
 
 /** An HTTP/2 relay whose exchanges are inspected with real rules. */
-function inspectedHttp2(rules: string): Inspected {
+function inspectedHttp2(rules: string, hold = policyDocument().http.hold): Inspected {
   const alarms: AlarmFacts[] = [];
   const transactions: HttpTransactionFacts[] = [];
   const inspector = inspectHttp({
@@ -28,7 +28,7 @@ function inspectedHttp2(rules: string): Inspected {
       transfer: () => {},
     },
     bodyExcerptBytes: 512,
-    http: policyDocument().http,
+    http: { ...policyDocument().http, hold },
   });
   return { ...openHttp2({ exchange: (depth, host) => inspector.exchange(depth, host) }), alarms, transactions };
 }
@@ -47,32 +47,90 @@ describe('a body in HTTP/2', () => {
     expect(taken('client').join('\n')).toContain('rstStream 1');
   });
 
-  test('is masked within a frame', () => {
-    const { client, origin, taken, transactions } = inspectedHttp2(rule('redact'));
-    client(headers(1, get, true));
-    origin(headers(1, [':status=200']), data(1, 'Project Moonbeam!'), data(1, ' Moonbeam', true));
-    expect(taken('client')).toEqual(['headers 1 :status=200', 'data 1 Project ********!', 'data 1 END  ********']);
-    expect(transactions[0]?.changes).toEqual(['response body masked: 2 (rule r)']);
+  test('is masked wherever its frames cut it, and keeps its length', () => {
+    const body = `${'All is well. '.repeat(300)}Project Moonbeam!`;
+    for (const cut of [13, 1_000, 3_900, 3_911, 3_916, body.length]) {
+      const { client, origin, taken, transactions } = inspectedHttp2(rule('redact'));
+      client(headers(1, get, true));
+      origin(headers(1, [':status=200', `content-length=${body.length}`]));
+      for (let at = 0; at < body.length; at += cut) {
+        origin(data(1, body.slice(at, at + cut), at + cut >= body.length));
+      }
+      const [head, ...frames] = taken('client');
+      expect(head).toContain(`content-length=${body.length}`);
+      expect(frames.at(-1)).toMatch(/^data 1 END/);
+      expect(bodyOf(frames)).toBe(body.replace('Moonbeam', '********'));
+      expect(transactions[0]?.changes).toEqual(['response body masked: 1 (rule r)']);
+      expect(transactions[0]?.outcome.complete).toBe(true);
+    }
   });
 
-  test('is cut where what is to be masked began in a frame that was forwarded', () => {
-    const { client, origin, taken, transactions } = inspectedHttp2(rule('redact'));
+  test('that is masked goes on but for what a place could begin in', () => {
+    const { client, origin, taken } = inspectedHttp2(rule('redact'));
     client(headers(1, get, true));
-    origin(headers(1, [':status=200']), data(1, 'Project Moon'), data(1, 'beam', true));
-    const lines = taken('client');
-    expect(lines.slice(0, 2)).toEqual(['headers 1 :status=200', 'data 1 Project Moon']);
-    expect(lines.join('\n')).not.toContain('beam');
-    expect(transactions[0]).toMatchObject({ verdict: 'block', rule: { id: 'r' } });
+    origin(headers(1, [':status=200']));
+    for (let sent = 0; sent < 50_000; sent += 500) origin(data(1, Buffer.alloc(500, 'x')));
+    expect(bodyOf(taken('client').slice(1)).length).toBe(50_000 - 1_024);
+    // What waits was given back once; after that the origin has the windows that the client gives it.
+    const refunds = taken('origin').filter((line) => line.startsWith('windowUpdate 1'));
+    expect(refunds.reduce((sum, line) => sum + Number(line.split(' ')[2]), 0)).toBeLessThanOrEqual(1_024 + 500);
   });
 
-  test('is not held, and the record says so', () => {
+  test('is held, and answered with the page where the rule is decided late', () => {
     const { client, origin, taken, transactions } = inspectedHttp2(rule('block', 'hold: body,'));
     client(headers(1, get, true));
-    origin(headers(1, [':status=200', 'alt-svc=h3=":443"']), data(1, 'All is well', true));
-    expect(taken('client')).toEqual(['headers 1 :status=200', 'data 1 END All is well']);
+    origin(headers(1, [':status=200', 'alt-svc=h3=":443"']), data(1, 'All is well'));
+    expect(taken('client')).toEqual([]);
+    origin(data(1, ', Moonbeam', true));
+    const [head, page] = taken('client');
+    expect(head).toMatch(/^headers 1 :status=403.*daylight-failure=POLICY_RULE_BLOCK/);
+    expect(page).toMatch(/^data 1 END/);
+    expect(page).not.toContain('All is well');
     expect(transactions[0]).toMatchObject({
-      notHeld: ['response: not possible in this protocol'],
+      notHeld: [],
+      verdict: 'block',
       changes: ['response header removed: alt-svc'],
     });
   });
+
+  test('that is held goes on with its changed head and its trailers once the rule is false', () => {
+    const { client, origin, taken } = inspectedHttp2(rule('block', 'hold: body,'));
+    client(headers(1, get, true));
+    origin(headers(1, [':status=200', 'alt-svc=h3=":443"', 'a=b']), data(1, 'All is '), data(1, 'well'));
+    expect(taken('client')).toEqual([]);
+    origin(headers(1, ['grpc-status=0'], true));
+    const lines = taken('client');
+    expect(lines[0]).toBe('headers 1 :status=200 a=b');
+    expect(bodyOf(lines.slice(1, -1))).toBe('All is well');
+    expect(lines.at(-1)).toBe('headers 1 END grpc-status=0');
+  });
+
+  test('of a request is held with its head: the origin hears nothing of what is blocked', () => {
+    const inRequest = rule('block', 'hold: body,').replace('response.body', 'request.body');
+    const { client, taken, transactions } = inspectedHttp2(inRequest);
+    client(headers(1, post), data(1, 'x'.repeat(10_000)), data(1, 'Moonbeam', true));
+    expect(taken('origin')).toEqual([]);
+    expect(taken('client').join()).toContain(':status=403');
+    expect(transactions[0]).toMatchObject({ verdict: 'block' });
+  });
+
+  test('beyond the limit goes on unheld, is still judged, and its record says so', () => {
+    const { client, origin, taken, transactions } = inspectedHttp2(rule('block', 'hold: body,'), {
+      startBytes: 10,
+      bodyBytes: 20_000,
+    });
+    client(headers(1, get, true));
+    origin(headers(1, [':status=200']), data(1, Buffer.alloc(15_000, 'x')));
+    expect(taken('client')).toEqual([]);
+    origin(data(1, Buffer.alloc(15_000, 'y')));
+    expect(bodyOf(taken('client').slice(1)).length).toBe(30_000);
+    origin(data(1, 'Moonbeam'));
+    expect(taken('client')).toEqual(['rstStream 1 2']);
+    expect(transactions[0]?.notHeld).toEqual(['response: more than 20000 bytes']);
+  });
 });
+
+/** The bodies in lines of DATA frames. */
+function bodyOf(lines: readonly string[]): string {
+  return lines.map((line) => line.replace(/^data \d+(?: END)? ?/, '')).join('');
+}

@@ -1,17 +1,17 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ClamScanner, eicar, startClamScanner } from '../support/clam-scanner.ts';
 import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
+import { startHttp2Origin } from '../support/http2-origin.ts';
 import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
 import { type Nginx, startNginx } from '../support/nginx.ts';
 import { ocsfProblems } from '../support/ocsf.ts';
 import { gatewayField, isTransaction, type Line } from '../support/record-fields.ts';
 import { hasProgram, type Ran, run } from '../support/run.ts';
-import { createTestAuthority } from '../support/test-authority.ts';
-import { openTlsTunnel } from '../support/tunnel.ts';
+import { type Credentials, createTestAuthority } from '../support/test-authority.ts';
 
 const isHere = ['curl', 'nginx', 'c-icap', 'clamd'].map(hasProgram).every(Boolean);
 const clean = Buffer.from('All is well here.\n'.repeat(20_000));
@@ -30,15 +30,17 @@ let gateway: RunningGateway;
 let origin: TestOrigin;
 let nginx: Nginx;
 let port: number;
+let credentials: Credentials;
 let uploads: Buffer[] = [];
 
 beforeAll(async () => {
   if (!isHere) return;
   const authority = await createTestAuthority();
-  const credentials = await authority.issue({ names: ['localhost'], keyType: 'rsa' });
+  credentials = await authority.issue({ names: ['localhost'], keyType: 'rsa' });
   origin = await startOrigin(credentials, answer);
   nginx = await startNginx(credentials, '', 'http2');
-  writeFileSync(join(nginx.root, 'infected'), infected);
+  writeFileSync(join(nginx.root, 'infected-h2'), infected);
+  writeFileSync(join(nginx.root, 'clean-h2'), clean);
   scanner = await startClamScanner();
   port = await freePort();
   gateway = await startGateway({
@@ -141,17 +143,49 @@ describe.runIf(isHere)('c-icap with ClamAV', () => {
     expect(uploads.map((upload) => upload.equals(clean))).toEqual([true, true]);
   });
 
-  it('sees what an HTTP/2 client loads from an HTTP/2 origin: it is spoken in HTTP/1.1', async () => {
-    const target = `https://localhost:${nginx.port}/infected`;
-    const args = ['-sS', '-m', '20', '-x', `http://127.0.0.1:${port}`, '--cacert', gateway.caFile, '--http2'];
-    const ran = await run('curl', [...args, '-w', '\n%{http_code} %{http_version}', target]);
-    expect(ran.stdout).toMatch(/403 1\.1$/);
-    expect(ran.stdout).toContain('POLICY_SCANNER_BLOCK');
-    const only = await openTlsTunnel(port, `localhost:${nginx.port}`, {
-      ca: readFileSync(gateway.caFile),
-      ALPNProtocols: ['h2'],
-    }).catch((error: NodeJS.ErrnoException) => error.code);
-    expect(only).toBe('ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL');
+  describe('over HTTP/2', () => {
+    it('blocks an infected download, and lets clean ones on the same connection pass', async () => {
+      const url = (path: string): string => `https://localhost:${nginx.port}${path}`;
+      const each = ['-sS', '-m', '20', '-x', `http://127.0.0.1:${port}`, '--cacert', gateway.caFile, '--http2'];
+      const told = ['-w', '\n%{http_code} %{http_version} %{num_connects}\n'];
+      const ran = await run('curl', [
+        ...[...each, ...told, url('/clean-h2'), '--next', ...each, ...told, url('/infected-h2')],
+        ...['--next', ...each, ...told, url('/clean-h2')],
+      ]);
+      expect(ran.stderr).toBe('');
+      expect(ran.stdout.match(/^\d{3} 2 \d$/gm)).toEqual(['200 2 1', '403 2 0', '200 2 0']);
+      expect(ran.stdout.split(clean.toString())).toHaveLength(3);
+      expect(ran.stdout).toContain('POLICY_SCANNER_BLOCK');
+      expect(ran.stdout).not.toContain('EICAR-STANDARD');
+      const line = await lastOf('/infected-h2');
+      expect(gatewayField(line, 'protocol')).toBe('h2');
+      expect(gatewayField(line, 'failure')).toBe('POLICY_SCANNER_BLOCK');
+      expect(gatewayField(line, 'scans')).toMatchObject([
+        { scanner: 'clam', outcome: 'blocked', detail: expect.stringContaining('Eicar') },
+      ]);
+    });
+
+    it('blocks an infected upload before the origin has heard of it, and passes a clean one on', async () => {
+      await using http2 = await startHttp2Origin({ credentials });
+      const upload = (path: string, body: Buffer, expectation: string): Promise<Ran> =>
+        run(
+          'curl',
+          [
+            ...['-sS', '-m', '20', '-x', `http://127.0.0.1:${port}`, '--cacert', gateway.caFile, '--http2'],
+            ...['-w', '%{http_code} %{http_version}', '-H', expectation, '--data-binary', '@-'],
+            `https://localhost:${http2.port}${path}`,
+          ],
+          { input: body },
+        );
+      expect((await upload('/up-bad-h2', infected, 'Expect:')).stdout).toMatch(/403 2$/);
+      expect(http2.requests).toEqual([]);
+      const good = await upload('/up-good-h2', clean, 'Expect:');
+      expect(good.stdout).toBe(`POST /up-good-h2 ${clean.length}\n200 2`);
+      expect(gatewayField(await lastOf('/up-good-h2'), 'scans')).toMatchObject([
+        { message: 'request', outcome: 'clean' },
+        { message: 'response', outcome: 'clean' },
+      ]);
+    });
   });
 
   it('is asked in both directions', () => {

@@ -42,7 +42,7 @@ export function requestRefusal(request: ParsedRequest, admission: Admission): Re
 }
 
 /** Of several protocols that are offered one may be allowed: the origin's choice is judged again. */
-function mayAskFor(offers: string, upgrades: Admission['upgrades']): boolean {
+export function mayAskFor(offers: string, upgrades: Admission['upgrades']): boolean {
   if (upgrades !== 'websocket') return upgrades === 'allow';
   return offers.split(',').some((offer) => offer.trim() === 'websocket');
 }

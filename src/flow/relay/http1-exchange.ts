@@ -24,11 +24,11 @@ export class LiveExchange {
   }
 
   /** Reports the end to the inspector, once. */
-  finish(failure: FailureCode | undefined, detail: string): void {
+  finish(failure: FailureCode | undefined, detail: string, isWhole = this.isRequestDone && this.isResponseDone): void {
     if (this.#isFinished) return;
     this.#isFinished = true;
     this.inspected.finish({
-      complete: failure === undefined && this.isRequestDone && this.isResponseDone,
+      complete: failure === undefined && isWhole,
       failure,
       detail,
       requestBodyBytes: this.requestBodyBytes,

@@ -1,4 +1,4 @@
-import { readHandshake } from '../../codec/websocket-handshake.ts';
+import { readConnectHandshake, readHandshake } from '../../codec/websocket-handshake.ts';
 import type { ResponseHead } from '../../core/http.ts';
 import type { Admission } from './http1-admission.ts';
 import type { LiveExchange } from './http1-exchange.ts';
@@ -14,7 +14,10 @@ export type SwitchOutcome =
       readonly unread: string | undefined;
     };
 
-/** WebSocket is inspected; anything else passes unread, with a record, where policy lets it. */
+/**
+ * What follows a 101, or in HTTP/2 the acceptance of an extended CONNECT: WebSocket is inspected; anything else passes unread,
+ * with a record, where policy lets it.
+ */
 export function switchOutcome(
   protocol: string,
   response: ResponseHead,
@@ -25,7 +28,7 @@ export function switchOutcome(
   const { inspected, request } = exchange;
   // Nothing of a bypassed exchange is inspected.
   if (inspected.messages === undefined) return { kind: 'switched', webSocket: undefined, unread: undefined };
-  const handshake = readHandshake(request, response);
+  const handshake = (request.version === '2' ? readConnectHandshake : readHandshake)(request, response);
   switch (handshake.kind) {
     case 'fault':
       return { kind: 'refused', refusal: { code: 'ORIGIN_WEBSOCKET_MALFORMED', detail: handshake.detail } };

@@ -1,4 +1,3 @@
-import { Http2Field } from '../../codec/http2-field.ts';
 import {
   goawayFrame,
   type Http2Error,
@@ -13,15 +12,18 @@ import type { Exchange } from '../../core/http.ts';
 import { limits } from '../../core/limits.ts';
 import type { Wire } from '../../core/relay.ts';
 import type { Side } from '../../core/side.ts';
+import type { Verdict } from '../../core/verdict.ts';
 import type { Admission } from './http1-admission.ts';
-import { requestField } from './http1-exchange.ts';
-import { pageParts } from './http1-page.ts';
 import type { Refusal } from './http1-pipeline.ts';
+import { WaitingAnswers } from './http2-answers.ts';
+import { BlockMemory } from './http2-body-blocks.ts';
 import { Budget } from './http2-budget.ts';
-import { ClientWindow } from './http2-client-window.ts';
+import type { FieldBlock, HeldMessage } from './http2-held-message.ts';
 import { Http2Outgoing } from './http2-outgoing.ts';
+import { answerStream } from './http2-page.ts';
 import { ResetMemory } from './http2-reset-memory.ts';
 import type { Http2Stream } from './http2-stream.ts';
+import { ConnectionWindow } from './http2-window.ts';
 
 export interface Http2Options extends Omit<Admission, 'mode' | 'isPermitted'> {
   readonly wire: Wire;
@@ -37,7 +39,15 @@ export interface Http2Options extends Omit<Admission, 'mode' | 'isPermitted'> {
 export class Http2Connection {
   readonly options: Http2Options;
   readonly to: Readonly<Record<Side, Http2Outgoing>>;
-  readonly window: ClientWindow;
+  /** What each side still takes of DATA. */
+  readonly windows: Readonly<Record<Side, ConnectionWindow>>;
+  readonly answers: WaitingAnswers;
+  /** Messages that wait for a window, in turn. */
+  readonly waiting = new Set<HeldMessage>();
+  /** Requests of which the origin knows nothing yet, by rising stream. */
+  readonly heldHeads = new Set<HeldMessage>();
+  /** Of what waits in messages. */
+  readonly memory = new BlockMemory();
   readonly streams = new Map<number, Http2Stream>();
   /** Streams of which a side may still send frames although they are over. */
   readonly late: Readonly<Record<Side, ResetMemory>> = { client: new ResetMemory(), origin: new ResetMemory() };
@@ -50,6 +60,8 @@ export class Http2Connection {
   depth = 0;
   nowMs = 0;
   isOver = false;
+  /** Goes on after a wait: runs what it is given as part of the relay, whose faults end this flow alone. */
+  onSettled: (goOn: () => void) => void = (goOn) => goOn();
   /** No new stream is taken. */
   isDraining = false;
 
@@ -59,7 +71,8 @@ export class Http2Connection {
       client: new Http2Outgoing(options.wire, 'client', true),
       origin: new Http2Outgoing(options.wire, 'origin', false),
     };
-    this.window = new ClientWindow(this.to.client);
+    this.windows = { client: new ConnectionWindow(), origin: new ConnectionWindow() };
+    this.answers = new WaitingAnswers(this.to.client, this.windows.client);
   }
 
   /** Whether another stream may be opened. What is not taken was not acted on: the client may try it again elsewhere. */
@@ -85,11 +98,47 @@ export class Http2Connection {
     this.to.client.send(goawayFrame(this.#mostStreamId, http2Errors.noError));
   }
 
-  /** Frees a stream whose messages are both done. */
-  settle(stream: Http2Stream): void {
-    if (!stream.isRequestDone || !stream.isResponseDone) return;
-    this.streams.delete(stream.id);
-    stream.finish(undefined, '');
+  /** Tells the origin of a stream. Stream ids only go up: requests before it that are held are told of as well, without body. */
+  openAtOrigin(stream: Http2Stream, { fields, priority }: FieldBlock, endsStream: boolean): void {
+    for (const held of this.heldHeads) {
+      if (held.stream.id > stream.id) break;
+      held.sendHead();
+    }
+    stream.isForwarded = true;
+    this.to.origin.headers(stream.id, fields, endsStream, priority);
+    const grown = stream.creditedByClient;
+    if (grown > 0) this.to.origin.send(windowUpdateFrame(stream.id, grown));
+  }
+
+  /** A message has been sent to a side in full. Frees a stream of which both are. */
+  done(stream: Http2Stream, to: Side): void {
+    if (to === 'origin') stream.isRequestDone = true;
+    else stream.isResponseDone = true;
+    if (!stream.isResponseDone) return;
+    if (stream.isUploadStopped && !stream.isRequestDone) {
+      this.to.client.send(rstStreamFrame(stream.id, http2Errors.noError));
+      this.wasReset(stream, 'origin', undefined, earlyAnswer);
+    } else if (stream.isRequestDone) {
+      this.streams.delete(stream.id);
+      if (!stream.isClientDone || !stream.isOriginDone) this.#askToEnd(stream);
+      stream.finish(undefined, '');
+    }
+  }
+
+  /** A window has grown: what waits for it goes on, and what is too much for it waits on. */
+  advance(side: Side): void {
+    if (side === 'client') this.answers.advance();
+    if (this.waiting.size > 0) for (const held of [...this.waiting]) if (held.to === side) held.advance();
+  }
+
+  /** A verdict comes later. Nothing is done with it when the stream is over by then. */
+  await(stream: Http2Stream, until: Promise<Verdict>, settled: (verdict: Verdict) => void): void {
+    stream.isAwaited = true;
+    until.then((verdict) => {
+      stream.isAwaited = false;
+      stream.activeMs = this.nowMs;
+      if (!this.isOver && this.streams.get(stream.id) === stream) this.onSettled(() => settled(verdict));
+    });
   }
 
   /** Refuses a stream: what was not sent of it is not sent, and where no answer has begun the gateway answers. */
@@ -98,7 +147,7 @@ export class Http2Connection {
     this.#leave(stream, http2Errors.cancel);
     if (code === 'POLICY_RULE_RESET') this.#resetClient(stream, http2Errors.cancel);
     else if (stream.isResponseBegun) this.#resetClient(stream, http2Errors.internalError);
-    else this.#answer(stream, refusal);
+    else answerStream(this, stream, refusal);
     stream.finish(code, detail);
     this.countReset();
   }
@@ -114,8 +163,8 @@ export class Http2Connection {
   /** A stream was reset by a side, which was passed on: nothing else of it passes. */
   wasReset(stream: Http2Stream, by: Side, code: FailureCode | undefined, detail: string): void {
     this.streams.delete(stream.id);
-    if (by === 'client' && !stream.isResponseDone) this.late.origin.add(stream.id);
-    if (by === 'origin' && !stream.isRequestDone) this.late.client.add(stream.id);
+    if (by === 'client' && stream.isForwarded && !stream.isOriginDone) this.late.origin.add(stream.id);
+    if (by === 'origin' && !stream.isClientDone) this.late.client.add(stream.id);
     stream.finish(code, detail);
   }
 
@@ -125,9 +174,9 @@ export class Http2Connection {
     this.fail('client', http2Errors.enhanceYourCalm, 'CLIENT_HTTP2_RAPID_RESET', 'too many streams reset or refused');
   }
 
-  /** Gives a side back the window of the connection that its dropped DATA took: the other side never saw it. */
-  credit(side: Side, bytes: number): void {
-    if (bytes > 0) this.to[side].send(windowUpdateFrame(0, bytes));
+  /** Enlarges the window that a side has, of the connection or of a stream: for DATA that the other side never saw. */
+  credit(side: Side, bytes: number, streamId = 0): void {
+    if (bytes > 0) this.to[side].send(windowUpdateFrame(streamId, bytes));
   }
 
   /** Ends the connection because a side broke its rules. What the origin broke, the client is told for each request. */
@@ -149,7 +198,7 @@ export class Http2Connection {
     if (this.isOver) return;
     for (const stream of this.streams.values()) {
       if (stream.isResponseBegun) this.to.client.send(rstStreamFrame(stream.id, http2Errors.internalError));
-      else this.#answer(stream, { code, detail });
+      else answerStream(this, stream, { code, detail });
     }
     this.finishAll(code, detail);
     this.#openClient();
@@ -163,6 +212,17 @@ export class Http2Connection {
       if (stream.isClientDone) continue;
       this.#leave(stream, http2Errors.cancel);
       stream.finish('CLIENT_GONE', 'the client ended in the middle of a request body');
+    }
+  }
+
+  /** The origin has ended its half: what it had not answered in full it never will. */
+  abandonResponses(code: FailureCode, detail: string): void {
+    for (const stream of this.streams.values()) {
+      if (stream.isOriginDone) continue;
+      this.streams.delete(stream.id);
+      if (stream.isResponseBegun) this.#resetClient(stream, http2Errors.internalError);
+      else answerStream(this, stream, { code, detail });
+      stream.finish(code, detail);
     }
   }
 
@@ -222,41 +282,27 @@ export class Http2Connection {
   #leave(stream: Http2Stream, error: Http2Error): void {
     this.streams.delete(stream.id);
     if (!stream.isForwarded) return;
-    if (!stream.isResponseDone || !stream.isRequestDone) this.to.origin.send(rstStreamFrame(stream.id, error));
-    if (!stream.isResponseDone) this.late.origin.add(stream.id);
+    if (!stream.isOriginDone || !stream.isRequestDone) this.to.origin.send(rstStreamFrame(stream.id, error));
+    if (!stream.isOriginDone) this.late.origin.add(stream.id);
+  }
+
+  /** The gateway has ended both messages. A side that has not ended its own half is asked to (RFC 9113 section 8.1). */
+  #askToEnd({ id, isClientDone, isOriginDone }: Http2Stream): void {
+    for (const [side, isDone] of [
+      ['client', isClientDone],
+      ['origin', isOriginDone],
+    ] as const) {
+      if (isDone) continue;
+      this.to[side].send(rstStreamFrame(id, http2Errors.noError));
+      this.late[side].add(id);
+    }
   }
 
   #resetClient(stream: Http2Stream, error: Http2Error): void {
     if (!stream.isClientDone) this.late.client.add(stream.id);
     this.to.client.send(rstStreamFrame(stream.id, error));
   }
-
-  #answer(stream: Http2Stream, { code, detail, status, rule }: Refusal): void {
-    const { request, id } = stream;
-    const page = pageParts({
-      code,
-      rule,
-      // The rule says it all; its id is the detail of the record.
-      detail: rule === undefined ? detail : '',
-      flowId: this.options.flowId,
-      accept: requestField(request, 'accept'),
-      status,
-    });
-    const isWithoutBody = request.method === 'HEAD';
-    const fields = [
-      new Http2Field(':status', String(page.status)),
-      ...page.fields.map(([name, value]) => new Http2Field(name.toLowerCase(), value)),
-    ];
-    const isUnread = stream.isClientDone;
-    if (!isUnread) this.late.client.add(id);
-    this.to.client.headers(id, fields, isWithoutBody);
-    // RFC 9113 section 8.1: a server that has answered may ask the client to stop sending without an error.
-    const ended = (): void => {
-      if (!isUnread) this.to.client.send(rstStreamFrame(id, http2Errors.noError));
-    };
-    if (isWithoutBody) ended();
-    else if (!this.window.answer(id, page.body, stream.credited, ended)) {
-      this.to.client.send(rstStreamFrame(id, http2Errors.cancel));
-    }
-  }
 }
+
+/** Why a stream ends before its request does. */
+export const earlyAnswer = 'the origin answered before the request was complete';

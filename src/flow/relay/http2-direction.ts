@@ -15,8 +15,7 @@ import { SettingsLedger } from './http2-settings-ledger.ts';
 /** What one direction does with frames that are right in themselves. Those that answer true are passed on as they are. */
 export interface FrameHandler {
   headers(block: HeaderBlock, fields: readonly Http2Field[], isTooLarge: boolean): void;
-  /** `undefined` holds the frame, and what comes behind it, back. */
-  data(frame: FrameReader, from: number, to: number, endsStream: boolean): boolean | undefined;
+  data(frame: FrameReader, from: number, to: number, endsStream: boolean): boolean;
   reset(streamId: number, error: number): boolean;
   /** Returns the increment to pass on; the same where it is not touched. */
   windowUpdate(streamId: number, increment: number): number;
@@ -38,7 +37,6 @@ export class Http2Direction {
   /** The other direction, whose sender the settings of this one bind. */
   #peer: Http2Direction | undefined;
   #isSettled = false;
-  #isHeld = false;
   /** What this side has said, and how much of it the other has acknowledged. */
   readonly #ledger = new SettingsLedger();
   #incompleteSinceMs: number | undefined;
@@ -62,20 +60,12 @@ export class Http2Direction {
 
   /** Whether nothing is begun and unfinished. */
   get isBetweenFrames(): boolean {
-    return this.#reader.isBetweenFrames && !this.#block.isOpen && !this.#isHeld;
+    return this.#reader.isBetweenFrames && !this.#block.isOpen;
   }
 
   receive(chunk: Buffer): void {
     this.#reader.push(chunk);
-    if (!this.#isHeld) this.#read();
-  }
-
-  /** Goes on where a frame was held back. */
-  resume(): void {
-    if (!this.#isHeld) return;
-    this.#isHeld = false;
-    if (this.#frame()) this.#read();
-    if (!this.#isHeld && !this.#connection.isOver) this.#connection.options.wire.pause(this.#side, false);
+    this.#read();
   }
 
   /** Refuses a header block, settings or a preface that take too long. */
@@ -111,7 +101,7 @@ export class Http2Direction {
     while (!this.#connection.isOver && reader.next()) if (!this.#frame()) break;
     if (reader.isTooLarge && !this.#connection.isOver)
       this.fail(http2Errors.frameSizeError, 'a frame that is too large');
-    if (!this.#isHeld) reader.release();
+    reader.release();
   }
 
   /** Handles the present frame. False when no other may follow now. */
@@ -169,12 +159,7 @@ export class Http2Direction {
       // Each may be answered with an update of the stream's and of the connection's window.
       this.#peer?.budget.earn(3);
     } else if (!endsStream && !this.spend(1)) return false;
-    const isPassed = this.#handler?.data(reader, payload, to, endsStream);
-    if (isPassed === undefined && !this.#connection.isOver) {
-      this.#isHeld = true;
-      this.#connection.options.wire.pause(this.#side, true);
-      return false;
-    }
+    const isPassed = this.#handler?.data(reader, payload, to, endsStream) === true;
     return isPassed ? this.#forward() : !this.#connection.isOver;
   }
 
@@ -262,7 +247,7 @@ export class Http2Direction {
     const passed = this.#handler?.windowUpdate(streamId, increment) ?? 0;
     if (this.#connection.isOver) return false;
     if (passed === increment) return this.#forward();
-    if (passed > 0) this.#connection.credit(otherSide(this.#side), passed);
+    this.#connection.credit(otherSide(this.#side), passed, streamId);
     return true;
   }
 

@@ -6,13 +6,16 @@ import { type Http2Request, requestOfFields } from '../../codec/http2-request.ts
 import { trailersOfFields } from '../../codec/http2-response.ts';
 import type { Http2Settings } from '../../codec/http2-settings.ts';
 import { limits } from '../../core/limits.ts';
-import { allow, type Verdict } from '../../core/verdict.ts';
+import { allow, keptBytes, type Verdict } from '../../core/verdict.ts';
+import { mayAskFor } from './http1-admission.ts';
 import { viewOf } from './http1-forwarder.ts';
 import { type Refusal, refusalOf } from './http1-pipeline.ts';
 import type { Http2Connection } from './http2-connection.ts';
 import type { FrameHandler, Http2Direction } from './http2-direction.ts';
 import { forwardedFields } from './http2-field-changes.ts';
 import type { HeaderBlock } from './http2-header-block.ts';
+import { endHeld, holdJudged, receiveHeld } from './http2-held-data.ts';
+import { type FieldBlock, HeldMessage } from './http2-held-message.ts';
 import { Http2Stream } from './http2-stream.ts';
 
 /** The client's direction: has each request judged, and sends on what was allowed. */
@@ -52,30 +55,51 @@ export class Http2Requests implements FrameHandler {
       this.#connection.breakOff(stream, 'CLIENT_HTTP_MALFORMED', 'a body other than its Content-Length');
       return false;
     }
+    if (stream.isUploadStopped) {
+      this.#connection.credit('client', windowBytes);
+      return false;
+    }
+    if (stream.tunnel !== undefined) {
+      return stream.tunnel.receive('client', viewOf(frame.bytes, from, to), windowBytes, endsStream);
+    }
+    if (stream.toOrigin !== undefined) {
+      receiveHeld(stream.toOrigin, viewOf(frame.bytes, from, to), windowBytes, endsStream);
+      return false;
+    }
     const { inspected } = stream;
     let verdict: Verdict = allow;
     if (bodyBytes > 0 && !stream.isTunnel) verdict = inspected.requestBody(viewOf(frame.bytes, from, to));
-    if (verdict.kind === 'allow' && endsStream) verdict = inspected.requestEnd([]);
+    if (keptBytes(verdict) > 0 || this.#connection.windows.origin.mustWait(windowBytes)) {
+      stream.toOrigin = new HeldMessage(this.#connection, stream, 'origin');
+      holdJudged(stream.toOrigin, viewOf(frame.bytes, from, to), windowBytes, verdict, endsStream);
+      return false;
+    }
+    if (verdict.kind === 'allow' && endsStream && !stream.isTunnel) verdict = inspected.requestEnd([]);
     if (verdict.kind !== 'allow') {
       this.#connection.credit('client', windowBytes);
       this.#connection.refuse(stream, refusalOf(verdict));
       return false;
     }
-    if (endsStream) this.#done(stream);
+    this.#connection.windows.origin.use(windowBytes);
+    stream.sentToOrigin += windowBytes;
+    if (endsStream) this.#connection.done(stream, 'origin');
     return true;
   }
 
   reset(streamId: number, error: number): boolean {
-    const { streams, window, late } = this.#connection;
+    const { streams, answers, late } = this.#connection;
     const stream = streams.get(streamId);
     if (stream === undefined) {
       if (this.#isIdle(streamId))
         return this.#direction.fail(http2Errors.protocolError, 'RST_STREAM on an idle stream');
-      window.forget(streamId);
+      answers.forget(streamId);
       late.client.delete(streamId);
       return false;
     }
-    const isOrderly = stream.isTunnel && (error === http2Errors.noError || error === http2Errors.cancel);
+    const isEnd = stream.isTunnel && (error === http2Errors.noError || error === http2Errors.cancel);
+    const isOrderly = isEnd && stream.tunnel?.isClosed !== false;
+    // The origin may know nothing of it yet.
+    const isPassed = stream.isForwarded;
     this.#connection.wasReset(
       stream,
       'client',
@@ -83,25 +107,28 @@ export class Http2Requests implements FrameHandler {
       `the client reset the stream (error ${error})`,
     );
     this.#connection.countReset();
-    return true;
+    return isPassed;
   }
 
   windowUpdate(streamId: number, increment: number): number {
-    const { window, streams } = this.#connection;
+    const { answers, streams, windows, nowMs } = this.#connection;
     if (streamId === 0) {
-      const passed = window.enlarge(increment);
-      if (window.left > mostWindow) this.#direction.fail(http2Errors.flowControlError, 'a window that is too large');
-      else this.#advance();
-      return passed;
+      windows.client.grew(increment);
+      if (windows.client.left > mostWindow) {
+        this.#direction.fail(http2Errors.flowControlError, 'a window that is too large');
+      } else this.#connection.advance('client');
+      return windows.client.grant(increment);
     }
     const stream = streams.get(streamId);
     if (stream !== undefined) {
-      stream.activeMs = this.#connection.nowMs;
-      stream.credited += increment;
-      return increment;
+      stream.activeMs = nowMs;
+      stream.creditedByClient += increment;
+      // The origin hears of it with the head.
+      if (!stream.isForwarded) return 0;
+      return stream.toClient === undefined ? increment : stream.toClient.enlarge(increment);
     }
     if (this.#isIdle(streamId)) this.#direction.fail(http2Errors.protocolError, 'WINDOW_UPDATE on an idle stream');
-    else window.enlargeStream(streamId, increment);
+    else answers.enlarge(streamId, increment);
     return 0;
   }
 
@@ -110,13 +137,8 @@ export class Http2Requests implements FrameHandler {
   }
 
   settled({ initialWindow }: Http2Settings): void {
-    this.#connection.window.initialWindow = initialWindow;
-    this.#advance();
-  }
-
-  #advance(): void {
-    this.#connection.window.advance();
-    this.#responses.resume();
+    this.#connection.windows.client.initialWindow = initialWindow;
+    this.#connection.advance('client');
   }
 
   #open(block: HeaderBlock, fields: readonly Http2Field[], isTooLarge: boolean): void {
@@ -131,7 +153,8 @@ export class Http2Requests implements FrameHandler {
     }
     const request = requestOfFields(fields, streamId, endsStream);
     const inspected = connection.options.exchange(connection.depth++, request.head.host);
-    const stream = new Http2Stream(streamId, inspected, request.head, request.protocol, connection.nowMs);
+    const protocol = request.protocol?.toLowerCase();
+    const stream = new Http2Stream(streamId, inspected, request.head, protocol, connection.nowMs);
     stream.isClientDone = endsStream;
     stream.requestWireBytes = block.length;
     connection.streams.set(streamId, stream);
@@ -142,23 +165,34 @@ export class Http2Requests implements FrameHandler {
       connection.breakOff(stream, code, detail);
       return;
     }
-    const refusal = verdict.kind === 'allow' ? this.#refusal(request, isTooLarge) : undefined;
-    if (verdict.kind === 'allow' && refusal === undefined && endsStream) verdict = inspected.requestEnd([]);
+    const refusal = verdict.kind === 'allow' ? this.#refusal(request, protocol, isTooLarge) : undefined;
+    // What follows the head of an extended CONNECT is no body of it.
+    const isWhole = endsStream || protocol !== undefined;
+    if (verdict.kind === 'allow' && refusal === undefined && isWhole) verdict = inspected.requestEnd([]);
     if (refusal !== undefined) connection.refuse(stream, refusal);
     else if (verdict.kind !== 'allow') connection.refuse(stream, refusalOf(verdict));
-    else {
-      stream.isForwarded = true;
-      if (endsStream) this.#done(stream);
-      connection.to.origin.headers(streamId, forwardedFields(fields, judged), endsStream, block.priority);
-    }
+    else this.#pass(stream, { fields: forwardedFields(fields, judged), priority: block.priority }, judged, endsStream);
   }
 
-  #refusal({ head, protocol }: Http2Request, isTooLarge: boolean): Refusal | undefined {
+  #pass(stream: Http2Stream, head: FieldBlock, verdict: Verdict, endsStream: boolean): void {
+    const connection = this.#connection;
+    if (!endsStream && keptBytes(verdict) > 0) {
+      stream.toOrigin = new HeldMessage(connection, stream, 'origin', head);
+      stream.toOrigin.keep(keptBytes(verdict));
+      stream.toOrigin.advance();
+      return;
+    }
+    // The bytes of an extended CONNECT wait for its answer.
+    if (stream.protocol !== undefined) stream.toOrigin = new HeldMessage(connection, stream, 'origin');
+    connection.openAtOrigin(stream, head, endsStream);
+    if (endsStream) connection.done(stream, 'origin');
+  }
+
+  #refusal({ head }: Http2Request, protocol: string | undefined, isTooLarge: boolean): Refusal | undefined {
     const { hostRefusal, hostAllowed, upgrades } = this.#connection.options;
     if (isTooLarge) return { code: 'CLIENT_HTTP_HEAD_TOO_LARGE', detail: 'a header list beyond the limit' };
     if (head.method === 'CONNECT' && protocol === undefined) return { code: 'POLICY_CONNECT_REFUSED', detail: '' };
-    // Nothing within a stream is read: what may pass unread only may not pass here.
-    if (protocol !== undefined && upgrades !== 'allow') return { code: 'POLICY_UPGRADE_REFUSED', detail: '' };
+    if (protocol !== undefined && !mayAskFor(protocol, upgrades)) return { code: 'POLICY_UPGRADE_REFUSED', detail: '' };
     if (protocol !== undefined && !this.#responses.settings.allowsConnect) {
       return { code: 'POLICY_CONNECT_REFUSED', detail: 'the origin does not allow extended CONNECT' };
     }
@@ -176,24 +210,21 @@ export class Http2Requests implements FrameHandler {
     }
     stream.isClientDone = block.endsStream;
     stream.requestWireBytes += block.length;
+    if (stream.isUploadStopped) return;
     const { headers, fault } = trailersOfFields(fields);
-    const isWrong = !block.endsStream || stream.isTunnel || !isPromised(stream, 0, true);
+    const isWrong = !block.endsStream || stream.protocol !== undefined || !isPromised(stream, 0, true);
     if (isTooLarge) connection.refuse(stream, { code: 'CLIENT_HTTP_HEAD_TOO_LARGE', detail: 'trailers' });
     else if (fault !== undefined) connection.breakOff(stream, 'CLIENT_HTTP_MALFORMED', fault.detail);
     else if (isWrong) connection.breakOff(stream, 'CLIENT_HTTP_MALFORMED', 'trailers where none may be');
+    else if (stream.toOrigin !== undefined) endHeld(stream.toOrigin, { fields, priority: block.priority }, headers);
     else {
       const verdict = stream.inspected.requestEnd(headers);
       if (verdict.kind !== 'allow') connection.refuse(stream, refusalOf(verdict));
       else {
-        this.#done(stream);
-        connection.to.origin.headers(stream.id, fields, true, block.priority);
+        connection.done(stream, 'origin');
+        connection.to.origin.headers(stream.id, forwardedFields(fields, verdict), true, block.priority);
       }
     }
-  }
-
-  #done(stream: Http2Stream): void {
-    stream.isRequestDone = true;
-    this.#connection.settle(stream);
   }
 
   /** DATA of a stream that was reset meanwhile: dropped, and its window given back. */

@@ -1,18 +1,23 @@
 import { headFailure } from '../../codec/http1-fault.ts';
 import type { Http2Field } from '../../codec/http2-field.ts';
 import type { FrameReader } from '../../codec/http2-frame-reader.ts';
-import { http2Errors } from '../../codec/http2-frames.ts';
+import { http2Errors, mostWindow } from '../../codec/http2-frames.ts';
 import { responseOfFields, trailersOfFields } from '../../codec/http2-response.ts';
+import type { Http2Settings } from '../../codec/http2-settings.ts';
 import type { BodyFraming, ResponseHead } from '../../core/http.ts';
 import { limits } from '../../core/limits.ts';
-import { allow, type Verdict } from '../../core/verdict.ts';
+import { allow, keptBytes, type Verdict } from '../../core/verdict.ts';
 import { viewOf } from './http1-forwarder.ts';
 import { refusalOf } from './http1-pipeline.ts';
-import type { Http2Connection } from './http2-connection.ts';
+import { switchOutcome } from './http1-switch.ts';
+import { earlyAnswer, type Http2Connection } from './http2-connection.ts';
 import type { FrameHandler, Http2Direction } from './http2-direction.ts';
 import { forwardedFields } from './http2-field-changes.ts';
 import type { HeaderBlock } from './http2-header-block.ts';
+import { endHeld, holdJudged, receiveHeld, release } from './http2-held-data.ts';
+import { type FieldBlock, HeldMessage } from './http2-held-message.ts';
 import type { Http2Stream } from './http2-stream.ts';
+import { Http2Tunnel } from './http2-tunnel.ts';
 
 /** The origin's direction: has each response judged, and sends on what was allowed. */
 export class Http2Responses implements FrameHandler {
@@ -35,21 +40,25 @@ export class Http2Responses implements FrameHandler {
     }
     stream.activeMs = this.#connection.nowMs;
     stream.responseWireBytes += block.length;
-    if (stream.isResponseDone) this.#direction.fail(http2Errors.streamClosed, 'HEADERS behind the end of a stream');
-    else if (isTooLarge) {
+    if (stream.isOriginDone) {
+      this.#direction.fail(http2Errors.streamClosed, 'HEADERS behind the end of a stream');
+      return;
+    }
+    stream.isOriginDone = block.endsStream;
+    if (isTooLarge) {
       this.#connection.refuse(stream, { code: 'ORIGIN_HTTP_HEAD_TOO_LARGE', detail: 'a header list beyond the limit' });
-    } else if (stream.isResponseBegun) this.#trailers(stream, block, fields);
+    } else if (stream.hasResponseHead) this.#trailers(stream, block, fields);
     else this.#begin(stream, block, fields);
   }
 
-  data(frame: FrameReader, from: number, to: number, endsStream: boolean): boolean | undefined {
+  data(frame: FrameReader, from: number, to: number, endsStream: boolean): boolean {
     const connection = this.#connection;
     const stream = connection.streams.get(frame.streamId);
     const windowBytes = frame.to - frame.payload;
     if (stream === undefined) return this.#lateData(frame.streamId, windowBytes, endsStream);
-    if (stream.isResponseDone) return this.#direction.fail(http2Errors.streamClosed, 'DATA behind the end of a stream');
-    if (connection.window.mustHold(windowBytes)) return undefined;
+    if (stream.isOriginDone) return this.#direction.fail(http2Errors.streamClosed, 'DATA behind the end of a stream');
     const bodyBytes = to - from;
+    stream.isOriginDone = endsStream;
     stream.activeMs = connection.nowMs;
     const fault = faultOf(stream, bodyBytes, endsStream);
     if (fault !== '') {
@@ -59,18 +68,30 @@ export class Http2Responses implements FrameHandler {
     }
     stream.responseWireBytes += frame.to - frame.from;
     stream.responseBodyBytes += bodyBytes;
+    if (stream.tunnel !== undefined) {
+      return stream.tunnel.receive('origin', viewOf(frame.bytes, from, to), windowBytes, endsStream);
+    }
+    if (stream.toClient !== undefined) {
+      receiveHeld(stream.toClient, viewOf(frame.bytes, from, to), windowBytes, endsStream);
+      return false;
+    }
     const { inspected } = stream;
     let verdict: Verdict = allow;
     if (bodyBytes > 0 && !stream.isTunnel) verdict = inspected.responseBody(viewOf(frame.bytes, from, to));
-    if (verdict.kind === 'allow' && endsStream) verdict = inspected.responseEnd([]);
+    if (keptBytes(verdict) > 0 || connection.windows.client.mustWait(windowBytes)) {
+      stream.toClient = new HeldMessage(connection, stream, 'client');
+      holdJudged(stream.toClient, viewOf(frame.bytes, from, to), windowBytes, verdict, endsStream);
+      return false;
+    }
+    if (verdict.kind === 'allow' && endsStream && !stream.isTunnel) verdict = inspected.responseEnd([]);
     if (verdict.kind !== 'allow') {
       connection.credit('origin', windowBytes);
       connection.refuse(stream, refusalOf(verdict));
       return false;
     }
-    connection.window.use(windowBytes);
-    stream.sent += windowBytes;
-    if (endsStream) this.#done(stream);
+    connection.windows.client.use(windowBytes);
+    stream.sentToClient += windowBytes;
+    if (endsStream) connection.done(stream, 'client');
     return true;
   }
 
@@ -84,9 +105,15 @@ export class Http2Responses implements FrameHandler {
         : false;
     }
     // RFC 9113 section 8.1: a server that has answered in full may ask the client to stop sending.
-    const isOrderly = error === http2Errors.noError && stream.isResponseDone;
-    if (isOrderly)
-      connection.wasReset(stream, 'origin', undefined, 'the origin answered before the request was complete');
+    const isOrderly = error === http2Errors.noError && stream.isOriginDone;
+    if (isOrderly && !stream.isResponseDone) {
+      // The client is told behind the answer, which waits.
+      stream.isUploadStopped = true;
+      return false;
+    }
+    const isClosed =
+      stream.tunnel?.isClosed === true && (error === http2Errors.noError || error === http2Errors.cancel);
+    if (isOrderly || isClosed) connection.wasReset(stream, 'origin', undefined, earlyAnswer);
     else connection.wasReset(stream, 'origin', 'ORIGIN_GONE', `the origin reset the stream (error ${error})`);
     // What makes an origin reset streams may be the client (CVE-2025-8671).
     if (error !== http2Errors.noError) connection.countReset();
@@ -94,12 +121,19 @@ export class Http2Responses implements FrameHandler {
   }
 
   windowUpdate(streamId: number, increment: number): number {
-    if (streamId === 0) return increment;
-    const { streams, lastStreamId, nowMs } = this.#connection;
+    const { streams, lastStreamId, nowMs, windows } = this.#connection;
+    if (streamId === 0) {
+      windows.origin.grew(increment);
+      if (windows.origin.left > mostWindow) {
+        this.#direction.fail(http2Errors.flowControlError, 'a window that is too large');
+      } else this.#connection.advance('origin');
+      return windows.origin.grant(increment);
+    }
     const stream = streams.get(streamId);
     if (stream !== undefined) {
       stream.activeMs = nowMs;
-      return increment;
+      stream.creditedByOrigin += increment;
+      return stream.toOrigin === undefined ? increment : stream.toOrigin.enlarge(increment);
     }
     if (streamId > lastStreamId) this.#direction.fail(http2Errors.protocolError, 'WINDOW_UPDATE on an idle stream');
     return 0;
@@ -109,7 +143,10 @@ export class Http2Responses implements FrameHandler {
     return this.#connection.originLeaves(lastStreamId);
   }
 
-  settled(): void {}
+  settled({ initialWindow }: Http2Settings): void {
+    this.#connection.windows.origin.initialWindow = initialWindow;
+    this.#connection.advance('origin');
+  }
 
   #begin(stream: Http2Stream, block: HeaderBlock, fields: readonly Http2Field[]): void {
     const connection = this.#connection;
@@ -123,6 +160,7 @@ export class Http2Responses implements FrameHandler {
       this.#interim(stream, head, fields);
       return;
     }
+    const isTunnel = stream.protocol !== undefined && head.status < 300 && !endsStream;
     const judged = stream.inspected.responseHead(head);
     let verdict = judged;
     if (verdict.kind === 'allow' && endsStream) verdict = stream.inspected.responseEnd([]);
@@ -130,15 +168,53 @@ export class Http2Responses implements FrameHandler {
       connection.refuse(stream, refusalOf(verdict));
       return;
     }
-    stream.isResponseBegun = true;
+    const passed = { fields: forwardedFields(fields, judged), priority: block.priority };
+    stream.hasResponseHead = true;
     stream.responseLeft = promisedBytes(head.framing);
-    if (stream.protocol !== undefined && head.status < 300 && !endsStream) {
-      stream.isTunnel = true;
-      stream.responseLeft = -1;
-      stream.inspected.upgraded(stream.protocol, 'a tunnel within HTTP/2');
+    if (isTunnel) return this.#open(stream, head, passed);
+    if (stream.protocol !== undefined) this.#endRequest(stream);
+    if (!endsStream && keptBytes(judged) > 0) {
+      stream.toClient = new HeldMessage(connection, stream, 'client', passed);
+      stream.toClient.keep(keptBytes(judged));
+      stream.toClient.advance();
+    } else {
+      stream.isResponseBegun = true;
+      connection.to.client.headers(stream.id, passed.fields, endsStream, passed.priority);
+      if (endsStream) connection.done(stream, 'client');
     }
-    if (endsStream) this.#done(stream);
-    connection.to.client.headers(stream.id, forwardedFields(fields, judged), endsStream, block.priority);
+  }
+
+  /** The origin has agreed to an extended CONNECT (RFC 8441 section 5). */
+  #open(stream: Http2Stream, head: ResponseHead, { fields, priority }: FieldBlock): void {
+    const connection = this.#connection;
+    const outcome = switchOutcome(stream.protocol ?? '', head, stream, connection.options.upgrades);
+    if (outcome.kind === 'refused') {
+      connection.refuse(stream, outcome.refusal);
+      return;
+    }
+    stream.isTunnel = true;
+    stream.isResponseBegun = true;
+    stream.responseLeft = -1;
+    stream.inspected.upgraded(stream.protocol ?? '', outcome.unread);
+    connection.to.client.headers(stream.id, fields, false, priority);
+    if (outcome.webSocket === undefined) {
+      if (stream.isClientDone) stream.toOrigin?.end();
+      if (stream.toOrigin !== undefined) release(stream.toOrigin);
+      return;
+    }
+    stream.opened();
+    const early = stream.toOrigin?.takeKept() ?? [];
+    stream.tunnel = new Http2Tunnel(connection, stream, outcome.webSocket);
+    stream.tunnel.begin(early);
+  }
+
+  /** The origin has refused an extended CONNECT: what its client sends for it leads nowhere. */
+  #endRequest(stream: Http2Stream): void {
+    stream.isUploadStopped = true;
+    if (stream.toOrigin === undefined) return;
+    stream.toOrigin.takeKept();
+    stream.toOrigin.end();
+    release(stream.toOrigin);
   }
 
   #interim(stream: Http2Stream, head: ResponseHead, fields: readonly Http2Field[]): void {
@@ -147,8 +223,9 @@ export class Http2Responses implements FrameHandler {
       this.#connection.refuse(stream, headFailure('origin', 'malformed', 'too many interim responses'));
       return;
     }
-    stream.inspected.interim(head);
-    this.#connection.to.client.headers(stream.id, fields, false);
+    const verdict = stream.inspected.interim(head);
+    if (verdict.kind !== 'allow') this.#connection.refuse(stream, refusalOf(verdict));
+    else this.#connection.to.client.headers(stream.id, forwardedFields(fields, verdict), false);
   }
 
   #trailers(stream: Http2Stream, block: HeaderBlock, fields: readonly Http2Field[]): void {
@@ -160,17 +237,16 @@ export class Http2Responses implements FrameHandler {
       connection.refuse(stream, { code: 'ORIGIN_HTTP_MALFORMED', detail });
       return;
     }
+    if (stream.toClient !== undefined) {
+      endHeld(stream.toClient, { fields, priority: block.priority }, headers);
+      return;
+    }
     const verdict = stream.inspected.responseEnd(headers);
     if (verdict.kind !== 'allow') connection.refuse(stream, refusalOf(verdict));
     else {
-      this.#done(stream);
-      connection.to.client.headers(stream.id, fields, true, block.priority);
+      connection.to.client.headers(stream.id, forwardedFields(fields, verdict), true, block.priority);
+      connection.done(stream, 'client');
     }
-  }
-
-  #done(stream: Http2Stream): void {
-    stream.isResponseDone = true;
-    this.#connection.settle(stream);
   }
 
   /** DATA of a stream that was reset meanwhile: dropped, and its window given back. */
@@ -188,7 +264,7 @@ export class Http2Responses implements FrameHandler {
 
 /** Why DATA may not come here; empty when it may. */
 function faultOf(stream: Http2Stream, bodyBytes: number, isLast: boolean): string {
-  if (!stream.isResponseBegun) return 'a body before its head';
+  if (!stream.hasResponseHead) return 'a body before its head';
   if (stream.responseLeft < 0) return '';
   stream.responseLeft -= bodyBytes;
   const isKept = isLast ? stream.responseLeft === 0 : stream.responseLeft >= 0;

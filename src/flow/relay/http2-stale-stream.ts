@@ -1,20 +1,23 @@
 import type { Refusal } from './http1-pipeline.ts';
-import type { ClientWindow } from './http2-client-window.ts';
 import type { Http2Stream } from './http2-stream.ts';
+import type { ConnectionWindow } from './http2-window.ts';
 
 /**
  * Why a stream that has stood still for its time is given up; undefined when it may go on. A response that has begun may
  * be silent for as long as it likes (server-sent events, a watch over gRPC), as long as the client leaves it a window.
  */
-export function staleStream(stream: Http2Stream, window: ClientWindow): Refusal | undefined {
-  const { isResponseBegun, isResponseDone, isRequestDone, isTunnel, isGrpc } = stream;
+export function staleStream(stream: Http2Stream, window: ConnectionWindow): Refusal | undefined {
+  const { isResponseBegun, isResponseDone, isRequestDone, isClientDone, isTunnel, isGrpc } = stream;
+  if (stream.isAwaited) return undefined;
   if (isResponseBegun && !isResponseDone) {
-    const isStalled = window.left <= 0 || window.initialWindow + stream.credited - stream.sent <= 0;
+    const isStalled = window.left <= 0 || window.initialWindow + stream.roomOf('client') <= 0;
     return isStalled ? { code: 'CLIENT_IDLE_TIMEOUT', detail: 'the client takes nothing of the response' } : undefined;
   }
   // A call of gRPC may wait for its first message: the deadline that it carries bounds it, and pings keep its connection.
-  if (isTunnel || isGrpc) return undefined;
-  return isRequestDone
+  // What is held for a rule is bounded by nothing else.
+  const isHeld = stream.hasResponseHead || !stream.isForwarded;
+  if (isTunnel || (isGrpc && !isHeld)) return undefined;
+  return isRequestDone || (isClientDone && stream.isForwarded)
     ? { code: 'ORIGIN_IDLE_TIMEOUT', detail: 'the response did not come' }
     : { code: 'CLIENT_IDLE_TIMEOUT', detail: 'the request body stopped coming' };
 }

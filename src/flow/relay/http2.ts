@@ -1,5 +1,5 @@
 import { connectionPreface, http2Errors } from '../../codec/http2-frames.ts';
-import type { FailureCode } from '../../core/failures.ts';
+import { type FailureCode, FlowFailure } from '../../core/failures.ts';
 import { limits } from '../../core/limits.ts';
 import type { Relay } from '../../core/relay.ts';
 import type { Side } from '../../core/side.ts';
@@ -29,11 +29,13 @@ class Http2Relay implements Relay {
   readonly #from: Readonly<Record<Side, Http2Direction>>;
   /** Bytes of the client's preface that have come. */
   #prefaceBytes = 0;
-  #isClientEnded = false;
+  /** A side has ended: the flow ends when nothing is under way any more. */
+  #hasEnded = false;
+  #endingCode: FailureCode | undefined;
 
   constructor(options: Http2Options) {
     const connection = new Http2Connection(options);
-    const allowsConnect = options.upgrades === 'allow';
+    const allowsConnect = options.upgrades !== 'refuse';
     const headerTableBytes = limits.http2TableBytes;
     const client = new Http2Direction(connection, 'client', {
       headerTableBytes,
@@ -52,6 +54,7 @@ class Http2Relay implements Relay {
     this.#options = options;
     this.#connection = connection;
     this.#from = { client, origin };
+    connection.onSettled = (goOn) => this.#goOn(goOn);
   }
 
   receive(from: Side, bytes: Buffer): void {
@@ -100,17 +103,18 @@ class Http2Relay implements Relay {
     this.#from.origin.tick(nowMs);
     for (const stream of connection.streams.values()) {
       if (connection.isOver) return;
+      stream.tunnel?.tick(nowMs);
       if (nowMs - stream.activeMs <= this.#options.streamIdleMs) continue;
-      const refusal = staleStream(stream, connection.window);
+      const refusal = staleStream(stream, connection.windows.client);
       if (refusal !== undefined) connection.refuse(stream, refusal);
     }
     this.#settle();
   }
 
   idle(): boolean {
-    const { streams, window } = this.#connection;
+    const { streams, answers } = this.#connection;
     return (
-      streams.size === 0 && !window.isBusy && this.#from.client.isBetweenFrames && this.#from.origin.isBetweenFrames
+      streams.size === 0 && answers.isEmpty && this.#from.client.isBetweenFrames && this.#from.origin.isBetweenFrames
     );
   }
 
@@ -132,32 +136,49 @@ class Http2Relay implements Relay {
 
   /** What becomes possible after bytes or ends were taken in. */
   #settle(): void {
-    const { isOver, streams, window } = this.#connection;
+    const { isOver, streams, answers } = this.#connection;
     if (isOver) return;
     this.#connection.flush();
-    if (this.#isClientEnded && streams.size === 0 && !window.isBusy) this.#close();
+    if (this.#hasEnded && streams.size === 0 && answers.isEmpty) this.#close();
+  }
+
+  /** A verdict that was waited for is there. Nobody calls us then, so a fault is handled here. */
+  #goOn(goOn: () => void): void {
+    try {
+      goOn();
+      this.#settle();
+    } catch (error) {
+      this.#connection.broken(error);
+      const isExpected = error instanceof FlowFailure;
+      this.#options.wire.abort(isExpected ? error.code : 'GATEWAY_INTERNAL', isExpected ? error.detail : '');
+    }
   }
 
   /** A client that ends in order may still read what it asked for in full. */
   #clientEnded(clean: boolean): void {
     const connection = this.#connection;
-    this.#isClientEnded = true;
+    this.#hasEnded = true;
     if (!clean && connection.streams.size > 0) connection.abort('CLIENT_GONE', 'the client broke off');
     else connection.abandonRequests();
   }
 
+  /** What the origin has answered in full may wait here yet. */
   #originEnded(clean: boolean): void {
     const connection = this.#connection;
-    if (connection.streams.size > 0) {
-      connection.close(clean ? 'ORIGIN_GONE' : 'ORIGIN_TRUNCATED', 'the origin ended the connection');
-    } else {
-      this.drain();
-      this.#close();
+    const streams = [...connection.streams.values()];
+    if (streams.some(({ isOriginDone }) => !isOriginDone)) {
+      this.#endingCode = clean ? 'ORIGIN_GONE' : 'ORIGIN_TRUNCATED';
+      if (!streams.some(({ isOriginDone }) => isOriginDone)) return connection.close(this.#endingCode, originEnded);
+      connection.abandonResponses(this.#endingCode, originEnded);
     }
+    this.drain();
+    this.#hasEnded = true;
   }
 
   #close(): void {
     this.#connection.isOver = true;
-    this.#options.wire.close();
+    this.#options.wire.close(this.#endingCode, this.#endingCode === undefined ? '' : originEnded);
   }
 }
+
+const originEnded = 'the origin ended the connection';

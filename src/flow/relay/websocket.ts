@@ -13,6 +13,8 @@ export interface WebSocketOptions {
   /** What came before there was this relay, and whether the client has ended behind it. */
   readonly early?: readonly { readonly from: Side; readonly bytes: Buffer }[];
   readonly isClientEnded?: boolean;
+  /** What is received lies among bytes of others: what has to wait is copied, so that it does not hold on to them. */
+  readonly isSharingBuffers?: boolean;
 }
 
 /**
@@ -41,10 +43,12 @@ class WebSocketRelay implements Relay {
   readonly #wire: Wire;
   readonly #messages: MessageInspector;
   readonly #directions: Readonly<Record<Side, Direction>>;
+  readonly #isSharingBuffers: boolean;
   #isOver = false;
 
-  constructor({ wire, agreement, messages }: WebSocketOptions) {
+  constructor({ wire, agreement, messages, isSharingBuffers = false }: WebSocketOptions) {
     this.#wire = wire;
+    this.#isSharingBuffers = isSharingBuffers;
     this.#messages = messages;
     const from = (side: Side): Direction => ({
       stream: new WebSocketStream(side, agreement, messages),
@@ -65,7 +69,7 @@ class WebSocketRelay implements Relay {
     const readTo = stream.consume(whole);
     this.#forward(otherSide(from), direction, whole, readTo);
     if (stream.refusal !== undefined) this.#refuse(from, stream.refusal);
-    else if (readTo < whole.length) keepUnread(direction, whole.subarray(readTo));
+    else if (readTo < whole.length) keepUnread(direction, this.#lasting(whole.subarray(readTo)));
   }
 
   /** RFC 6455 section 7.1.1: after both Close frames the connection ends; without them it was broken off. */
@@ -92,6 +96,11 @@ class WebSocketRelay implements Relay {
     if (!this.#isOver) this.#messages.tick(nowMs);
   }
 
+  /** Both sides have said that they close: an end now cuts nothing. */
+  idle(): boolean {
+    return this.#directions.client.stream.isClosed && this.#directions.origin.stream.isClosed;
+  }
+
   #forward(to: Side, direction: Direction, bytes: Buffer, readTo: number): void {
     const { stream, parked } = direction;
     const { isHolding } = stream;
@@ -101,7 +110,11 @@ class WebSocketRelay implements Relay {
       direction.parked = [];
     }
     if (freeTo > 0) this.#wire.send(to, freeTo === bytes.length ? bytes : bytes.subarray(0, freeTo));
-    if (isHolding && readTo > freeTo) direction.parked.push(bytes.subarray(freeTo, readTo));
+    if (isHolding && readTo > freeTo) direction.parked.push(this.#lasting(bytes.subarray(freeTo, readTo)));
+  }
+
+  #lasting(bytes: Buffer): Buffer {
+    return this.#isSharingBuffers ? Buffer.from(bytes) : bytes;
   }
 
   /** Ends the WebSocket with a Close frame to both, where one may stand; else visibly broken. */

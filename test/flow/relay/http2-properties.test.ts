@@ -4,6 +4,7 @@ import { duplexPair } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Side } from '../../../src/core/side.ts';
+import type { Verdict } from '../../../src/core/verdict.ts';
 import {
   data,
   frame,
@@ -17,11 +18,23 @@ import {
   settings,
   settingsAck,
 } from './http2-recording.ts';
+import type { Judge } from './recording.ts';
 
+const webSocket = [':method=CONNECT', ':protocol=websocket', ...get.slice(1), 'sec-websocket-version=13'];
+const rule = { id: 'r-1', title: 'a rule', rev: 1 };
+const block: Verdict = { kind: 'block', rule };
+/** What an inspector may say at a step: half of the later verdicts are never there. */
+const verdicts = fc.constantFrom<Verdict>(
+  block,
+  { kind: 'reset', rule },
+  { kind: 'allow', keepBytes: Number.POSITIVE_INFINITY },
+  { kind: 'allow', keepBytes: 2 },
+  { kind: 'allow', keepBytes: Number.POSITIVE_INFINITY, until: new Promise(() => {}) },
+);
 const streamId = fc.constantFrom(0, 1, 2, 3, 5, 7, 2 ** 31 - 1);
 const requests = fc.tuple(
   streamId,
-  fc.constantFrom(get, post, [...get, 'content-length=3'], ['a=b'], []),
+  fc.constantFrom(get, post, webSocket, [...get, 'content-length=3'], ['a=b'], []),
   fc.boolean(),
 );
 const responses = fc.tuple(
@@ -62,10 +75,13 @@ describe('whatever comes', () => {
     fc.assert(
       fc.property(
         steps,
-        fc.constantFrom('', 'requestHead', 'requestBody', 'responseBody', 'responseEnd'),
-        (taken, blocked) => {
-          const rule = { id: 'r-1', title: 'a rule', rev: 1 };
-          const recording = openHttp2({}, (step) => (step === blocked ? { kind: 'block', rule } : undefined));
+        fc.dictionary(
+          fc.constantFrom('requestHead', 'requestBody', 'requestEnd', 'responseHead', 'responseBody', 'responseEnd'),
+          verdicts,
+        ),
+        (taken, judged) => {
+          const own = { origin: settings([8, 1]) };
+          const recording = openHttp2({}, (step) => judged[step], own);
           const { relay, wire, inspector } = recording;
           let nowMs = 1_000;
           for (const step of taken) {
@@ -94,8 +110,16 @@ describe('whatever comes', () => {
         fc.array(fc.integer({ min: 0, max: 200_000 }), { minLength: 1, maxLength: 6 }),
         fc.integer({ min: 1, max: 40_000 }),
         fc.constantFrom(16_384, 65_536, 1_000_000),
-        async (sizes, cut, maxFrameSize) => {
-          const { relay, wire } = recordHttp2();
+        fc.constantFrom<Judge>(
+          () => undefined,
+          // Held as a whole, or but for its end, or now and then, in one direction or both.
+          (step) => (/Head|Body/.test(step) ? { kind: 'allow', keepBytes: Number.POSITIVE_INFINITY } : undefined),
+          (step) => (/response(?:Head|Body)/.test(step) ? { kind: 'allow', keepBytes: 1_024 } : undefined),
+          (step, { requestBody }) =>
+            step === 'requestBody' && requestBody.length % 2 === 0 ? { kind: 'allow', keepBytes: 100_000 } : undefined,
+        ),
+        async (sizes, cut, maxFrameSize, judge) => {
+          const { relay, wire } = recordHttp2({}, judge);
           const server = createServer({ settings: { maxFrameSize } });
           server.on('stream', (stream: ServerHttp2Stream) => {
             stream.respond({ ':status': 200 });
@@ -125,7 +149,7 @@ describe('whatever comes', () => {
           session.destroy();
         },
       ),
-      { numRuns: 25 },
+      { numRuns: 40 },
     );
   });
 });

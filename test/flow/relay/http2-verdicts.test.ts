@@ -122,7 +122,7 @@ describe('a page', () => {
     expect(relay.idle?.()).toBe(true);
   });
 
-  test('takes the window that the origin believes to have: what does not fit is held, and updates repay it', () => {
+  test('takes the window that the origin believes to have: what does not fit waits alone, and updates repay it', () => {
     const { client, origin, taken, wire } = openHttp2({}, at('requestHead'), { client: settings([4, 1_000_000]) });
     client(headers(1, get, true), headers(3, get, true));
     const page = taken('client')[1] ?? '';
@@ -133,16 +133,20 @@ describe('a page', () => {
       origin(data(3, Buffer.alloc(10_000)), data(3, Buffer.alloc(10_000)));
     }
     origin(data(3, Buffer.alloc(5_000)));
-    expect(statusOf(taken('client'))).toEqual(['headers 3 200', ...Array.from({ length: 6 }, () => 'data 3')]);
-    expect(wire.pauses).toEqual([true]);
-    // Its window is used up to the last byte now, as the origin sees it.
-    origin(data(3, Buffer.alloc(535), true));
-    expect(taken('client')).toEqual([]);
+    const room = 65_535 - 60_000 - pageBytes;
+    const passed = taken('client');
+    expect(statusOf(passed)).toEqual(['headers 3 200', ...Array.from({ length: 7 }, () => 'data 3')]);
+    expect(passed.at(-1)).toHaveLength('data 3 '.length + room);
+    // Its window is used up to the last byte now, as the origin sees it. What needs no window goes on.
+    origin(data(3, Buffer.alloc(535), true), frame(frameTypes.ping, 0, 0, '12345678'));
+    expect(statusOf(taken('client'))).toEqual(['ping 0 3132333435363738']);
     // The client has read all that it got, the page included; the origin hears only of its own.
-    client(windowUpdate(0, 60_000 + pageBytes));
-    expect(taken('origin')).toEqual(['windowUpdate 0 60000']);
-    expect(statusOf(taken('client'))).toEqual(['data 3', 'data 3 END']);
-    expect(wire.pauses).toEqual([true, false]);
+    client(windowUpdate(0, 65_535));
+    expect(taken('origin')).toEqual([`windowUpdate 0 ${65_535 - pageBytes}`]);
+    const rest = taken('client');
+    expect(statusOf(rest)).toEqual(['data 3', 'data 3 END']);
+    expect(rest.join('').length).toBe('data 3 '.length + 5_000 - room + 'data 3 END '.length + 535);
+    expect(wire.pauses).toEqual([]);
   });
 });
 
@@ -264,9 +268,27 @@ describe('an extended CONNECT (RFC 8441)', () => {
     origin(data(1, 'gone', true));
     expect(taken('origin')).toEqual([`headers 1 ${connect.join(' ')}`, 'data 1 END here']);
     expect(taken('client')).toEqual(['headers 1 :status=200', 'data 1 there', 'data 1 END gone']);
-    expect(inspector.exchanges[0]?.events.join(' ')).toBe(
-      'requestHead responseHead upgraded chat requestEnd responseEnd finish',
-    );
+    expect(inspector.exchanges[0]?.events.join(' ')).toBe('requestHead requestEnd responseHead upgraded chat finish');
+  });
+
+  test('that is answered with anything but a success leads nowhere', () => {
+    const { client, origin, taken, inspector, relay } = openHttp2({}, undefined, allowed);
+    client(headers(1, connect), data(1, 'early'));
+    origin(headers(1, [':status=403']), data(1, 'no', true));
+    expect(taken('origin')).toEqual([`headers 1 ${connect.join(' ')}`, 'data 1 END']);
+    client(data(1, 'late', true));
+    expect(inspector.exchanges[0]?.outcome).toMatchObject({ complete: true, responseBodyBytes: 2 });
+    expect(relay.idle?.()).toBe(true);
+  });
+
+  test('gets its early bytes once the origin has agreed', () => {
+    const { client, origin, taken } = openHttp2({}, undefined, allowed);
+    client(headers(1, connect), data(1, 'early'));
+    expect(taken('origin')).toEqual([`headers 1 ${connect.join(' ')}`]);
+    expect(taken('client')).toEqual(['windowUpdate 1 5', 'windowUpdate 0 5']);
+    client(data(1, 'more', true));
+    origin(headers(1, [':status=200']));
+    expect(taken('origin').join('').replaceAll('data 1', '')).toContain('early');
   });
 
   test('is refused where policy, or the origin, does not allow it', () => {

@@ -1,0 +1,109 @@
+import { commonFrameBytes } from '../../codec/http2-frames.ts';
+import { limits } from '../../core/limits.ts';
+
+/** What one block costs beside its bytes. */
+const blockBytes = 256;
+
+/** Memory of all blocks of this process. */
+let allHeldBytes = 0;
+
+/** Memory of the blocks of one connection. */
+export class BlockMemory {
+  #heldBytes = 0;
+
+  /** False when there is no room. */
+  take(bytes: number): boolean {
+    if (this.#heldBytes + bytes > limits.http2HeldBytes || allHeldBytes + bytes > limits.heldBytes) return false;
+    this.#heldBytes += bytes;
+    allHeldBytes += bytes;
+    return true;
+  }
+
+  give(bytes: number): void {
+    this.#heldBytes -= bytes;
+    allHeldBytes -= bytes;
+  }
+}
+
+interface Block {
+  readonly bytes: Buffer;
+  /** Where what was put in ends. */
+  to: number;
+}
+
+/**
+ * Bytes of a body that wait, copied out of receive buffers, of which a few bytes would hold on to all the rest. Small pieces
+ * share blocks, so that a body of single bytes takes no more memory than another.
+ */
+export class BodyBlocks {
+  readonly #memory: BlockMemory;
+  readonly #blocks: Block[] = [];
+  /** What was taken out of the first block. */
+  #from = 0;
+  #length = 0;
+  /** Bytes that were put in, ever: blocks grow with the body. */
+  #total = 0;
+
+  constructor(memory: BlockMemory) {
+    this.#memory = memory;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Copies bytes in, and returns them where they lie now; undefined when there is no room. */
+  push(bytes: Buffer): Buffer | undefined {
+    const last = this.#blocks.at(-1);
+    const fits = last !== undefined && last.bytes.length - last.to >= bytes.length;
+    const block = fits ? last : this.#add(Math.max(bytes.length, Math.min(commonFrameBytes, this.#total)));
+    if (block === undefined) return undefined;
+    const from = block.to;
+    block.bytes.set(bytes, from);
+    block.to += bytes.length;
+    this.#total += bytes.length;
+    this.#length += bytes.length;
+    return block.bytes.subarray(from, block.to);
+  }
+
+  /** Puts bytes in as they lie, e.g. because they may still change there. False when there is no room. */
+  adopt(bytes: Buffer): boolean {
+    if (!this.#memory.take(bytes.length + blockBytes)) return false;
+    this.#blocks.push({ bytes, to: bytes.length });
+    this.#total += bytes.length;
+    this.#length += bytes.length;
+    return true;
+  }
+
+  /** Takes bytes out at the front: so many at most, as lie in one block. */
+  shift(most: number): Buffer {
+    const [first] = this.#blocks;
+    if (first === undefined) return nothing;
+    const from = this.#from;
+    const to = Math.min(first.to, from + most);
+    this.#from = to;
+    this.#length -= to - from;
+    if (to === first.to) {
+      this.#blocks.shift();
+      this.#memory.give(first.bytes.length + blockBytes);
+      this.#from = 0;
+    }
+    return first.bytes.subarray(from, to);
+  }
+
+  clear(): void {
+    for (const { bytes } of this.#blocks) this.#memory.give(bytes.length + blockBytes);
+    this.#blocks.length = 0;
+    this.#from = 0;
+    this.#length = 0;
+  }
+
+  #add(bytes: number): Block | undefined {
+    if (!this.#memory.take(bytes + blockBytes)) return undefined;
+    const block: Block = { bytes: Buffer.allocUnsafeSlow(bytes), to: 0 };
+    this.#blocks.push(block);
+    return block;
+  }
+}
+
+const nothing: Buffer = Buffer.alloc(0);
