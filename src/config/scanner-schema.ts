@@ -6,7 +6,7 @@ export const scanners = {
   type: 'array',
   default: [],
   description:
-    'Content scanners (virus scanners) that bodies of HTTP messages are shown to over ICAP before they go on. Where one applies, flows are offered HTTP/1.1 alone, so that nothing passes by it.',
+    'Content scanners (virus scanners) that bodies of HTTP messages are shown to over ICAP before they go on.',
   examples: [[{ id: 'av', url: 'icap://127.0.0.1:1344/avscan' }]],
   items: {
     type: 'object',
