@@ -71,6 +71,12 @@ export class CardNumberScanner {
     return this.#take();
   }
 
+  /** How many of the last bytes may belong to a number that is not complete. */
+  get pendingBytes(): number {
+    const begun = this.#groups > 0 ? (this.#starts[0] ?? 0) : this.#open ? this.#openStart : this.#offset;
+    return Math.max(this.#offset - begun, this.#escapeBytes);
+  }
+
   /** Ends the stream: a number at its very end is complete now. */
   end(): readonly CardNumber[] {
     this.#breakEscape(this.#offset);

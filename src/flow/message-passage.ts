@@ -1,5 +1,4 @@
 import type { RequestHead, ResponseHead } from '../core/http.ts';
-import { limits } from '../core/limits.ts';
 import type { HoldPolicy } from '../core/policy.ts';
 import { type AllowVerdict, allow, type Verdict } from '../core/verdict.ts';
 import type { TransactionScan } from '../rules/compile.ts';
@@ -10,7 +9,6 @@ import { BodyRedactor } from './redact-body.ts';
 type Message = 'request' | 'response';
 
 const keepAll: AllowVerdict = { kind: 'allow', keepBytes: Number.POSITIVE_INFINITY };
-const keepTail: AllowVerdict = { kind: 'allow', keepBytes: limits.redactedBytes };
 const noRoom: Verdict = { kind: 'refuse', code: 'GATEWAY_OVERLOADED', detail: 'no room to hold a message for a rule' };
 
 export interface PassageOptions {
@@ -94,7 +92,8 @@ export class MessagePassage {
     const waits = this.#hold.waits(scan.heldPart(message), bytes);
     if (waits === 'full') return noRoom;
     if (waits) return keepAll;
-    return this.#redactor === undefined ? allow : keepTail;
+    const keepBytes = this.#redactor?.keptBytes ?? 0;
+    return keepBytes === 0 ? allow : { kind: 'allow', keepBytes };
   }
 
   #late(): Verdict | undefined {

@@ -1,5 +1,4 @@
 import { KeptWindow } from '../codec/kept-window.ts';
-import { limits } from '../core/limits.ts';
 import type { RuleRef } from '../core/verdict.ts';
 import type { RedactionScan } from '../rules/redaction.ts';
 import { Masking } from './masking.ts';
@@ -11,14 +10,18 @@ const asterisk = 0x2a;
  * back meanwhile: a place that spans chunks is masked in all of them before the first is forwarded.
  */
 export class BodyRedactor {
+  readonly #scan: RedactionScan;
   readonly #masking: Masking;
   readonly #window = new KeptWindow();
+  /** Up to here the relay may have forwarded. */
+  #free = 0;
 
   constructor(scan: RedactionScan, onMask: (from: number, to: number) => void) {
+    this.#scan = scan;
     this.#masking = new Masking(scan, ({ from, to }) => {
       onMask(from, to);
       this.#window.fill(asterisk, from, to);
-      return from >= this.#window.start;
+      return from >= this.#free;
     });
   }
 
@@ -27,10 +30,16 @@ export class BodyRedactor {
     return this.#masking.late;
   }
 
+  /** How many of the last bytes the relay has to keep: a place may have begun in them. */
+  get keptBytes(): number {
+    return this.#window.end - this.#free;
+  }
+
   push(chunk: Buffer): void {
     this.#window.push(chunk);
     this.#masking.push(chunk);
-    this.#window.forget(this.#window.end - limits.redactedBytes);
+    this.#free = Math.max(this.#free, this.#window.end - this.#scan.pendingBytes);
+    this.#window.forget(this.#free);
   }
 
   /** Masks what only the end of the body shows. */

@@ -1,4 +1,5 @@
 import { CardNumberScanner } from '../core/card-number.ts';
+import { limits } from '../core/limits.ts';
 import { maskCardNumber } from '../core/sensitive.ts';
 import type { BodyEvent, IsOpen } from './body-edges.ts';
 import type { BodyPlan, SearchTest } from './body-plan.ts';
@@ -60,6 +61,19 @@ export class BodyScan implements LiteralSink {
     const events = this.#settle();
     this.#history.close(this.#scansLiterals);
     return events;
+  }
+
+  /** How many of the last bytes may belong to a place that only further bytes show. */
+  get pendingBytes(): number {
+    let bytes = this.#scansCards ? (this.#cards?.pendingBytes ?? 0) : 0;
+    if (!this.#scansLiterals) return bytes;
+    bytes = Math.max(bytes, this.#plan.automaton.depthOf(this.#state));
+    for (const search of this.#searches) {
+      // A match begins at most so far before a literal of it, and before its own end.
+      if (search?.expression !== undefined) bytes = Math.max(bytes, limits.ruleWindowBytes);
+      if (search?.credentials !== undefined) bytes = Math.max(bytes, this.#history.end - search.credentials.waitsFrom);
+    }
+    return bytes;
   }
 
   /** Ends the body: what was not found is not there. */

@@ -38,6 +38,11 @@ export class CredentialSearch {
     this.#waiting = this.#waiting.filter((candidate) => !this.#decide(candidate, ended));
   }
 
+  /** Where the first candidate begins that waits; the end of what came without one. */
+  get waitsFrom(): number {
+    return Math.min(this.#history.end, ...this.#waiting.map(({ start }) => start));
+  }
+
   /** True when more bytes could change nothing. */
   #decide({ pattern, start }: Candidate, ended: boolean): boolean {
     const reach = start + pattern.reachBytes;

@@ -30,6 +30,7 @@ export class LiteralAutomaton {
   /** States from here on end literals; they are numbered last, so that one comparison tells. */
   readonly #firstFinal: number;
   readonly #literalsOf: readonly Int32Array[];
+  readonly #depths: Uint16Array;
   readonly #filter: LiteralFilter | undefined;
 
   /** Literal `i` is reported with id `i`. Literals must not be empty. */
@@ -38,10 +39,11 @@ export class LiteralAutomaton {
     const classes = Math.max(...this.#classOf) + 1;
     this.#shift = Math.ceil(Math.log2(Math.max(classes, 2)));
     const trie = buildTrie(literals, this.#classOf, this.#shift);
-    const { table, firstFinal, literalsOf } = linkFailures(trie, classes, this.#shift);
+    const { table, firstFinal, literalsOf, depths } = linkFailures(trie, classes, this.#shift);
     this.#table = table;
     this.#firstFinal = firstFinal;
     this.#literalsOf = literalsOf;
+    this.#depths = depths;
     this.#filter = LiteralFilter.of(literals);
   }
 
@@ -64,6 +66,11 @@ export class LiteralAutomaton {
       walked += at - from;
     }
     return now;
+  }
+
+  /** How many of the last bytes may be the begin of a literal. */
+  depthOf(state: number): number {
+    return this.#depths[state] ?? 0;
   }
 
   /** Takes all bytes from an index on; returns the state behind them. */
@@ -111,6 +118,8 @@ interface Linked {
   readonly table: Uint16Array | Int32Array;
   readonly firstFinal: number;
   readonly literalsOf: readonly Int32Array[];
+  /** By state: length of what leads to it. Literals have 256 bytes at most. */
+  readonly depths: Uint16Array;
 }
 
 function classesOf(literals: readonly Uint8Array[]): Uint8Array {
@@ -146,6 +155,7 @@ function buildTrie(literals: readonly Uint8Array[], classOf: Uint8Array, shift: 
 /** Fills the gaps of the trie with where a failed comparison goes on, breadth first. */
 function linkFailures({ rows, states, ends }: Trie, classes: number, shift: number): Linked {
   const failure = new Int32Array(states);
+  const depths = new Uint16Array(states);
   const order: number[] = [0];
   for (let index = 0; index < order.length; index++) {
     const state = order[index] ?? 0;
@@ -161,14 +171,21 @@ function linkFailures({ rows, states, ends }: Trie, classes: number, shift: numb
       failure[child] = fallback;
       const inherited = ends.get(fallback);
       if (inherited !== undefined) ends.set(child, [...(ends.get(child) ?? []), ...inherited]);
+      depths[child] = (depths[state] ?? 0) + 1;
       order.push(child);
     }
   }
-  return renumber(rows, order, ends, shift);
+  return renumber(rows, order, ends, depths, shift);
 }
 
 /** Numbers the states that end literals last. */
-function renumber(rows: Int32Array, order: readonly number[], ends: Trie['ends'], shift: number): Linked {
+function renumber(
+  rows: Int32Array,
+  order: readonly number[],
+  ends: Trie['ends'],
+  depths: Uint16Array,
+  shift: number,
+): Linked {
   const plain = order.filter((state) => !ends.has(state));
   const final = order.filter((state) => ends.has(state));
   const numbers = new Int32Array(order.length);
@@ -181,5 +198,10 @@ function renumber(rows: Int32Array, order: readonly number[], ends: Trie['ends']
       table[to | name] = numbers[rows[(state << shift) | name] ?? 0] ?? 0;
     }
   }
-  return { table, firstFinal: plain.length, literalsOf: final.map((state) => Int32Array.from(ends.get(state) ?? [])) };
+  return {
+    table,
+    firstFinal: plain.length,
+    literalsOf: final.map((state) => Int32Array.from(ends.get(state) ?? [])),
+    depths: Uint16Array.from([...plain, ...final], (state) => depths[state] ?? 0),
+  };
 }

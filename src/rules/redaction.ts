@@ -1,3 +1,4 @@
+import { limits } from '../core/limits.ts';
 import type { FieldTest } from '../core/rule-document.ts';
 import type { RuleRef } from '../core/verdict.ts';
 import { type BodyPlan, planBody } from './body-plan.ts';
@@ -47,6 +48,11 @@ export class RedactionScan {
   push(chunk: Buffer): readonly MaskedRange[] {
     this.#scan.push(chunk);
     return this.#take();
+  }
+
+  /** How many of the last bytes may belong to a place that is not known yet. */
+  get pendingBytes(): number {
+    return Math.min(this.#scan.pendingBytes, limits.redactedBytes);
   }
 
   end(): readonly MaskedRange[] {

@@ -74,6 +74,25 @@ describe('redaction', () => {
     expect(relay.wire.bytesTo('client').length).toBeGreaterThan(98_000);
   });
 
+  test.each([
+    ['contains: Moonbeam', 'Moonb', 'Moonlight'],
+    ['detector: card_number', '4111 1111', '4111 1111 a'],
+    ['detector: cloud_credential', 'x AKIAIOSFODNN7', 'x AKIAIOSFODNN7-'],
+  ])('of %s keeps back only what a place may have begun in', (test, begin, other) => {
+    const relay = inspectedRelay(redact('http.response.body', test));
+    const event = 'data: all is well\n\n';
+    relay.send('client', get);
+    relay.send('origin', responseOf('', Buffer.alloc(1_000, event)).subarray(0, -1_000));
+    for (const piece of [event, event]) {
+      relay.send('origin', piece);
+      expect(relay.wire.to('client').endsWith(piece)).toBe(true);
+    }
+    relay.send('origin', begin);
+    expect(relay.wire.to('client').endsWith(event)).toBe(true);
+    relay.send('origin', other.slice(begin.length));
+    expect(relay.wire.to('client').endsWith(event + other)).toBe(true);
+  });
+
   test('shows in the record what was forwarded', () => {
     const relay = inspectedRelay(redact('http.response.body', 'contains: Moonbeam'));
     relay.send('client', get);

@@ -14,6 +14,15 @@ let gateway: RunningGateway;
 const origins: GrpcOrigin[] = [];
 const ports = { tls: 0, plain: 0, ended: 0 };
 
+const codeword = 'Project Moonbeam';
+/** Messages of `One` and `Up` are held, in `Down` and `Both` a word is masked. */
+const rules = `
+- { id: grpc.held, title: A codeword, action: block, hold: body, when: { all: [{ field: http.path, equals: [/test.Echo/One, /test.Echo/Up] }, { field: http.request.body, contains: Sunbeam }] } }
+- { id: grpc.held.answer, title: A codeword, action: block, hold: body, when: { all: [{ field: http.path, equals: [/test.Echo/One, /test.Echo/Up] }, { field: http.response.body, contains: Sunbeam }] } }
+- { id: grpc.masked, title: A codeword, action: redact, when: { all: [{ field: http.path, equals: [/test.Echo/Down, /test.Echo/Both] }, { field: http.request.body, contains: Moonbeam }] } }
+- { id: grpc.masked.answer, title: A codeword, action: redact, when: { all: [{ field: http.path, equals: [/test.Echo/Down, /test.Echo/Both] }, { field: http.response.body, contains: Moonbeam }] } }
+`;
+
 beforeAll(async () => {
   const authority = await createTestAuthority();
   const issued = await authority.issue({ names: ['localhost'], keyType: 'rsa' });
@@ -23,7 +32,7 @@ beforeAll(async () => {
   origins.push(secure, plain);
   for (const name of ['tls', 'plain', 'ended'] as const) ports[name] = await freePort();
   gateway = await startGateway({
-    files: { 'roots.pem': authority.rootPem, 'own.pem': issued.cert, 'own.key': issued.key },
+    files: { 'roots.pem': authority.rootPem, 'own.pem': issued.cert, 'own.key': issued.key, 'grpc.yaml': rules },
     config: {
       listeners: [
         { mode: 'reverse', listen: `127.0.0.1:${ports.tls}`, origin: `localhost:${secure.port}` },
@@ -37,7 +46,7 @@ beforeAll(async () => {
         },
       ],
       originTrust: { system: false, files: ['$DIRECTORY/roots.pem'] },
-      rules: { files: ['config/rules/*.yaml'] },
+      rules: { files: ['config/rules/*.yaml', '$DIRECTORY/grpc.yaml'] },
     },
   });
 });
@@ -142,7 +151,7 @@ describe.each(['tls', 'plain', 'ended'] as const)('gRPC over %s', (kind) => {
     for (let round = 0; round < 20; round++) {
       const message = Buffer.from(`message ${round}`);
       call.write(message);
-      // Each is answered before the next is sent: nothing may be held back.
+      // Each is answered before the next is sent: nothing may be held back, though rules mask in it.
       const [answer] = (await once(call, 'data')) as [Buffer];
       expect(answer.equals(message)).toBe(true);
     }
@@ -153,5 +162,30 @@ describe.each(['tls', 'plain', 'ended'] as const)('gRPC over %s', (kind) => {
     await once(call, 'end');
     const record = await transactionOf('/test.Echo/Both', port);
     expect(gatewayField(record, 'complete')).toBe(true);
+  });
+
+  it('blocks what is held: neither the origin nor the client gets a message of it', async () => {
+    const { error, message } = await askOne(client, Buffer.from('Project Sunbeam'));
+    expect(message).toBeUndefined();
+    // A page is no gRPC: to the client its status tells.
+    expect(error).toMatchObject({ code: status.PERMISSION_DENIED });
+    const record = await transactionOf('/test.Echo/One', port, (line) => gatewayField(line, 'verdict') === 'block');
+    expect(gatewayField(record, 'not_held')).toBeUndefined();
+    expect((await askOne(client, Buffer.from('again'))).error).toBeNull();
+  });
+
+  it('masks a word in a call both ways, message by message', async () => {
+    const call = client.both();
+    for (const text of ['hello', `${codeword} is here`, 'bye']) {
+      call.write(Buffer.from(text));
+      const [answer] = (await once(call, 'data')) as [Buffer];
+      expect(answer.toString()).toBe(text.replace('Moonbeam', '********'));
+    }
+    call.end();
+    await once(call, 'end');
+    const down = client.down(Buffer.from(codeword));
+    const [first] = (await once(down, 'data')) as [Buffer];
+    expect(first.toString()).toBe('Project ********');
+    await once(down.resume(), 'end');
   });
 });

@@ -23,11 +23,12 @@ interface Settable {
 }
 
 const { extension, PerMessageDeflate } = library as unknown as Parts;
+const Unopened = WebSocket as unknown as new (address: null, protocols: undefined, options: object) => WebSocket;
 const name = 'permessage-deflate';
 
 /** The real library `ws` over a stream of HTTP/2 (RFC 8441), which it does not open itself. */
 function over(stream: Duplex, isServer: boolean, deflate: Deflate | undefined): WebSocket {
-  const socket = new WebSocket(null);
+  const socket = new Unopened(null, undefined, { autoPong: true, closeTimeout: 5_000 });
   const settable = socket as unknown as Settable;
   settable._isServer = isServer;
   if (deflate !== undefined) settable._extensions[name] = deflate;

@@ -27,6 +27,7 @@ export class BlockMemory {
 
 interface Block {
   readonly bytes: Buffer;
+  readonly memoryBytes: number;
   /** Where what was put in ends. */
   to: number;
 }
@@ -68,8 +69,10 @@ export class BodyBlocks {
 
   /** Puts bytes in as they lie, e.g. because they may still change there. False when there is no room. */
   adopt(bytes: Buffer): boolean {
-    if (!this.#memory.take(bytes.length + blockBytes)) return false;
-    this.#blocks.push({ bytes, to: bytes.length });
+    // They hold on to all that was received with them.
+    const memoryBytes = bytes.buffer.byteLength + blockBytes;
+    if (!this.#memory.take(memoryBytes)) return false;
+    this.#blocks.push({ bytes, memoryBytes, to: bytes.length });
     this.#total += bytes.length;
     this.#length += bytes.length;
     return true;
@@ -85,22 +88,23 @@ export class BodyBlocks {
     this.#length -= to - from;
     if (to === first.to) {
       this.#blocks.shift();
-      this.#memory.give(first.bytes.length + blockBytes);
+      this.#memory.give(first.memoryBytes);
       this.#from = 0;
     }
     return first.bytes.subarray(from, to);
   }
 
   clear(): void {
-    for (const { bytes } of this.#blocks) this.#memory.give(bytes.length + blockBytes);
+    for (const { memoryBytes } of this.#blocks) this.#memory.give(memoryBytes);
     this.#blocks.length = 0;
     this.#from = 0;
     this.#length = 0;
   }
 
   #add(bytes: number): Block | undefined {
-    if (!this.#memory.take(bytes + blockBytes)) return undefined;
-    const block: Block = { bytes: Buffer.allocUnsafeSlow(bytes), to: 0 };
+    const memoryBytes = bytes + blockBytes;
+    if (!this.#memory.take(memoryBytes)) return undefined;
+    const block: Block = { bytes: Buffer.allocUnsafeSlow(bytes), memoryBytes, to: 0 };
     this.#blocks.push(block);
     return block;
   }
