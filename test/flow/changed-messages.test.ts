@@ -75,10 +75,10 @@ describe('redaction', () => {
   });
 
   test.each([
-    ['contains: Moonbeam', 'Moonb', 'Moonlight'],
-    ['detector: card_number', '4111 1111', '4111 1111 a'],
-    ['detector: cloud_credential', 'x AKIAIOSFODNN7', 'x AKIAIOSFODNN7-'],
-  ])('of %s keeps back only what a place may have begun in', (test, begin, other) => {
+    ['contains: Moonbeam', 'Moonb', 'ow'],
+    ['detector: card_number', '4111 1111', ' a'],
+    ['detector: cloud_credential', 'x AKIAIOSFODNN7', `-${'.'.repeat(600)}`],
+  ])('of %s keeps back only what a place may have begun in', (test, begin, rest) => {
     const relay = inspectedRelay(redact('http.response.body', test));
     const event = 'data: all is well\n\n';
     relay.send('client', get);
@@ -89,8 +89,8 @@ describe('redaction', () => {
     }
     relay.send('origin', begin);
     expect(relay.wire.to('client').endsWith(event)).toBe(true);
-    relay.send('origin', other.slice(begin.length));
-    expect(relay.wire.to('client').endsWith(event + other)).toBe(true);
+    relay.send('origin', rest);
+    expect(relay.wire.to('client').endsWith(event + begin + rest)).toBe(true);
   });
 
   test('shows in the record what was forwarded', () => {

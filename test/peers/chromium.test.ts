@@ -1,10 +1,11 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { failureIn, loadPage, trustingHome } from '../support/chromium.ts';
 import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
-import { hasProgram, type Ran, run } from '../support/run.ts';
+import { hasProgram, type Ran } from '../support/run.ts';
 import { createTestAuthority, type TestAuthority } from '../support/test-authority.ts';
 
 const page = '<!doctype html><p id="p">as sent</p><script src="/app.js"></script>\n';
@@ -67,47 +68,8 @@ describe.runIf(hasProgram('chromium') && hasProgram('certutil'))('Chromium', () 
   });
 });
 
-/** A home directory whose NSS database trusts a CA for servers. */
-async function home(name: string, caFile: string | undefined): Promise<string> {
-  const made = join(directory, name);
-  const database = join(made, '.pki', 'nssdb');
-  mkdirSync(database, { recursive: true });
-  const certutil = async (...args: string[]): Promise<void> => {
-    const { code, stderr } = await run('certutil', ['-d', `sql:${database}`, ...args]);
-    if (code !== 0) throw new Error(stderr);
-  };
-  await certutil('-N', '--empty-password');
-  if (caFile !== undefined) await certutil('-A', '-n', 'daylight', '-t', 'C,,', '-i', caFile);
-  return made;
-}
-
-/** Why a page was not loaded. */
-function failureIn(stderr: string): string | undefined {
-  return /Page load failed: net::(\w+)/.exec(stderr)?.[1];
-}
+const home = (name: string, caFile: string | undefined): Promise<string> => trustingHome(join(directory, name), caFile);
 
 /** Prints the document that Chromium makes of the page of an origin, through the gateway. */
-function load(from: string, { port: originPort }: TestOrigin): Promise<Ran> {
-  return run(
-    'chromium',
-    [
-      '--headless',
-      // Its sandbox needs namespaces of its own, which are not to be had in every container.
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-dev-shm-usage',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      `--user-data-dir=${join(from, 'profile')}`,
-      // Whatever else it wants to know of the world ends at a port that nobody listens on.
-      `--proxy-server=https=127.0.0.1:${port};http=127.0.0.1:9`,
-      '--proxy-bypass-list=<-loopback>',
-      '--host-rules=MAP * 127.0.0.1:9, EXCLUDE localhost, EXCLUDE 127.0.0.1',
-      '--dump-dom',
-      `https://localhost:${originPort}/`,
-    ],
-    { env: { PATH: process.env.PATH, HOME: from }, cwd: from, timeoutMs: 60_000 },
-  );
-}
+const load = (from: string, { port: originPort }: TestOrigin): Promise<Ran> =>
+  loadPage(from, port, `https://localhost:${originPort}/`);

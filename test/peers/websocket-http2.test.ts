@@ -1,12 +1,16 @@
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import type { ClientHttp2Session, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type WebSocket from 'ws';
+import { failureIn, loadPage, trustingHome } from '../support/chromium.ts';
 import { freePort, type RunningGateway, startGateway, waitUntil } from '../support/gateway.ts';
 import { type Http2Origin, startHttp2Origin } from '../support/http2-origin.ts';
 import { ocsfProblems } from '../support/ocsf.ts';
 import { gatewayField, isMessages, isTransaction, type Line, member } from '../support/record-fields.ts';
+import { hasProgram } from '../support/run.ts';
 import { createTestAuthority } from '../support/test-authority.ts';
 import { acceptOverHttp2, openOverHttp2, openSession } from '../support/websocket-http2.ts';
 
@@ -20,10 +24,20 @@ let gateway: RunningGateway;
 let origin: Http2Origin;
 let port: number;
 let session: ClientHttp2Session;
+let directory: string;
+let waiting: ServerHttp2Stream | undefined;
+const page = `<!doctype html><p id="p">waiting</p><script>
+  const socket = new WebSocket('wss://' + location.host + '/from-page');
+  const said = [];
+  socket.onopen = () => socket.send('hello');
+  socket.onmessage = ({ data }) => { said.push(data); socket.send('the codeword'); };
+  socket.onclose = ({ code, reason }) => { document.getElementById('p').textContent = said + ' ' + code + ' ' + reason; };
+</script><script src="/wait.js"></script>`;
 const heard: string[] = [];
 const closes: string[] = [];
 
 beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'daylight-ws-h2-'));
   const authority = await createTestAuthority();
   const credentials = await authority.issue({ names: ['localhost'] });
   origin = await startHttp2Origin({ credentials, handler: answer, settings: { enableConnectProtocol: true } });
@@ -42,20 +56,27 @@ beforeAll(async () => {
 
 afterAll(async () => {
   session?.destroy();
+  if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
   await gateway?.[Symbol.asyncDispose]();
   await origin?.[Symbol.asyncDispose]();
 });
 
 function answer(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
   if (headers[':protocol'] !== 'websocket') {
-    stream.respond({ ':status': 200 });
-    stream.end('plain');
+    const isPage = headers[':path'] === '/page';
+    stream.respond({ ':status': 200, 'content-type': isPage ? 'text/html' : 'text/javascript' });
+    // The page is not loaded before its WebSocket is closed.
+    if (headers[':path'] === '/wait.js') waiting = stream;
+    else stream.end(isPage ? page : 'plain');
     return;
   }
   const path = headers[':path'];
   const socket = acceptOverHttp2(stream, headers['sec-websocket-extensions'] as string | undefined);
   socket.on('error', () => {});
-  socket.on('close', (code, reason) => closes.push(`${path} ${code} ${reason}`));
+  socket.on('close', (code, reason) => {
+    closes.push(`${path} ${code} ${reason}`);
+    if (path === '/from-page') setTimeout(() => waiting?.end(), 300);
+  });
   socket.on('message', (content: Buffer, isBinary) => {
     heard.push(content.toString('latin1').slice(0, 100));
     if (path === '/ask') socket.send('this is the answer');
@@ -194,6 +215,23 @@ describe('a WebSocket over HTTP/2 through the gateway', () => {
     expect(content).toHaveLength(3_000_000);
     client.terminate();
   });
+
+  it.runIf(hasProgram('chromium') && hasProgram('certutil'))(
+    'is opened by Chromium, and closed by a rule',
+    async () => {
+      const home = await trustingHome(directory, gateway.caFile);
+      const { stdout, stderr } = await loadPage(home, port, `https://localhost:${origin.port}/page`);
+      expect(failureIn(stderr)).toBeUndefined();
+      expect(stdout).toContain('<p id="p">hello 1008 blocked by rule test.out</p>');
+      expect(heard).not.toContain('the codeword');
+      const isOpening = (line: Line): boolean =>
+        isTransaction(line) && member(line, 'http_request', 'url', 'path') === '/from-page';
+      const records = await gateway.waitForRecords('traffic', (lines) => lines.some(isOpening));
+      const opening = records.find(isOpening);
+      expect(gatewayField(opening ?? {}, 'protocol')).toBe('h2');
+      expect(member(opening ?? {}, 'http_request', 'http_method')).toBe('CONNECT');
+    },
+  );
 
   it('is refused where the tunnel is for another protocol', async () => {
     const stream = session.request({ ':method': 'CONNECT', ':protocol': 'connect-udp', ':path': '/udp' });
