@@ -9,7 +9,8 @@ import { maskText } from './redact.ts';
 export function targetText(request: RequestHead, flow: Pick<FlowText, 'scheme' | 'port'>): string {
   const target = cut(maskText(request.target), limits.recordTargetBytes);
   const host = hostText(request.host);
-  if (request.method === 'CONNECT') return `{${host}"url_string":${JSON.stringify(target)}}`;
+  // An extended CONNECT (RFC 8441) has a path as every other request.
+  if (request.method === 'CONNECT' && !target.startsWith('/')) return `{${host}"url_string":${JSON.stringify(target)}}`;
   const port = flow.port === undefined ? '' : `"port":${flow.port},`;
   return `{"scheme":"${flow.scheme}",${host}${port}${pathText(target)}}`;
 }

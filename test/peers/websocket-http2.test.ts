@@ -231,6 +231,7 @@ describe('a WebSocket over HTTP/2 through the gateway', () => {
       expect(gatewayField(opening ?? {}, 'protocol')).toBe('h2');
       expect(member(opening ?? {}, 'http_request', 'http_method')).toBe('CONNECT');
     },
+    90_000,
   );
 
   it('is refused where the tunnel is for another protocol', async () => {
