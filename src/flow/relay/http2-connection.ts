@@ -1,3 +1,4 @@
+import type { Http2Field } from '../../codec/http2-field.ts';
 import {
   goawayFrame,
   type Http2Error,
@@ -8,32 +9,20 @@ import {
   windowUpdateFrame,
 } from '../../codec/http2-frames.ts';
 import { type FailureCode, FlowFailure } from '../../core/failures.ts';
-import type { Exchange } from '../../core/http.ts';
 import { limits } from '../../core/limits.ts';
-import type { Wire } from '../../core/relay.ts';
 import type { Side } from '../../core/side.ts';
 import type { Verdict } from '../../core/verdict.ts';
-import type { Admission } from './http1-admission.ts';
 import type { Refusal } from './http1-pipeline.ts';
 import { WaitingAnswers } from './http2-answers.ts';
 import { BlockMemory } from './http2-body-blocks.ts';
 import { Budget } from './http2-budget.ts';
-import type { FieldBlock, HeldMessage } from './http2-held-message.ts';
+import type { HeldMessage } from './http2-held-message.ts';
+import type { Http2Options } from './http2-options.ts';
 import { Http2Outgoing } from './http2-outgoing.ts';
-import { answerStream } from './http2-page.ts';
+import { answerStream, askToEnd } from './http2-page.ts';
 import { ResetMemory } from './http2-reset-memory.ts';
 import type { Http2Stream } from './http2-stream.ts';
 import { ConnectionWindow } from './http2-window.ts';
-
-export interface Http2Options extends Omit<Admission, 'mode' | 'isPermitted'> {
-  readonly wire: Wire;
-  /** Makes the exchange of a request to a host. `depth` counts from 0 in the flow. */
-  readonly exchange: (depth: number, host: string) => Exchange;
-  /** Offers of other protocols that are not inspected pass; they are dropped without it. */
-  readonly altSvc?: 'strip' | 'keep';
-  /** Named on the pages of the gateway. */
-  readonly flowId: string;
-}
 
 /** What both directions of a connection share: its streams, what may still be sent, and how streams and connection end. */
 export class Http2Connection {
@@ -99,15 +88,24 @@ export class Http2Connection {
   }
 
   /** Tells the origin of a stream. Stream ids only go up: requests before it that are held are told of as well, without body. */
-  openAtOrigin(stream: Http2Stream, { fields, priority }: FieldBlock, endsStream: boolean): void {
-    for (const held of this.heldHeads) {
-      if (held.stream.id > stream.id) break;
-      held.sendHead();
-    }
+  openAtOrigin(
+    stream: Http2Stream,
+    fields: readonly Http2Field[],
+    endsStream: boolean,
+    priority: Buffer | undefined,
+  ): void {
+    if (this.heldHeads.size > 0) this.#openBefore(stream.id);
     stream.isForwarded = true;
     this.to.origin.headers(stream.id, fields, endsStream, priority);
     const grown = stream.creditedByClient;
     if (grown > 0) this.to.origin.send(windowUpdateFrame(stream.id, grown));
+  }
+
+  #openBefore(streamId: number): void {
+    for (const held of this.heldHeads) {
+      if (held.stream.id > streamId) break;
+      held.sendHead();
+    }
   }
 
   /** A message has been sent to a side in full. Frees a stream of which both are. */
@@ -120,14 +118,14 @@ export class Http2Connection {
       this.wasReset(stream, 'origin', undefined, earlyAnswer);
     } else if (stream.isRequestDone) {
       this.streams.delete(stream.id);
-      if (!stream.isClientDone || !stream.isOriginDone) this.#askToEnd(stream);
+      if (!stream.isClientDone || !stream.isOriginDone) askToEnd(this, stream);
       stream.finish(undefined, '');
     }
   }
 
   /** A window has grown: what waits for it goes on, and what is too much for it waits on. */
   advance(side: Side): void {
-    if (side === 'client') this.answers.advance();
+    if (side === 'client' && !this.answers.isEmpty) this.answers.advance();
     if (this.waiting.size > 0) for (const held of [...this.waiting]) if (held.to === side) held.advance();
   }
 
@@ -284,18 +282,6 @@ export class Http2Connection {
     if (!stream.isForwarded) return;
     if (!stream.isOriginDone || !stream.isRequestDone) this.to.origin.send(rstStreamFrame(stream.id, error));
     if (!stream.isOriginDone) this.late.origin.add(stream.id);
-  }
-
-  /** The gateway has ended both messages. A side that has not ended its own half is asked to (RFC 9113 section 8.1). */
-  #askToEnd({ id, isClientDone, isOriginDone }: Http2Stream): void {
-    for (const [side, isDone] of [
-      ['client', isClientDone],
-      ['origin', isOriginDone],
-    ] as const) {
-      if (isDone) continue;
-      this.to[side].send(rstStreamFrame(id, http2Errors.noError));
-      this.late[side].add(id);
-    }
   }
 
   #resetClient(stream: Http2Stream, error: Http2Error): void {

@@ -140,7 +140,7 @@ export class HeldMessage {
     if (head === undefined) return;
     this.#head = undefined;
     connection.heldHeads.delete(this);
-    if (to === 'origin') connection.openAtOrigin(stream, head, false);
+    if (to === 'origin') connection.openAtOrigin(stream, head.fields, false, head.priority);
     else {
       stream.isResponseBegun = true;
       connection.to.client.headers(stream.id, head.fields, false, head.priority);

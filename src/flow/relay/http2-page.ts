@@ -36,3 +36,12 @@ export function answerStream(connection: Http2Connection, stream: Http2Stream, r
     connection.to.client.send(rstStreamFrame(id, http2Errors.cancel));
   }
 }
+
+/** The gateway has ended both messages. A side that has not ended its own half is asked to (RFC 9113 section 8.1). */
+export function askToEnd(connection: Http2Connection, { id, isClientDone, isOriginDone }: Http2Stream): void {
+  for (const side of ['client', 'origin'] as const) {
+    if (side === 'client' ? isClientDone : isOriginDone) continue;
+    connection.to[side].send(rstStreamFrame(id, http2Errors.noError));
+    connection.late[side].add(id);
+  }
+}

@@ -15,7 +15,7 @@ import type { FrameHandler, Http2Direction } from './http2-direction.ts';
 import { forwardedFields } from './http2-field-changes.ts';
 import type { HeaderBlock } from './http2-header-block.ts';
 import { endHeld, holdJudged, receiveHeld } from './http2-held-data.ts';
-import { type FieldBlock, HeldMessage } from './http2-held-message.ts';
+import { HeldMessage } from './http2-held-message.ts';
 import { Http2Stream } from './http2-stream.ts';
 
 /** The client's direction: has each request judged, and sends on what was allowed. */
@@ -171,20 +171,21 @@ export class Http2Requests implements FrameHandler {
     if (verdict.kind === 'allow' && refusal === undefined && isWhole) verdict = inspected.requestEnd([]);
     if (refusal !== undefined) connection.refuse(stream, refusal);
     else if (verdict.kind !== 'allow') connection.refuse(stream, refusalOf(verdict));
-    else this.#pass(stream, { fields: forwardedFields(fields, judged), priority: block.priority }, judged, endsStream);
+    else this.#pass(stream, block, forwardedFields(fields, judged), judged);
   }
 
-  #pass(stream: Http2Stream, head: FieldBlock, verdict: Verdict, endsStream: boolean): void {
+  #pass(stream: Http2Stream, block: HeaderBlock, fields: readonly Http2Field[], verdict: Verdict): void {
     const connection = this.#connection;
+    const { endsStream, priority } = block;
     if (!endsStream && keptBytes(verdict) > 0) {
-      stream.toOrigin = new HeldMessage(connection, stream, 'origin', head);
+      stream.toOrigin = new HeldMessage(connection, stream, 'origin', { fields, priority });
       stream.toOrigin.keep(keptBytes(verdict));
       stream.toOrigin.advance();
       return;
     }
     // The bytes of an extended CONNECT wait for its answer.
     if (stream.protocol !== undefined) stream.toOrigin = new HeldMessage(connection, stream, 'origin');
-    connection.openAtOrigin(stream, head, endsStream);
+    connection.openAtOrigin(stream, fields, endsStream, priority);
     if (endsStream) connection.done(stream, 'origin');
   }
 

@@ -15,7 +15,7 @@ import type { FrameHandler, Http2Direction } from './http2-direction.ts';
 import { forwardedFields } from './http2-field-changes.ts';
 import type { HeaderBlock } from './http2-header-block.ts';
 import { endHeld, holdJudged, receiveHeld, release } from './http2-held-data.ts';
-import { type FieldBlock, HeldMessage } from './http2-held-message.ts';
+import { HeldMessage } from './http2-held-message.ts';
 import type { Http2Stream } from './http2-stream.ts';
 import { Http2Tunnel } from './http2-tunnel.ts';
 
@@ -168,24 +168,24 @@ export class Http2Responses implements FrameHandler {
       connection.refuse(stream, refusalOf(verdict));
       return;
     }
-    const passed = { fields: forwardedFields(fields, judged), priority: block.priority };
+    const passed = forwardedFields(fields, judged);
     stream.hasResponseHead = true;
     stream.responseLeft = promisedBytes(head.framing);
-    if (isTunnel) return this.#open(stream, head, passed);
+    if (isTunnel) return this.#open(stream, head, passed, block.priority);
     if (stream.protocol !== undefined) this.#endRequest(stream);
     if (!endsStream && keptBytes(judged) > 0) {
-      stream.toClient = new HeldMessage(connection, stream, 'client', passed);
+      stream.toClient = new HeldMessage(connection, stream, 'client', { fields: passed, priority: block.priority });
       stream.toClient.keep(keptBytes(judged));
       stream.toClient.advance();
     } else {
       stream.isResponseBegun = true;
-      connection.to.client.headers(stream.id, passed.fields, endsStream, passed.priority);
+      connection.to.client.headers(stream.id, passed, endsStream, block.priority);
       if (endsStream) connection.done(stream, 'client');
     }
   }
 
   /** The origin has agreed to an extended CONNECT (RFC 8441 section 5). */
-  #open(stream: Http2Stream, head: ResponseHead, { fields, priority }: FieldBlock): void {
+  #open(stream: Http2Stream, head: ResponseHead, fields: readonly Http2Field[], priority?: Buffer): void {
     const connection = this.#connection;
     const outcome = switchOutcome(stream.protocol ?? '', head, stream, connection.options.upgrades);
     if (outcome.kind === 'refused') {
@@ -198,8 +198,13 @@ export class Http2Responses implements FrameHandler {
     stream.inspected.upgraded(stream.protocol ?? '', outcome.unread);
     connection.to.client.headers(stream.id, fields, false, priority);
     if (outcome.webSocket === undefined) {
-      if (stream.isClientDone) stream.toOrigin?.end();
-      if (stream.toOrigin !== undefined) release(stream.toOrigin);
+      const early = stream.toOrigin;
+      // What comes from now on passes frame by frame.
+      if (early?.bodyBytes === 0 && !stream.isClientDone) stream.toOrigin = undefined;
+      else if (early !== undefined) {
+        if (stream.isClientDone) early.end();
+        release(early);
+      }
       return;
     }
     stream.opened();
