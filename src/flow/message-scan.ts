@@ -49,7 +49,7 @@ export class MessageScan {
     const verdict = this.#leaveOut(this.#bodyBytes);
     if (verdict.kind !== 'allow' || !this.isActive) return verdict;
     if (this.#hold.waits('body', bytes.length) === true) {
-      this.#body.push(bytes);
+      this.#keep(bytes);
       return allow;
     }
     return this.#failAll('GATEWAY_OVERLOADED', 'no room to hold a message for a content scanner');
@@ -71,6 +71,17 @@ export class MessageScan {
   close(): void {
     this.#cancel.abort(new FlowFailure('CLIENT_GONE', 'the exchange is over'));
     this.#letGo();
+  }
+
+  /** Pieces that lie side by side, as those of HTTP/2 do, are kept as one: a body of single bytes is no heap of them. */
+  #keep(bytes: Buffer): void {
+    const last = this.#body.at(-1);
+    const isNext = last?.buffer === bytes.buffer && last.byteOffset + last.length === bytes.byteOffset;
+    if (last === undefined || !isNext) this.#body.push(bytes);
+    else {
+      const length = last.length + bytes.length;
+      this.#body[this.#body.length - 1] = Buffer.from(last.buffer, last.byteOffset, length);
+    }
   }
 
   async #scanAll(): Promise<Verdict> {

@@ -139,6 +139,50 @@ describe('a body in HTTP/2', () => {
   });
 });
 
+describe('fields apart from the heads, in HTTP/2', () => {
+  const when = (action: string, field: string, value: string): string =>
+    `- { id: r, title: t, action: ${action}, when: { field: ${field}, equals: "${value}" } }`;
+
+  test('the status of gRPC in trailers is seen by rules and is in the record', () => {
+    const { client, origin, taken, alarms, transactions } = inspectedHttp2(
+      when('alarm', 'http.response.trailer.grpc-status', '13'),
+    );
+    client(headers(1, post, true));
+    origin(headers(1, [':status=200']), data(1, 'x'), headers(1, ['grpc-status=13', 'alt-svc=h3=":443"'], true));
+    expect(taken('client').at(-1)).toBe('headers 1 END grpc-status=13');
+    expect(alarms).toHaveLength(1);
+    expect(transactions[0]).toMatchObject({
+      responseTrailers: [
+        ['grpc-status', '13'],
+        ['alt-svc', 'h3=":443"'],
+      ],
+      changes: ['response trailer removed: alt-svc'],
+    });
+  });
+
+  test('trailers that a rule blocks are left behind, of a request as of a response', () => {
+    const up = inspectedHttp2(when('block', 'http.request.header.x-note', 'evil'));
+    up.client(headers(1, post), data(1, 'x'), headers(1, ['x-note=evil'], true));
+    expect(up.taken('origin').at(-1)).toBe('rstStream 1 8');
+    const down = inspectedHttp2(when('block', 'http.response.header.x-note', 'evil'));
+    down.client(headers(1, post, true));
+    down.origin(headers(1, [':status=200']), data(1, 'x'), headers(1, ['x-note=evil'], true));
+    expect(down.taken('client').at(-1)).toBe('rstStream 1 2');
+  });
+
+  test('an interim response loses what is removed from heads, and may be blocked', () => {
+    const passing = inspectedHttp2('');
+    passing.client(headers(1, get, true));
+    passing.origin(headers(1, [':status=103', 'link=</a.js>', 'alt-svc=h3=":443"']), headers(1, [':status=204'], true));
+    expect(passing.taken('client')).toEqual(['headers 1 :status=103 link=</a.js>', 'headers 1 END :status=204']);
+    expect(passing.transactions[0]).toMatchObject({ interims: [{ status: 103 }] });
+    const blocked = inspectedHttp2(when('block', 'http.response.header.link', '</a.js>'));
+    blocked.client(headers(1, get, true));
+    blocked.origin(headers(1, [':status=103', 'link=</a.js>']));
+    expect(blocked.taken('client')[0]).toMatch(/^headers 1 :status=403/);
+  });
+});
+
 /** The bodies in lines of DATA frames. */
 function bodyOf(lines: readonly string[]): string {
   return lines.map((line) => line.replace(/^data \d+(?: END)? ?/, '')).join('');

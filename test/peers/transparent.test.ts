@@ -106,7 +106,7 @@ describe.runIf(canRun).each(captures)('a gateway with $capture, spoofClient $spo
     const all = [...tables, 'ip -6 route show table all'].join('; ');
     return network.gateway.run('sh', '-c', `{ ${all}; } | grep -v fe80:`);
   };
-  const capture = () => net('up', '--config', gateway.configFile, '--interface', 'lan0', '--ports', '80,443,2525');
+  const capture = () => net('up', '--config', gateway.configFile, '--interface', 'lan0', '--ports', '80,443,2525,8081');
 
   beforeAll(async () => {
     rulesBefore = await rules();
@@ -123,7 +123,7 @@ describe.runIf(canRun).each(captures)('a gateway with $capture, spoofClient $spo
   /** curl in the client's network, which knows of no gateway. */
   const curl = (family: Family, url: string, ...args: readonly string[]): Promise<Ran> => {
     const address = bracketed(family.of(network.origin));
-    const pin = [443, 80].flatMap((at) => ['--resolve', `origin.test:${at}:${address}`]);
+    const pin = [443, 80, 8081].flatMap((at) => ['--resolve', `origin.test:${at}:${address}`]);
     return inClient('curl', '-sS', '--max-time', '10', '--noproxy', '*', ...pin, ...args, url);
   };
   const trustingUs = (): readonly string[] => ['--cacert', gateway.caFile];
@@ -140,6 +140,23 @@ describe.runIf(canRun).each(captures)('a gateway with $capture, spoofClient $spo
       return family.family === 4 ? `::ffff:${ip}` : ip;
     };
     const path = (name: string): string => `/${name}-${family.family}`;
+
+    it('inspects HTTP/2 without TLS, which its first bytes tell', async () => {
+      const { stdout, stderr } = await curl(
+        family,
+        `http://origin.test:8081${path('clear')}`,
+        '--http2-prior-knowledge',
+        '-w',
+        '%{http_version}',
+      );
+      expect({ stdout, stderr }).toEqual({
+        stdout: `GET origin.test:8081${path('clear')} over 2.0\n2`,
+        stderr: '',
+      });
+      const record = await recorded(requestOf(path('clear')));
+      expect(gatewayField(record, 'protocol')).toBe('h2');
+      expect(labelOf(record)).toBe('Plaintext');
+    });
 
     it('refuses QUIC at once, and records who asked for what', async () => {
       const name = `quic-${family.family}-${listener.capture}.example`;
