@@ -76,6 +76,18 @@ function withoutHost({ headers }: RequestHead): readonly Header[] {
   return headers.filter(([name]) => name !== 'host');
 }
 
+/** A part of a mail as the upload of a file, for a scanner's eyes: ICAP knows HTTP alone. */
+export function scannedPartHead(host: string, type: string, fileName: string | undefined): Buffer {
+  const name = (fileName ?? '').replace(/[^\x20-\x7e]|["\\]/g, '_').slice(0, 200);
+  const media = /^[\w.+-]{1,100}\/[\w.+-]{1,100}$/.test(type) ? type : 'application/octet-stream';
+  const at = /^[\w.:[\]-]{1,255}$/.test(host) ? host : 'mail.invalid';
+  return headBytes(`PUT http://${at}/mail HTTP/1.1`, [
+    ['Host', at],
+    ['Content-Type', media],
+    ...(name === '' ? [] : [['Content-Disposition', `attachment; filename="${name}"`] as const]),
+  ]);
+}
+
 /** The head of a response for a scanner's eyes. */
 export function scannedResponseHead(head: ResponseHead): Buffer {
   return headBytes(`HTTP/1.1 ${head.status} ${head.reason}`, head.headers);

@@ -6,7 +6,7 @@ export const scanners = {
   type: 'array',
   default: [],
   description:
-    'Content scanners (virus scanners) that bodies of HTTP messages are shown to over ICAP before they go on.',
+    'Content scanners (virus scanners) that bodies of HTTP messages and parts of mails are shown to over ICAP before they go on.',
   examples: [[{ id: 'av', url: 'icap://127.0.0.1:1344/avscan' }]],
   items: {
     type: 'object',
@@ -29,7 +29,7 @@ export const scanners = {
         type: 'string',
         enum: ['request', 'response', 'both'],
         default: 'both',
-        description: 'Whose bodies it is shown: uploads (REQMOD), downloads (RESPMOD), or both.',
+        description: 'Whose bodies it is shown: uploads and mails (REQMOD), downloads (RESPMOD), or both.',
         examples: ['response'],
       },
       onFailure: {

@@ -29,6 +29,8 @@ export const mailLimits = {
   mailMaskedBytes: 8_192,
   /** Chunks of BDAT that wait, of one mail: Exim and Postfix send one to some hundred. */
   mailChunks: 16_384,
+  /** What content scanners said of one mail, in its record; the rest is counted by metrics alone. */
+  recordScans: 32,
   /** Bytes of one mail on their way to the disk; then its sender is paused. */
   spoolPendingBytes: 1_048_576,
   /** Read from disk at once: the longest head is whole in the first piece. */

@@ -4,6 +4,7 @@ import type { ExchangeOutcome, Header, RequestHead, ResponseHead } from './http.
 import type { MailEnvelope, MailOutcome } from './mail.ts';
 import type { AssetKind } from './policy.ts';
 import type { RevocationFinding } from './revocation.ts';
+import type { ChangedMessage } from './rule-document.ts';
 import type { Side } from './side.ts';
 import type { ClientFingerprints, TlsLeg } from './tls.ts';
 import type { TransferOutcome, TransferRequest } from './transfer.ts';
@@ -85,7 +86,9 @@ export interface FileFacts {
 /** What a content scanner said of a message. */
 export interface ScanFacts {
   readonly scanner: string;
-  readonly message: 'request' | 'response';
+  readonly message: ChangedMessage;
+  /** Of a mail: which part it was, counted from 1. */
+  readonly part?: number | undefined;
   readonly outcome: 'clean' | 'blocked' | 'failed';
   /** What was found, or what failed. */
   readonly detail: string | undefined;
@@ -191,6 +194,8 @@ export interface MailFacts {
   readonly notInspected: readonly string[];
   /** What was changed on its way, in words. */
   readonly changes: readonly string[];
+  /** What content scanners said of its parts. */
+  readonly scans: readonly ScanFacts[];
   readonly outcome: MailOutcome;
   readonly verdict: 'allow' | 'block' | 'reset';
   readonly rule: RuleRef | undefined;

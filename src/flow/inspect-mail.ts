@@ -3,16 +3,19 @@ import { PartPlaces } from '../codec/part-places.ts';
 import { limits } from '../core/limits.ts';
 import type { Mail, MailEnvelope, MailInspector, MailOutcome } from '../core/mail.ts';
 import type { HeaderPolicy } from '../core/policy.ts';
-import type { FlowFacts, Recorder } from '../core/record.ts';
+import type { FlowFacts, Recorder, ScanFacts } from '../core/record.ts';
 import type { Verdict } from '../core/verdict.ts';
 import { count } from '../metrics/counters.ts';
 import { newUlid } from '../records/ulid.ts';
 import type { CompiledRules, TransactionScan } from '../rules/compile.ts';
 import { isOfMailHead } from '../rules/rule-fields.ts';
 import { MailChanges } from './mail-changes.ts';
+import { MailScan } from './mail-scan.ts';
 import { MatchLedger } from './match-ledger.ts';
+import { scanAlarm } from './message-scan.ts';
 import { MailObserver } from './observe-mail.ts';
 import { MailRedactor } from './redact-mail.ts';
+import type { Scanner } from './scanners.ts';
 
 export interface MailInspection {
   readonly flow: FlowFacts;
@@ -20,13 +23,21 @@ export interface MailInspection {
   readonly recorder: Recorder;
   /** Fields that policy changes in every mail. */
   readonly headers: HeaderPolicy;
+  /** The content scanners that parts are shown to. */
+  readonly scanners: () => readonly Scanner[];
 }
 
 /** Inspects the mails of one flow: runs the rules, writes alarms before their verdict acts, and the traffic records. */
 export function inspectMail(inspection: MailInspection): MailInspector {
-  const { rules, headers } = inspection;
-  const changes = headers.remove.length + headers.set.length > 0;
-  return { judges: rules.mails !== undefined || changes, mail: () => new InspectedMail(inspection) };
+  const { rules, headers, scanners } = inspection;
+  const always = rules.mails !== undefined || headers.remove.length + headers.set.length > 0;
+  return {
+    get judges() {
+      // Which scanners apply may depend on a server name that comes with STARTTLS.
+      return always || scanners().length > 0;
+    },
+    mail: () => new InspectedMail(inspection),
+  };
 }
 
 class InspectedMail implements Mail {
@@ -40,6 +51,8 @@ class InspectedMail implements Mail {
   /** Bytes that may still be masked, where rules may ask for it. */
   readonly #window: KeptWindow | undefined;
   #redactor: MailRedactor | undefined;
+  readonly #partScan: MailScan | undefined;
+  readonly #scans: ScanFacts[] = [];
   #isHeadKnown = false;
   #envelope: MailEnvelope | undefined;
   #bytes = 0;
@@ -63,6 +76,11 @@ class InspectedMail implements Mail {
       takesChange: (match) => this.#changes.take(match),
     });
     this.#window = rules.mails?.redaction.request === undefined ? undefined : new KeptWindow();
+    const scanners = inspection.scanners();
+    const host = flow.destination?.host ?? '';
+    if (scanners.length > 0) {
+      this.#partScan = new MailScan({ scanners, host, onOutcome: (facts) => this.#scanned(facts) });
+    }
     const wanted = this.#scan?.found.wanted.request;
     this.#observer = new MailObserver({
       files: wanted?.files ?? false,
@@ -71,6 +89,7 @@ class InspectedMail implements Mail {
       headEnd: () => this.#headEnd(),
       part: (transferEncoding, charset) => this.#part(transferEncoding, charset),
       text: (chunk) => this.#text(chunk),
+      scan: this.#partScan,
     });
   }
 
@@ -98,7 +117,10 @@ class InspectedMail implements Mail {
     this.#redactor?.end();
     this.#tell('mail.size', [String(this.#bytes)]);
     if (this.#scan !== undefined) this.#ledger.note(this.#scan.requestEnd());
-    return this.#judge();
+    const verdict = this.#judge();
+    const until = verdict.kind === 'allow' ? this.#partScan?.end() : undefined;
+    if (until === undefined) return verdict;
+    return { ...verdict, kind: 'allow', until: until.then((scanned) => this.#ledger.settle(scanned)) };
   }
 
   released(): void {
@@ -108,6 +130,7 @@ class InspectedMail implements Mail {
   finish(outcome: MailOutcome): void {
     const { flow, recorder } = this.#inspection;
     this.#observer.end(false);
+    this.#partScan?.close();
     flow.transactions += 1;
     const { facts } = this.#ledger;
     count(transactionSeries[facts.verdict]);
@@ -125,6 +148,7 @@ class InspectedMail implements Mail {
       parts,
       notInspected,
       changes: this.#changes.notes(this.#redactor?.notes ?? []),
+      scans: this.#scans,
       outcome,
       ...facts,
     });
@@ -161,11 +185,19 @@ class InspectedMail implements Mail {
   #judge(): Verdict {
     const verdict = this.#ledger.judge();
     if (verdict.kind !== 'allow') return verdict;
+    if (this.#partScan !== undefined && this.#partScan.verdict.kind !== 'allow') {
+      return this.#ledger.settle(this.#partScan.verdict);
+    }
     const late = this.#redactor?.late;
     if (late !== undefined) return this.#ledger.settle({ kind: 'block', rule: late });
     const { asked } = this.#changes;
     if (this.#window === undefined && asked === undefined) return verdict;
     return { kind: 'allow', keepBytes: this.#keepBytes, ...(asked === undefined ? {} : { changes: asked }) };
+  }
+
+  #scanned(facts: ScanFacts): void {
+    if (this.#scans.length < limits.recordScans) this.#scans.push(facts);
+    if (facts.outcome === 'blocked') this.#ledger.alarm(scanAlarm(facts, 'mail.part.body'));
   }
 
   get #keepBytes(): number {

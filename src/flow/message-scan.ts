@@ -2,13 +2,16 @@ import type { IcapMessage, IcapMethod } from '../codec/icap-request.ts';
 import { type FailureCode, FlowFailure } from '../core/failures.ts';
 import type { BodyFraming } from '../core/http.ts';
 import type { ScanFacts } from '../core/record.ts';
-import { allow, type Verdict } from '../core/verdict.ts';
+import { allow, type Match, type Verdict } from '../core/verdict.ts';
 import { count } from '../metrics/counters.ts';
 import { MessageHold } from './message-hold.ts';
 import type { Scanner } from './scanners.ts';
 
 export interface MessageScanOptions {
   readonly method: IcapMethod;
+  /** How its record names it. */
+  readonly message: ScanFacts['message'];
+  readonly part?: number;
   readonly scanners: readonly Scanner[];
   readonly framing: BodyFraming;
   /** The HTTP heads, made when the scan begins. */
@@ -147,12 +150,25 @@ export class MessageScan {
 
   #note({ policy }: Scanner, facts: Pick<ScanFacts, 'outcome' | 'detail' | 'failure' | 'durationMs'>): void {
     count(`daylight_scans_total{scanner="${policy.id}",outcome="${facts.outcome}"}`);
-    const message = this.#options.method === 'REQMOD' ? 'request' : 'response';
-    this.#options.onOutcome({ scanner: policy.id, message, ...facts });
+    const { message, part, onOutcome } = this.#options;
+    onOutcome({ scanner: policy.id, message, ...(part === undefined ? {} : { part }), ...facts });
   }
 
   #letGo(): void {
     this.#body = [];
     this.#hold.release();
   }
+}
+
+/** The alarm of what a scanner found; `field` is where. */
+export function scanAlarm({ scanner, detail = '' }: ScanFacts, field: string): Match {
+  return {
+    rule: { id: `scanner.${scanner}`, title: `Content scanner ${scanner}: ${detail}`, rev: 1 },
+    action: 'block',
+    severity: 'high',
+    field,
+    offset: 0,
+    excerpt: detail,
+    tags: ['content-scanner'],
+  };
 }

@@ -6,6 +6,7 @@ import { type TransferDecoder, transferDecoder } from '../codec/transfer-encodin
 import type { Header } from '../core/http.ts';
 import { limits } from '../core/limits.ts';
 import type { FileFacts } from '../core/record.ts';
+import type { MailScan } from './mail-scan.ts';
 import { FileObserver } from './observe-file.ts';
 
 export interface MailObservation {
@@ -20,6 +21,8 @@ export interface MailObservation {
   readonly part: (transferEncoding: string, charset: string | undefined) => PartPlaces | undefined;
   /** Content of parts, decoded, text in UTF-8. */
   readonly text: (chunk: Buffer) => void;
+  /** Shown the parts as files. */
+  readonly scan: MailScan | undefined;
 }
 
 /** Between two parts, so that nothing is found that stands in both. */
@@ -115,6 +118,7 @@ export class MailObserver {
     if (!knownEncodings.has(head.transferEncoding)) this.#problems.add('an unknown content-transfer-encoding');
     const { encoding } = textDeclaration(head.declared === undefined ? [] : [['content-type', head.declared]]);
     this.#textReader = encoding === undefined ? undefined : new TextReader(encoding);
+    this.#observation.scan?.begin(head);
     this.#places = this.#observation.part(head.transferEncoding, encoding);
     const isNamed = head.isAttachment || head.fileNames.length > 0;
     if (!isNamed && /^(?:text|message)\//.test(head.type)) return;
@@ -132,6 +136,7 @@ export class MailObserver {
   }
 
   #content(bytes: Buffer): void {
+    this.#observation.scan?.bytes(bytes);
     if (this.#file?.isWanted === true) this.#file.push(bytes);
     const text = this.#textReader === undefined ? bytes : this.#textReader.push(bytes);
     if (text.length > 0) this.#observation.text(text);
@@ -144,6 +149,7 @@ export class MailObserver {
     const text = this.#textReader?.end();
     if (text !== undefined && text.length > 0) this.#observation.text(text);
     if (this.#textReader?.problem !== undefined) this.#problems.add(this.#textReader.problem);
+    this.#observation.scan?.partEnd();
     const facts = this.#file?.end(isWhole);
     if (facts !== undefined && this.#files.length < limits.recordFiles) this.#files.push(facts);
     this.#decoder = undefined;

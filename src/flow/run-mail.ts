@@ -2,6 +2,7 @@ import { FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
 import type { Relay, Wire } from '../core/relay.ts';
 import type { Flow } from './flow.ts';
+import { scannersOf } from './flow-scanners.ts';
 import { inspectMail } from './inspect-mail.ts';
 import { spoolIn } from './mail-spool.ts';
 import { createSmtpRelay } from './relay/smtp.ts';
@@ -30,7 +31,13 @@ export function mailRelay({ flow, wire, guess, canUpgrade, files, replace }: Mai
   facts.protocol = guess;
   return createSmtpRelay({
     wire,
-    inspector: inspectMail({ flow: facts, rules: policy.rules, recorder: plane.recorder, headers: mail.headers }),
+    inspector: inspectMail({
+      flow: facts,
+      rules: policy.rules,
+      recorder: plane.recorder,
+      headers: mail.headers,
+      scanners: () => scannersOf(flow).filter(({ policy: { mode } }) => mode !== 'response'),
+    }),
     hold: {
       budget,
       holdBytes: mail.holdBytes,

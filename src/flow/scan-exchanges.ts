@@ -3,7 +3,7 @@ import type { Exchange, ExchangeOutcome, Header, RequestHead, ResponseHead } fro
 import type { ScanFacts } from '../core/record.ts';
 import type { Match, Verdict } from '../core/verdict.ts';
 import type { MessageInspector } from '../core/websocket.ts';
-import { MessageScan } from './message-scan.ts';
+import { MessageScan, scanAlarm } from './message-scan.ts';
 import type { Scanner } from './scanners.ts';
 
 /** An exchange that rules inspect, as a scan tells it what it found. */
@@ -44,6 +44,7 @@ export class ScannedExchange implements Exchange {
     const requestHead = scannedRequestHead(head, this.#options.scheme);
     this.#requestScan = new MessageScan({
       method: 'REQMOD',
+      message: 'request',
       scanners,
       framing: head.framing,
       heads: () => ({ requestHead, responseHead: undefined }),
@@ -72,6 +73,7 @@ export class ScannedExchange implements Exchange {
     }
     this.#responseScan = new MessageScan({
       method: 'RESPMOD',
+      message: 'response',
       scanners,
       framing: head.framing,
       heads: () => ({
@@ -127,20 +129,8 @@ export class ScannedExchange implements Exchange {
 
   #noted(facts: ScanFacts): void {
     this.#inner.noteScan(facts);
-    if (facts.outcome === 'blocked') this.#inner.alarm(alarmOf(facts));
+    if (facts.outcome === 'blocked') this.#inner.alarm(scanAlarm(facts, `http.${facts.message}.body`));
   }
 }
 
 const keepAll = { kind: 'allow', keepBytes: Number.POSITIVE_INFINITY } as const;
-
-function alarmOf({ scanner, message, detail = '' }: ScanFacts): Match {
-  return {
-    rule: { id: `scanner.${scanner}`, title: `Content scanner ${scanner}: ${detail}`, rev: 1 },
-    action: 'block',
-    severity: 'high',
-    field: `http.${message}.body`,
-    offset: 0,
-    excerpt: detail,
-    tags: ['content-scanner'],
-  };
-}

@@ -1,6 +1,6 @@
 import type { Header } from '../core/http.ts';
 import { limits } from '../core/limits.ts';
-import type { FlowFacts, HttpTransactionFacts, ScanFacts } from '../core/record.ts';
+import type { FlowFacts, HttpTransactionFacts } from '../core/record.ts';
 import { apartText } from './apart-text.ts';
 import { excerptText } from './excerpt.ts';
 import { filesOf, fileText } from './file-text.ts';
@@ -11,6 +11,7 @@ import type { Stamp, Writer } from './metadata.ts';
 import { classes, httpActivities, otherActivity, typeUid } from './ocsf.ts';
 import { outcomeOf } from './outcome.ts';
 import { maskText } from './redact.ts';
+import { scanPart } from './scan-text.ts';
 import { isTargetCut, targetText } from './target-text.ts';
 
 /**
@@ -139,16 +140,11 @@ function gatewayText({ serverName }: FlowText, transaction: HttpTransactionFacts
     files,
     changes: textsOf(changes),
     not_held: textsOf(notHeld),
-    scans: transaction.scans?.map(scanOf),
+    scans: transaction.scans?.map(scanPart),
     upgraded_to: upgradedTo === undefined ? undefined : cut(maskText(upgradedTo), limits.recordDetailBytes),
   };
   const text = members(parts);
   return text === '' ? always : `${always},${text}`;
-}
-
-function scanOf({ scanner, message, outcome, detail, failure, durationMs }: ScanFacts): JsonObject {
-  const text = detail === undefined ? undefined : cut(maskText(detail), limits.recordDetailBytes);
-  return { scanner, message, outcome, detail: text, failure, duration: durationMs };
 }
 
 function textsOf(texts: readonly string[] | undefined): readonly string[] | undefined {

@@ -9,6 +9,7 @@ import { flowMetadata, recordMetadata, type Stamp, type Writer } from './metadat
 import { classes, directions, mailActivities, typeUid } from './ocsf.ts';
 import { outcomeOf } from './outcome.ts';
 import { maskText } from './redact.ts';
+import { scanPart } from './scan-text.ts';
 
 /** Recipients that a record names; the rest is counted. */
 const mostRecipients = 100;
@@ -86,6 +87,7 @@ function mailPart(mail: MailFacts): JsonObject {
     complete: outcome.complete,
     failure: outcome.failure,
     changes: listOf(changes.map(shown)),
+    scans: listOf(mail.scans.map(scanPart)),
     not_inspected: listOf(notInspected.map((reason) => cut(maskText(reason), limits.recordDetailBytes))),
     mail: {
       helo: shown(envelope.helo),

@@ -41,6 +41,7 @@ function open({ rules = '', headers = {}, holdBytes = 100_000 }: Wishes) {
     flow: { ...flowFacts(), protocol: 'smtp' },
     rules: compileRules(parsed.rules),
     headers: { remove: [], set: [], ...headers },
+    scanners: () => [],
     recorder: {
       flowEnd: () => {},
       httpTransaction: () => {},

@@ -62,6 +62,7 @@ function judge(rules: readonly RuleDocument[], piece = 1_000, text = mail) {
     flow,
     rules: compileRules(rules),
     headers: { remove: [], set: [] },
+    scanners: () => [],
     recorder: {
       flowEnd: () => {},
       httpTransaction: () => {},

@@ -7,6 +7,7 @@ import { type ClamScanner, eicar, startClamScanner } from '../support/clam-scann
 import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { startHttp2Origin } from '../support/http2-origin.ts';
 import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
+import { startMailOrigin } from '../support/mail-origin.ts';
 import { type Nginx, startNginx } from '../support/nginx.ts';
 import { ocsfProblems } from '../support/ocsf.ts';
 import { gatewayField, isTransaction, type Line } from '../support/record-fields.ts';
@@ -186,6 +187,33 @@ describe.runIf(isHere)('c-icap with ClamAV', () => {
         { message: 'response', outcome: 'clean' },
       ]);
     });
+  });
+
+  it('sees what is attached to a mail: an infected one is answered 554 and never reaches its server', async () => {
+    await using mailOrigin = await startMailOrigin(undefined);
+    const send = async (content: Buffer): Promise<Ran> => {
+      const file = join(nginx.root, 'mail.eml');
+      const attachment = content.toString('base64').replace(/.{76}/g, '$&\r\n');
+      const head = 'Subject: x\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhello\r\n--b\r\n';
+      const fields = 'Content-Disposition: attachment; filename="a.txt"\r\nContent-Transfer-Encoding: base64\r\n\r\n';
+      writeFileSync(file, `${head}${fields}${attachment}\r\n--b--\r\n`);
+      const mail = ['--mail-from', 'b@c.test', '--mail-rcpt', 'a@example.test', '-T', file];
+      const proxy = ['-p', '-x', `http://127.0.0.1:${port}`];
+      return run('curl', ['-sS', '-v', '-m', '30', ...proxy, ...mail, `smtp://localhost:${mailOrigin.port}/me`]);
+    };
+    const infectedMail = await send(infected);
+    expect(infectedMail.stderr).toMatch(/554 5\.7\.1 POLICY_SCANNER_BLOCK scanner clam: [^\r\n]*Eicar/);
+    expect(mailOrigin.mails).toEqual([]);
+    const cleanMail = await send(clean);
+    expect(cleanMail.code, cleanMail.stderr).toBe(0);
+    expect(mailOrigin.mails).toHaveLength(1);
+    const isMail = (line: Line): boolean => line.class_uid === 4009;
+    const lines = await gateway.waitForRecords('traffic', (records) => records.filter(isMail).length === 2);
+    const [first, second] = lines.filter(isMail);
+    for (const line of [first, second]) expect(ocsfProblems(line)).toEqual([]);
+    expect(gatewayField(first as Line, 'verdict')).toBe('block');
+    expect(gatewayField(first as Line, 'scans')).toMatchObject([{ outcome: 'clean' }, { part: 2, outcome: 'blocked' }]);
+    expect(gatewayField(second as Line, 'scans')).toMatchObject([{ outcome: 'clean' }, { outcome: 'clean' }]);
   });
 
   it('is asked in both directions', () => {

@@ -114,6 +114,7 @@ const mail: MailFacts = {
       isWhole: true,
     },
   ],
+  scans: [],
   changes: [],
   notInspected: ['multipart without its end'],
   outcome: { complete: true, failure: 'POLICY_RULE_BLOCK', detail: 'mail-exe', reply: undefined, bytes: 101_340 },
