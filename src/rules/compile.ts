@@ -2,12 +2,13 @@ import type { FieldTest, RuleDocument } from '../core/rule-document.ts';
 import type { Match, RuleRef } from '../core/verdict.ts';
 import { type ApartFields, planApartFields } from './apart-fields.ts';
 import { type BodyPlan, planBody } from './body-plan.ts';
-import { type Condition, compileCondition } from './condition.ts';
+import { type Condition, compileCondition, unknown } from './condition.ts';
 import { type FieldReader, fieldReader, foundFieldOf, type TransactionContext } from './field.ts';
 import { type FoundFields, planFoundFields } from './found-fields.ts';
 import { compileHeadTest, type HeadTest } from './head-test.ts';
 import { planRedaction, type RedactionPlan } from './redaction.ts';
 import { type RuleSubject, subjectOf } from './rule-fields.ts';
+import { bodylessState, type StartState } from './start-state.ts';
 import { TransactionScan } from './transaction-scan.ts';
 
 /** The field that a rule sets or removes. */
@@ -24,7 +25,12 @@ export interface CompiledRule {
   readonly hold: RuleDocument['hold'];
   readonly condition: Condition;
   readonly leaves: readonly number[];
+  /** What its leaves ask for, as bits of `stages`: news of anything else cannot decide it. */
+  readonly asks: number;
 }
+
+/** What a moment of a transaction brings news of. */
+export const stages = { context: 1, requestHead: 2, request: 4, responseHead: 8, response: 16 } as const;
 
 /** A test of a rule. Tests of bodies and of what is found in them have no reader; plans of their own hold them. */
 export interface Leaf {
@@ -47,6 +53,10 @@ export class CompiledRules {
   readonly transfers: CompiledRules | undefined;
   readonly found: FoundFields;
   readonly apart: Readonly<Record<'request' | 'response', ApartFields>>;
+  /** Where the evaluation of a transaction begins. */
+  readonly start: StartState;
+  /** The same for a request without a body, the most of them: what that alone decides is decided. Undefined where a rule holds by it. */
+  readonly bodyless: StartState | undefined;
   /** Rules that ask for bodies to be held. */
   readonly holds: boolean;
   readonly redaction: Readonly<Record<'request' | 'response', RedactionPlan | undefined>>;
@@ -63,8 +73,9 @@ export class CompiledRules {
     this.messages = of('messages');
     this.mails = of('mails');
     this.transfers = of('transfers');
-    this.rules = own.map((document) => compileRule(document, tests));
+    const conditions = own.map((document) => compileRule(document, tests));
     this.leaves = tests.map(compileLeaf);
+    this.rules = conditions.map((rule) => ({ ...rule, asks: asksOf(rule.leaves, this.leaves) }));
     this.requestBody = planBody(testsOf(tests, requestBodyOf[subject]));
     this.responseBody = planBody(testsOf(tests, 'http.response.body'));
     this.found = planFoundFields(tests);
@@ -72,6 +83,8 @@ export class CompiledRules {
       request: planApartFields(tests, 'request', this.rules),
       response: planApartFields(tests, 'response', this.rules),
     };
+    this.start = { truths: this.leaves.map(() => unknown), open: this.rules };
+    this.bodyless = bodylessState(this.start, this.requestBody);
     this.holds = own.some((document) => document.hold !== undefined);
     this.redaction = {
       request: planRedaction(redactTests(this.rules, tests, requestBodyOf[subject])),
@@ -99,13 +112,32 @@ export function compileRules(documents: readonly RuleDocument[]): CompiledRules 
   return new CompiledRules(documents);
 }
 
-function compileRule(document: RuleDocument, tests: FieldTest[]): CompiledRule {
+function compileRule(document: RuleDocument, tests: FieldTest[]): Omit<CompiledRule, 'asks'> {
   const { id, title, rev, action, severity, tags, hold } = document;
   const ref = { id, title, rev };
   const first = tests.length;
   const condition = compileCondition(document.when, (test) => tests.push(test) - 1);
   const leaves = Array.from({ length: tests.length - first }, (_, index) => first + index);
   return { ref, match: { rule: ref, action, severity, tags }, hold, condition, leaves };
+}
+
+function asksOf(own: readonly number[], leaves: readonly Leaf[]): number {
+  let asks = 0;
+  for (const leaf of own) asks |= stageOf(leaves[leaf]);
+  return asks;
+}
+
+function stageOf({ field, body, head }: Leaf = { field: '', body: undefined, head: undefined }): number {
+  switch (head?.reader.origin) {
+    case 'context':
+      return stages.context;
+    case 'request-head':
+      return stages.requestHead;
+    case 'response-head':
+      return stages.responseHead;
+    case undefined:
+      return (body ?? foundFieldOf(field)?.message) === 'response' ? stages.response : stages.request;
+  }
 }
 
 function compileLeaf(test: FieldTest): Leaf {

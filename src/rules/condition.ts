@@ -10,6 +10,8 @@ export type Condition =
 export const unknown = 0;
 export const holds = 1;
 export const fails = 2;
+/** A leaf of a rule that is decided without it: its value does not matter any more. */
+export const closed = 3;
 export type Truth = typeof unknown | typeof holds | typeof fails;
 
 /** Compiles a condition; `leafOf` numbers its tests. */

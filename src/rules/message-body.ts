@@ -12,7 +12,8 @@ const nothing: readonly BodyEvent[] = [];
 export class MessageBody {
   readonly #plan: BodyPlan;
   readonly #isOpen: IsOpen;
-  readonly #edges: BodyEdges;
+  /** Made when first asked for. */
+  #madeEdges: BodyEdges | undefined;
   #scan: BodyScan | undefined;
   #missingBytes = Number.POSITIVE_INFINITY;
   #size = 0;
@@ -21,8 +22,7 @@ export class MessageBody {
   constructor(plan: BodyPlan, isOpen: IsOpen) {
     this.#plan = plan;
     this.#isOpen = isOpen;
-    this.#edges = new BodyEdges(plan, isOpen);
-    this.#needed = plan.leaves.length > 0;
+    this.#needed = plan.leaves.some(isOpen);
   }
 
   /** Whether bytes of this body that are yet to come could decide a rule. */
@@ -32,6 +32,11 @@ export class MessageBody {
 
   get windowBytes(): number {
     return this.#scan?.windowBytes ?? 0;
+  }
+
+  get #edges(): BodyEdges {
+    this.#madeEdges ??= new BodyEdges(this.#plan, this.#isOpen);
+    return this.#madeEdges;
   }
 
   /** The head says how long the body will be. Events are in the order of the bytes that decide, also below. */

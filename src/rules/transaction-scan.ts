@@ -2,8 +2,9 @@ import type { BodyFraming, Header, RequestHead, ResponseHead } from '../core/htt
 import type { Match } from '../core/verdict.ts';
 import { apartHits, rulesMadeTrue } from './apart-fields.ts';
 import type { BodyEvent } from './body-edges.ts';
-import type { CompiledRule, CompiledRules } from './compile.ts';
-import { fails, holds, type Truth, truthOf, unknown } from './condition.ts';
+import { planBody } from './body-plan.ts';
+import { type CompiledRule, type CompiledRules, stages } from './compile.ts';
+import { closed, fails, holds, type Truth, truthOf, unknown } from './condition.ts';
 import { excerptOf, maskedExcerpt } from './excerpt.ts';
 import { foundFieldOf, type TransactionContext, type TransactionHeads } from './field.ts';
 import type { FoundFields } from './found-fields.ts';
@@ -18,9 +19,9 @@ interface Evidence {
   readonly excerpt: () => string;
 }
 
-/** A leaf of a rule that is decided without it: its value does not matter any more. */
-const closed = 3;
 const none: readonly Match[] = [];
+/** The body of a message that has none, where that decides nothing any more. */
+const noBody = new MessageBody(planBody([]), () => false);
 
 /**
  * Evaluates the rules on one HTTP exchange as it passes. Every method is synchronous and returns the rules that have just
@@ -30,10 +31,11 @@ const none: readonly Match[] = [];
 export class TransactionScan {
   readonly #compiled: CompiledRules;
   readonly #heads: TransactionHeads;
-  readonly #truths: Uint8Array;
+  #truths: (Truth | typeof closed)[];
   #evidence: Map<number, Evidence> | undefined;
-  readonly #request: MessageBody;
-  readonly #response: MessageBody;
+  /** Made when first asked for: most requests have no body. */
+  #request: MessageBody | undefined;
+  #response: MessageBody | undefined;
   #open: readonly CompiledRule[];
   /** Rules that were true; made with the first of them. */
   #matched: Set<CompiledRule> | undefined;
@@ -41,54 +43,58 @@ export class TransactionScan {
   constructor(compiled: CompiledRules, context: TransactionContext) {
     this.#compiled = compiled;
     this.#heads = { context, request: undefined, response: undefined };
-    this.#truths = new Uint8Array(compiled.leaves.length);
-    this.#open = compiled.rules;
-    const isOpen = (leaf: number): boolean => this.#truths[leaf] === unknown;
-    this.#request = new MessageBody(compiled.requestBody, isOpen);
-    this.#response = new MessageBody(compiled.responseBody, isOpen);
+    this.#truths = compiled.start.truths.slice();
+    this.#open = compiled.start.open;
   }
 
   /** Whether more of the request body could decide a rule; false stays false. */
   get needsRequestBody(): boolean {
-    return this.#request.needed;
+    return this.#requestBody.needed;
   }
 
   /** Whether more of the response body could decide a rule; false stays false. */
   get needsResponseBody(): boolean {
-    return this.#response.needed;
+    return this.#responseBody.needed;
   }
 
   /** Bytes that expressions and patterns were given: the measure of what a body costs beyond one pass. */
   get windowBytes(): number {
-    return this.#request.windowBytes + this.#response.windowBytes;
+    return this.#requestBody.windowBytes + this.#responseBody.windowBytes;
   }
 
   requestHead(head: RequestHead): readonly Match[] {
     this.#heads.request = head;
-    return this.#head(this.#request, head.framing);
+    const { bodyless, start } = this.#compiled;
+    if (head.framing.kind === 'none' && bodyless !== undefined && this.#open === start.open) {
+      this.#request = noBody;
+      this.#truths = bodyless.truths.slice();
+      this.#open = bodyless.open;
+    } else this.#announce(this.#requestBody, head.framing);
+    return this.#decide(stages.context | stages.requestHead | stages.request);
   }
 
   requestBody(chunk: Buffer): readonly Match[] {
-    return this.#apply(this.#request.push(chunk));
+    return this.#apply(this.#requestBody.push(chunk), stages.request);
   }
 
   requestEnd(): readonly Match[] {
     this.#endFound('request');
-    return this.#apply(this.#request.end(), this.#compiled.found.leaves.request.length > 0);
+    return this.#apply(this.#requestBody.end(), stages.request, this.#compiled.found.leaves.request.length > 0);
   }
 
   responseHead(head: ResponseHead): readonly Match[] {
     this.#heads.response = head;
-    return this.#head(this.#response, head.framing);
+    this.#announce(this.#responseBody, head.framing);
+    return this.#decide(stages.context | stages.responseHead | stages.response);
   }
 
   responseBody(chunk: Buffer): readonly Match[] {
-    return this.#apply(this.#response.push(chunk));
+    return this.#apply(this.#responseBody.push(chunk), stages.response);
   }
 
   responseEnd(): readonly Match[] {
     this.#endFound('response');
-    return this.#apply(this.#response.end(), this.#compiled.found.leaves.response.length > 0);
+    return this.#apply(this.#responseBody.end(), stages.response, this.#compiled.found.leaves.response.length > 0);
   }
 
   /** The message is over, its body included, and these are its trailers, if it has any. */
@@ -97,7 +103,7 @@ export class TransactionScan {
     for (const { leaf, field, read, test } of leaves) {
       if (this.#truths[leaf] === unknown) this.#take(leaf, field, test(read(trailers)));
     }
-    const matches = leaves.length === 0 ? none : this.#decide();
+    const matches = leaves.length === 0 ? none : this.#decide(stages[message]);
     const head = this.#heads[message];
     if (trailers.length === 0 || headers.length === 0 || head === undefined) return matches;
     return [...matches, ...this.#apart(headers, { ...this.#heads, [message]: { ...head, headers: trailers } })];
@@ -109,6 +115,18 @@ export class TransactionScan {
     if (head.headers.length === 0 || headers.length === 0) return none;
     return this.#apart(headers, { ...this.#heads, response: head });
   }
+
+  get #requestBody(): MessageBody {
+    this.#request ??= new MessageBody(this.#compiled.requestBody, this.#isOpen);
+    return this.#request;
+  }
+
+  get #responseBody(): MessageBody {
+    this.#response ??= new MessageBody(this.#compiled.responseBody, this.#isOpen);
+    return this.#response;
+  }
+
+  readonly #isOpen = (leaf: number): boolean => this.#truths[leaf] === unknown;
 
   /** What is looked for in bodies beyond their text. */
   get found(): FoundFields {
@@ -130,7 +148,7 @@ export class TransactionScan {
       if (hit !== undefined) this.#hold(leaf, field, hit);
       else if (refutes) this.#truths[leaf] = fails;
     }
-    return this.#decide();
+    return this.#decide(stages.request | stages.response);
   }
 
   /** All values have turned up of fields that are found: those of a head, when its last line has passed. */
@@ -141,7 +159,7 @@ export class TransactionScan {
 
   /** What is given of a body turns out to be longer or shorter than its head announced. */
   recoded(message: 'request' | 'response'): void {
-    (message === 'request' ? this.#request : this.#response).recoded();
+    (message === 'request' ? this.#requestBody : this.#responseBody).recoded();
   }
 
   /** Whether any rule may hold or mask a message. */
@@ -184,19 +202,18 @@ export class TransactionScan {
     return body === message || (field !== undefined && foundFieldOf(field)?.message === message);
   }
 
-  #head(body: MessageBody, framing: BodyFraming): readonly Match[] {
-    const events = body.announce(framing);
-    for (const event of events) this.#note(event);
-    return this.#decide();
+  #announce(body: MessageBody, framing: BodyFraming): void {
+    for (const event of body.announce(framing)) this.#note(event);
   }
 
   /** Lets events count one moment after the other, and decides the rules after each. */
-  #apply(events: readonly BodyEvent[], mustDecide = false): readonly Match[] {
-    let matches = mustDecide && events.length === 0 ? this.#decide() : none;
+  #apply(events: readonly BodyEvent[], news: number, mustDecide = false): readonly Match[] {
+    if (events.length === 0) return mustDecide ? this.#decide(news) : none;
+    let matches = none;
     for (const [index, event] of events.entries()) {
       this.#note(event);
       if (events[index + 1]?.readTo === event.readTo) continue;
-      const more = this.#decide();
+      const more = this.#decide(news);
       if (more.length > 0) matches = matches.length === 0 ? more : [...matches, ...more];
     }
     return matches;
@@ -226,12 +243,14 @@ export class TransactionScan {
     this.#evidence.set(leaf, evidence);
   }
 
-  #decide(): readonly Match[] {
+  /** Decides what can be decided; only rules that ask for what there is news of can have become so. */
+  #decide(news: number): readonly Match[] {
     let matches: Match[] | undefined;
     const open: CompiledRule[] = [];
     let stopped = false;
     for (const rule of this.#open) {
-      const truth = stopped ? fails : truthOf(rule.condition, this.#leafTruth);
+      const isAsked = (rule.asks & news) !== 0;
+      const truth = stopped ? fails : isAsked ? truthOf(rule.condition, this.#leafTruth) : unknown;
       if (truth === unknown) {
         open.push(rule);
         continue;
@@ -245,8 +264,8 @@ export class TransactionScan {
       for (const leaf of rule.leaves) if (this.#truths[leaf] === unknown) this.#truths[leaf] = closed;
     }
     this.#open = open;
-    this.#request.refresh();
-    this.#response.refresh();
+    this.#request?.refresh();
+    this.#response?.refresh();
     return matches ?? none;
   }
 
