@@ -219,7 +219,7 @@ export const limits = {
   recordDetailBytes: 512,
   /** Subject alternative names of one certificate in a record; the rest is counted. */
   recordCertificateNames: 64,
-  /** Header values that are kept as JSON, since they come again in nearly every exchange. */
+  /** Header names that are kept as JSON, since they come again in nearly every exchange. */
   recordHeaderCacheBytes: 1_048_576,
   /** Longest line of a log: an OCSF record with both heads and excerpts stays below it. */
   recordLineBytes: 65_536,
@@ -227,6 +227,8 @@ export const limits = {
   recordQueueBytes: 8_388_608,
   /** Bytes of alarms in memory that wait for a disk that does not take them, per relay. */
   alarmQueueBytes: 1_048_576,
+  /** Transactions whose lines are made together: the code and tables that make one are in the caches of the processor for the next. */
+  recordPendingTransactions: 64,
   /** Least time between two writes of records, and so the longest that one waits in memory: what a relay that is killed loses. */
   recordFlushMs: 10,
   /** Waiting records that are written at once, before their time. */

@@ -2,6 +2,7 @@ import type { FlowFacts } from '../core/record.ts';
 import { connectionPart, endpointParts, gatewayParts, proxyParts } from './flow-parts.ts';
 import { HeadMemo } from './header-text.ts';
 import { members } from './json.ts';
+import { LinePart } from './line-piece.ts';
 import { flowMetadata, type Writer } from './metadata.ts';
 import { tlsParts } from './tls-parts.ts';
 
@@ -11,11 +12,11 @@ import { tlsParts } from './tls-parts.ts';
  */
 export interface FlowText {
   /** Members of `metadata`. */
-  readonly metadata: string;
+  readonly metadata: LinePart;
   /** Endpoints, connections, TLS of both legs, policy. */
-  readonly parts: string;
+  readonly parts: LinePart;
   /** Members of `unmapped.gateway`. */
-  readonly gateway: string;
+  readonly gateway: LinePart;
   readonly scheme: 'http' | 'https';
   readonly port: number | undefined;
   /** Of the client's ClientHello. */
@@ -68,15 +69,17 @@ function isCurrent(then: FlowFacts, now: FlowFacts): boolean {
 
 function flowText(writer: Writer, flow: FlowFacts): FlowText {
   return {
-    metadata: members(flowMetadata(writer, flow, 'traffic', ['network_proxy', 'security_control'])),
-    parts: members({
-      ...endpointParts(flow),
-      connection_info: connectionPart(flow),
-      ...proxyParts(flow, writer.node),
-      ...tlsParts(flow, false),
-      policy: { name: 'policy', uid: flow.policyVersion, version: flow.policyVersion },
-    }),
-    gateway: members(gatewayParts(flow)),
+    metadata: new LinePart(members(flowMetadata(writer, flow, 'traffic', ['network_proxy', 'security_control']))),
+    parts: new LinePart(
+      members({
+        ...endpointParts(flow),
+        connection_info: connectionPart(flow),
+        ...proxyParts(flow, writer.node),
+        ...tlsParts(flow, false),
+        policy: { name: 'policy', uid: flow.policyVersion, version: flow.policyVersion },
+      }),
+    ),
+    gateway: new LinePart(members(gatewayParts(flow))),
     scheme: flow.decrypted ? 'https' : 'http',
     port: flow.destination?.port,
     serverName: flow.serverName,

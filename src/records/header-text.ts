@@ -23,74 +23,97 @@ interface HeaderName {
   readonly prefix: string;
   readonly mask: HeaderMask;
   readonly role: Role;
-  /** Fields with values that were seen before; only of names that hold no secret. */
-  readonly fields: Map<string, Field>;
 }
 
 interface Field {
+  readonly name: HeaderName;
   /** The whole field as JSON, with a comma before it: a line of few long pieces is put together faster. */
   readonly text: string;
   /** The value alone as JSON. */
   readonly value: string;
 }
 
-/**
- * Names and most values of header fields come again in exchange after exchange: looking their JSON up by value takes a
- * third of the time of screening and quoting them anew. Emptied when full.
- */
+/** Names come again in exchange after exchange. Emptied when full. */
 const names = new Map<string, HeaderName>();
 let cachedBytes = 0;
-/** Longer values (policies, tokens) are seldom worth the memory. */
-const cachedValueBytes = 512;
 
 /** Writes the header fields of a message. */
 export function headText(headers: readonly Header[]): HeadText {
-  const roles: Record<NonNullable<Role>, string | undefined> = {
-    'user-agent': undefined,
-    referer: undefined,
-    'content-type': undefined,
-    'content-encoding': undefined,
-  };
+  return joined(headers, headers.map(fieldOf));
+}
+
+/**
+ * The headers of the message that was written last: the next of a connection has mostly the same fields in the same
+ * places, and headers are never changed, so that the same array is the same text.
+ */
+export class HeadMemo {
+  #headers: readonly Header[] = [];
+  #fields: readonly Field[] = [];
+  #text: HeadText | undefined;
+
+  textOf(headers: readonly Header[]): HeadText {
+    if (this.#text !== undefined && headers === this.#headers) return this.#text;
+    const [before, known] = [this.#headers, this.#fields];
+    const fields: Field[] = [];
+    for (let index = 0; index < headers.length; index += 1) {
+      const header = headers[index];
+      if (header === undefined) break;
+      const [last, field] = [before[index], known[index]];
+      if (last === undefined || field === undefined || last[0] !== header[0]) fields.push(fieldOf(header));
+      else fields.push(last[1] === header[1] ? field : fieldWith(field.name, header[1]));
+    }
+    this.#headers = headers;
+    this.#fields = fields;
+    this.#text = joined(headers, fields);
+    return this.#text;
+  }
+}
+
+function joined(headers: readonly Header[], fields: readonly Field[]): HeadText {
   let json = '';
   let isTruncated = false;
-  for (const [name, value] of headers) {
-    const known = names.get(name) ?? addName(name);
-    const field = known.fields.get(value) ?? fieldOf(known, value);
+  let userAgent: string | undefined;
+  let referrer: string | undefined;
+  let contentType: string | undefined;
+  let coding: string | undefined;
+  for (let index = 0; index < fields.length; index += 1) {
+    const field = fields[index];
+    const value = headers[index]?.[1];
+    if (field === undefined || value === undefined) break;
     if (json.length + field.text.length > limits.recordHeadBytes) {
       isTruncated = true;
       break;
     }
     json += json === '' ? field.text.slice(1) : field.text;
     if (value.length > limits.recordHeaderValueBytes) isTruncated = true;
-    if (known.role !== undefined) roles[known.role] = known.role === 'content-encoding' ? value : field.value;
+    if (field.name.role === undefined) continue;
+    if (field.name.role === 'user-agent') userAgent = field.value;
+    else if (field.name.role === 'referer') referrer = field.value;
+    else if (field.name.role === 'content-type') contentType = field.value;
+    else coding = value;
   }
   return {
     json: `[${json}]`,
-    userAgent: roles['user-agent'],
-    referrer: roles.referer,
-    contentType: roles['content-type'],
-    coding: roles['content-encoding']?.toLowerCase() === 'identity' ? undefined : roles['content-encoding'],
+    userAgent,
+    referrer,
+    contentType,
+    coding: coding?.toLowerCase() === 'identity' ? undefined : coding,
     isTruncated,
   };
-}
-
-/** Remembers the text of the headers that were written last; headers are never changed, so the same array is the same text. */
-export class HeadMemo {
-  #headers: readonly Header[] | undefined;
-  #text: HeadText | undefined;
-
-  textOf(headers: readonly Header[]): HeadText {
-    if (this.#text === undefined || headers !== this.#headers) {
-      this.#text = headText(headers);
-      this.#headers = headers;
-    }
-    return this.#text;
-  }
 }
 
 /** Cuts a text that was masked already. */
 export function cut(text: string, mostLength: number): string {
   return text.length <= mostLength ? text : `${text.slice(0, mostLength)}[${text.length - mostLength} more]`;
+}
+
+function fieldOf([name, value]: Header): Field {
+  return fieldWith(names.get(name) ?? addName(name), value);
+}
+
+function fieldWith(name: HeaderName, value: string): Field {
+  const json = JSON.stringify(cut(maskHeaderValue(name.mask, value), limits.recordHeaderValueBytes));
+  return { name, text: `${name.prefix}${json}}`, value: json };
 }
 
 function addName(name: string): HeaderName {
@@ -103,29 +126,13 @@ function addName(name: string): HeaderName {
       lower === 'user-agent' || lower === 'referer' || lower === 'content-type' || lower === 'content-encoding'
         ? lower
         : undefined,
-    fields: new Map(),
   };
-  keep(names, own, entry, entry.prefix.length);
-  return entry;
-}
-
-function fieldOf(name: HeaderName, value: string): Field {
-  const json = JSON.stringify(cut(maskHeaderValue(name.mask, value), limits.recordHeaderValueBytes));
-  const field = { text: `${name.prefix}${json}}`, value: json };
-  if (name.mask === 'text' && value.length <= cachedValueBytes) {
-    keep(name.fields, copyOf(value), field, field.text.length + json.length);
-  }
-  return field;
-}
-
-function keep<T>(cache: Map<string, T>, key: string, entry: T, bytes: number): void {
-  cachedBytes += key.length + bytes;
+  cachedBytes += own.length + entry.prefix.length;
   if (cachedBytes > limits.recordHeaderCacheBytes) {
     names.clear();
     cachedBytes = 0;
-    return;
-  }
-  cache.set(key, entry);
+  } else names.set(own, entry);
+  return entry;
 }
 
 /** A string of its own: one that was cut out of a head would keep all of that head in memory. */

@@ -7,6 +7,7 @@ import { filesOf, fileText } from './file-text.ts';
 import { type FlowText, flowTextOf } from './flow-text.ts';
 import { cut, type HeadText } from './header-text.ts';
 import { type JsonObject, members } from './json.ts';
+import { type LinePiece, lineOf, mostBytesOf } from './line-piece.ts';
 import type { Stamp, Writer } from './metadata.ts';
 import { classes, httpActivities, otherActivity, typeUid } from './ocsf.ts';
 import { outcomeOf } from './outcome.ts';
@@ -25,15 +26,31 @@ export function httpRecordLine(
   transaction: HttpTransactionFacts,
   stamp: Stamp,
 ): string {
-  const line = compose(flowTextOf(writer, flow), transaction, stamp, true);
+  return lineOf(httpRecordPieces(flowTextOf(writer, flow), transaction, stamp));
+}
+
+/** The same in pieces: what is the same for the whole flow is more than half of a line, and is copied as bytes. */
+export function httpRecordPieces(
+  flow: FlowText,
+  transaction: HttpTransactionFacts,
+  stamp: Stamp,
+): readonly LinePiece[] {
+  const pieces = compose(flow, transaction, stamp, true);
   // Each part is bounded, and together they fit: only text with many characters beyond ASCII can be longer.
-  if (line.length * 3 <= limits.recordLineBytes || Buffer.byteLength(line) <= limits.recordLineBytes) return line;
-  return compose(flowTextOf(writer, flow), transaction, stamp, false);
+  if (mostBytesOf(pieces) <= limits.recordLineBytes) return pieces;
+  return Buffer.byteLength(lineOf(pieces)) <= limits.recordLineBytes
+    ? pieces
+    : compose(flow, transaction, stamp, false);
 }
 
 const noHeaders: readonly Header[] = [];
 
-function compose(flow: FlowText, transaction: HttpTransactionFacts, stamp: Stamp, withHeads: boolean): string {
+function compose(
+  flow: FlowText,
+  transaction: HttpTransactionFacts,
+  stamp: Stamp,
+  withHeads: boolean,
+): readonly LinePiece[] {
   const { request, response, outcome, startMs, endMs, txId } = transaction;
   const requestHead = flow.requestHead.textOf(withHeads ? request.headers : noHeaders);
   const responseHead = flow.responseHead.textOf(withHeads ? (response?.headers ?? noHeaders) : noHeaders);
@@ -43,20 +60,24 @@ function compose(flow: FlowText, transaction: HttpTransactionFacts, stamp: Stamp
       ? ',"is_truncated":true'
       : '';
   const activity = httpActivities[request.method] ?? otherActivity;
-  return (
+  return [
     `{"time":${endMs},"class_uid":4002,"category_uid":4,"activity_id":${activity}` +
-    `${activity === otherActivity ? `,"activity_name":${methodText(request.method)}` : ''}` +
-    `,"type_uid":${typeUid(classes.httpActivity.uid, activity)},${outcomeText(transaction)}` +
-    `,"start_time":${startMs},"end_time":${endMs},"duration":${Math.max(0, endMs - startMs)}` +
-    `,"metadata":{${flow.metadata},"uid":"${txId}","sequence":${stamp.sequence},"logged_time":${stamp.loggedMs}${truncated}}` +
-    `,${flow.parts}${ruleText(transaction)}` +
-    `,"traffic":{"bytes":${outcome.requestWireBytes + outcome.responseWireBytes}` +
-    `,"bytes_out":${outcome.requestWireBytes},"bytes_in":${outcome.responseWireBytes}}` +
-    `,"http_request":${requestText(flow, transaction, activity, requestHead)}` +
-    `${response === undefined ? '' : `,"http_response":${responseText(transaction, responseHead)}`}` +
-    `${fileText(transaction)}` +
-    `,"unmapped":{"gateway":{${flow.gateway}${gatewayText(flow, transaction)}${apart.text}${bodiesText(transaction, requestHead, responseHead, withHeads)}}}}`
-  );
+      `${activity === otherActivity ? `,"activity_name":${methodText(request.method)}` : ''}` +
+      `,"type_uid":${typeUid(classes.httpActivity.uid, activity)},${outcomeText(transaction)}` +
+      `,"start_time":${startMs},"end_time":${endMs},"duration":${Math.max(0, endMs - startMs)}` +
+      `,"metadata":{`,
+    flow.metadata.piece,
+    `,"uid":"${txId}","sequence":${stamp.sequence},"logged_time":${stamp.loggedMs}${truncated}},`,
+    flow.parts.piece,
+    `${ruleText(transaction)},"traffic":{"bytes":${outcome.requestWireBytes + outcome.responseWireBytes}` +
+      `,"bytes_out":${outcome.requestWireBytes},"bytes_in":${outcome.responseWireBytes}}` +
+      `,"http_request":${requestText(flow, transaction, activity, requestHead)}` +
+      `${response === undefined ? '' : `,"http_response":${responseText(transaction, responseHead)}`}` +
+      `${fileText(transaction)}` +
+      `,"unmapped":{"gateway":{`,
+    flow.gateway.piece,
+    `${gatewayText(flow, transaction)}${apart.text}${bodiesText(transaction, requestHead, responseHead, withHeads)}}}}`,
+  ];
 }
 
 function requestText(

@@ -1,3 +1,5 @@
+import { type LinePiece, mostBytesOf } from './line-piece.ts';
+
 /** Bytes of lines that are encoded together; a line of the greatest length fits whatever its characters are. */
 const chunkBytes = 262_144;
 /** Chunks that were written and are kept for use again. */
@@ -44,11 +46,19 @@ export class LineQueue {
 
   /** Adds a line without its end; false when there is no room. */
   add(line: string): boolean {
-    if (this.#bytes + line.length + 1 > this.#mostBytes) return false;
-    // UTF-8 takes up to three bytes for a UTF-16 unit.
-    const chunk = this.#chunkWithRoom(line.length * 3 + 1);
+    return this.addPieces([line]);
+  }
+
+  /** Adds a line that is given in pieces. */
+  addPieces(pieces: readonly LinePiece[]): boolean {
+    let least = 1;
+    for (const piece of pieces) least += piece.length;
+    if (this.#bytes + least > this.#mostBytes) return false;
+    const chunk = this.#chunkWithRoom(mostBytesOf(pieces) + 1);
     const start = chunk.length;
-    chunk.length += chunk.buffer.write(line, chunk.length);
+    for (const piece of pieces) {
+      chunk.length += typeof piece === 'string' ? chunk.buffer.write(piece, chunk.length) : copyTo(chunk, piece);
+    }
     chunk.buffer[chunk.length] = 0x0a;
     chunk.length += 1;
     chunk.lines += 1;
@@ -101,4 +111,9 @@ export class LineQueue {
     this.#chunks.push(chunk);
     return chunk;
   }
+}
+
+function copyTo({ buffer, length }: Chunk, piece: Buffer): number {
+  buffer.set(piece, length);
+  return piece.length;
 }

@@ -24,12 +24,12 @@ function compose(flow: FlowText, group: MessageGroupFacts, stamp: Stamp, withExc
     `{"time":${endMs},"class_uid":${uid},"category_uid":${category},"activity_id":${networkActivities.traffic}` +
     `,"type_uid":${typeUid(uid, networkActivities.traffic)},${members(outcomeOf({ ...group, complete: true }))}` +
     `,"start_time":${startMs},"end_time":${endMs},"duration":${Math.max(0, endMs - startMs)},"count":${all}` +
-    `,"metadata":{${flow.metadata},"uid":"${groupId}","sequence":${stamp.sequence},"logged_time":${stamp.loggedMs}${truncated}}` +
-    `,${flow.parts},"url":${targetText(request, flow)}` +
+    `,"metadata":{${flow.metadata.text},"uid":"${groupId}","sequence":${stamp.sequence},"logged_time":${stamp.loggedMs}${truncated}}` +
+    `,${flow.parts.text},"url":${targetText(request, flow)}` +
     `${rule === undefined ? '' : `,"firewall_rule":${JSON.stringify({ name: rule.title, uid: rule.id, version: String(rule.rev) })}`}` +
     `,"traffic":{"bytes":${counts.client.bytes + counts.origin.bytes}` +
     `,"bytes_out":${counts.client.bytes},"bytes_in":${counts.origin.bytes}}` +
-    `,"unmapped":{"gateway":{${flow.gateway},${gatewayText(group)},"messages":[${messages
+    `,"unmapped":{"gateway":{${flow.gateway.text},${gatewayText(group)},"messages":[${messages
       .map((message) => messageText(message, withExcerpts))
       .join(',')}]}}}`
   );

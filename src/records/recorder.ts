@@ -3,19 +3,21 @@ import { hostname } from 'node:os';
 import { FlowFailure } from '../core/failures.ts';
 import type { RelayCrash } from '../core/ipc.ts';
 import type { RecordsPolicy } from '../core/policy.ts';
-import type { Recorder } from '../core/record.ts';
+import type { HttpTransactionFacts, Recorder } from '../core/record.ts';
 import { AlarmLog } from './alarm-log.ts';
 import { alarmRecordLine } from './alarm-record.ts';
 import { crashRecordLine } from './crash-record.ts';
 import { flowRecordLine } from './flow-record.ts';
-import { httpRecordLine } from './http-record.ts';
+import { type FlowText, flowTextOf } from './flow-text.ts';
+import { httpRecordPieces } from './http-record.ts';
+import type { LinePiece } from './line-piece.ts';
 import { LogFile } from './log-file.ts';
 import { lossRecordLine } from './loss-record.ts';
 import { mailRecordLine } from './mail-record.ts';
 import { messageRecordLine } from './message-record.ts';
-import type { LogName, Writer } from './metadata.ts';
+import type { LogName, Stamp, Writer } from './metadata.ts';
 import { noticeRecordLine } from './notice-record.ts';
-import { type LogOptions, TrafficLog } from './traffic-log.ts';
+import { type LogOptions, type PendingLine, TrafficLog } from './traffic-log.ts';
 import { transferRecordLine } from './transfer-record.ts';
 import { Trouble } from './trouble.ts';
 import { newUlid } from './ulid.ts';
@@ -91,18 +93,20 @@ export function openRecorder(options: RecorderOptions): RecorderHandle {
 
   return {
     isWritable,
-    flowEnd: (flow, endMs) => addTraffic(flowRecordLine(writer, flow, endMs, traffic.stamp())),
-    httpTransaction: (flow, transaction) => addTraffic(httpRecordLine(writer, flow, transaction, traffic.stamp())),
-    messages: (flow, group) => addTraffic(messageRecordLine(writer, flow, group, traffic.stamp())),
-    mail: (flow, mail) => addTraffic(mailRecordLine(writer, flow, mail, traffic.stamp())),
-    transfer: (flow, transfer) => addTraffic(transferRecordLine(writer, flow, transfer, traffic.stamp())),
+    flowEnd: (flow, endMs) => addTraffic((stamp) => flowRecordLine(writer, flow, endMs, stamp)),
+    httpTransaction(flow, transaction) {
+      traffic.addPending(new PendingTransaction(flowTextOf(writer, flow), transaction));
+      checkWritable();
+    },
+    messages: (flow, group) => addTraffic((stamp) => messageRecordLine(writer, flow, group, stamp)),
+    mail: (flow, mail) => addTraffic((stamp) => mailRecordLine(writer, flow, mail, stamp)),
+    transfer: (flow, transfer) => addTraffic((stamp) => transferRecordLine(writer, flow, transfer, stamp)),
     notice(message) {
       const stamp = alarms.stamp();
       alarms.write(noticeRecordLine(writer, 'alarms', message, newUlid(stamp.loggedMs), stamp));
     },
     crash(crash) {
-      const stamp = traffic.stamp();
-      traffic.add(crashRecordLine(writer, 'traffic', crash, newUlid(stamp.loggedMs), stamp));
+      traffic.add((stamp) => crashRecordLine(writer, 'traffic', crash, newUlid(stamp.loggedMs), stamp));
     },
     source: writer.source,
     alarm(flow, alarm) {
@@ -130,8 +134,12 @@ export function openRecorder(options: RecorderOptions): RecorderHandle {
     },
   };
 
-  function addTraffic(line: string): void {
-    traffic.add(line);
+  function addTraffic(make: (stamp: Stamp) => string): void {
+    traffic.add(make);
+    checkWritable();
+  }
+
+  function checkWritable(): void {
     if (!isWritable()) throw new FlowFailure('GATEWAY_RECORDS_UNWRITABLE', 'traffic records cannot be written');
   }
 
@@ -165,6 +173,21 @@ export function openRecorder(options: RecorderOptions): RecorderHandle {
       now,
       lossLine: (loss, stamp) => lossRecordLine(writer, log, loss, newUlid(stamp.loggedMs), stamp),
     };
+  }
+}
+
+/** A transaction as it was when it ended: of its flow, what is in its line stays the same. */
+class PendingTransaction implements PendingLine {
+  readonly #flow: FlowText;
+  readonly #transaction: HttpTransactionFacts;
+
+  constructor(flow: FlowText, transaction: HttpTransactionFacts) {
+    this.#flow = flow;
+    this.#transaction = transaction;
+  }
+
+  make(stamp: Stamp): readonly LinePiece[] {
+    return httpRecordPieces(this.#flow, this.#transaction, stamp);
   }
 }
 

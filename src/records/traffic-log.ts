@@ -1,4 +1,5 @@
 import { limits } from '../core/limits.ts';
+import type { LinePiece } from './line-piece.ts';
 import { LineQueue } from './line-queue.ts';
 import type { LogFile } from './log-file.ts';
 import type { Stamp } from './metadata.ts';
@@ -12,6 +13,11 @@ export interface LogOptions {
   readonly lossLine: (loss: Loss, stamp: Stamp) => string;
 }
 
+/** What a line is made of, later. */
+export interface PendingLine {
+  make(stamp: Stamp): readonly LinePiece[];
+}
+
 /**
  * Lines that may wait: kept in memory, written in batches off the event loop, in order, one write under way at a time. One
  * that comes alone is written at the end of the turn; under load a write follows the other in some time, or by a full batch.
@@ -19,6 +25,7 @@ export interface LogOptions {
 export class TrafficLog {
   readonly #options: LogOptions;
   readonly #queue = new LineQueue(limits.recordQueueBytes);
+  readonly #pending: PendingLine[] = [];
   #sequence = 0;
   #timer: NodeJS.Timeout | undefined;
   #immediate: NodeJS.Immediate | undefined;
@@ -37,7 +44,7 @@ export class TrafficLog {
   }
 
   /** Number and time for the next line; a number that is used for no line shows as a gap. */
-  stamp(): Stamp {
+  #stamp(): Stamp {
     const sequence = this.#sequence;
     this.#sequence += 1;
     return { sequence, loggedMs: this.#options.now() };
@@ -53,21 +60,52 @@ export class TrafficLog {
     }
   }
 
-  /** Takes a line; false when it is lost. */
-  add(line: string): boolean {
-    const isTaken = this.#queue.add(line);
-    if (!isTaken) this.#options.trouble.lose('records come faster than the disk takes them');
-    if (this.#running !== undefined || this.#options.trouble.isPresent) return isTaken;
+  /** Takes a line, behind those that are pending. */
+  add(make: (stamp: Stamp) => string): void {
+    this.#makePending();
+    this.#take([make(this.#stamp())]);
+    this.#runWhenDue();
+  }
+
+  /** Takes a line that is made when a batch of them is, or is due to be written. */
+  addPending(line: PendingLine): void {
+    if (this.#pending.push(line) < limits.recordPendingTransactions) this.#runSoon();
+    else {
+      this.#makePending();
+      this.#runWhenDue();
+    }
+  }
+
+  #makePending(): void {
+    if (this.#pending.length === 0) return;
+    for (const line of this.#pending.splice(0)) {
+      try {
+        this.#take(line.make(this.#stamp()));
+      } catch (error) {
+        // Its flow is over, and no other may suffer: it shows as a gap and is counted as lost.
+        this.#options.trouble.lose(
+          `a line could not be made: ${error instanceof Error ? error.message : String(error)}`,
+        );
+      }
+    }
+  }
+
+  #take(pieces: readonly LinePiece[]): void {
+    if (!this.#queue.addPieces(pieces)) this.#options.trouble.lose('records come faster than the disk takes them');
+  }
+
+  #runWhenDue(): void {
+    if (this.#running !== undefined || this.#options.trouble.isPresent) return;
     if (this.#queue.bytes >= limits.recordBatchBytes) this.#run();
     else this.#runSoon();
-    return isTaken;
   }
 
   /** Writes all that waits, if the disk takes it. */
   async flush(): Promise<void> {
     this.#isDraining = true;
+    this.#makePending();
     await this.#running;
-    if (this.#queue.bytes > 0) await this.#run();
+    if (this.#queue.bytes > 0 || this.#pending.length > 0) await this.#run();
     this.#isDraining = false;
   }
 
@@ -93,14 +131,16 @@ export class TrafficLog {
   #run(): Promise<void> {
     this.#stopTimer();
     this.#wroteMs = this.#options.now();
+    this.#makePending();
     this.#running ??= this.#writeAll().finally(() => {
       this.#running = undefined;
-      if (this.#queue.bytes > 0 && !this.#options.trouble.isPresent) this.#runSoon();
+      if (this.#queue.bytes > 0 || this.#pending.length > 0) this.#runSoon();
     });
     return this.#running;
   }
 
   #runSoon(): void {
+    if (this.#running !== undefined || this.#options.trouble.isPresent) return;
     if (this.#timer !== undefined || this.#immediate !== undefined) return;
     const leftMs = this.#wroteMs + limits.recordFlushMs - this.#options.now();
     // A clock that was set back must not hold lines up.
@@ -154,7 +194,8 @@ export class TrafficLog {
     const { loss } = trouble;
     if (loss === undefined || this.#queue.bytes > limits.recordQueueBytes / 2) return;
     trouble.take();
-    this.add(lossLine(loss, this.stamp()));
+    this.#take([lossLine(loss, this.#stamp())]);
+    this.#runWhenDue();
   }
 
   #failed(error: unknown): void {

@@ -154,7 +154,7 @@ export class TransactionScan {
   /** All values have turned up of fields that are found: those of a head, when its last line has passed. */
   settle(isSettled: (field: string) => boolean): readonly Match[] {
     this.#endFound('request', isSettled);
-    return this.#decide();
+    return this.#decide(stages.request);
   }
 
   /** What is given of a body turns out to be longer or shorter than its head announced. */
