@@ -5,19 +5,12 @@ import type { BodyEvent } from './body-edges.ts';
 import { planBody } from './body-plan.ts';
 import { type CompiledRule, type CompiledRules, stages } from './compile.ts';
 import { closed, fails, holds, type Truth, truthOf, unknown } from './condition.ts';
-import { excerptOf, maskedExcerpt } from './excerpt.ts';
+import { Evidence } from './evidence.ts';
 import { foundFieldOf, type TransactionContext, type TransactionHeads } from './field.ts';
 import type { FoundFields } from './found-fields.ts';
 import type { HeadHit } from './head-test.ts';
 import { MessageBody } from './message-body.ts';
 import { type RedactionPlan, RedactionScan } from './redaction.ts';
-
-/** Where a leaf was true. */
-interface Evidence {
-  readonly field: string;
-  readonly offset: number;
-  readonly excerpt: () => string;
-}
 
 const none: readonly Match[] = [];
 /** The body of a message that has none, where that decides nothing any more. */
@@ -32,7 +25,7 @@ export class TransactionScan {
   readonly #compiled: CompiledRules;
   readonly #heads: TransactionHeads;
   #truths: (Truth | typeof closed)[];
-  #evidence: Map<number, Evidence> | undefined;
+  readonly #evidence = new Evidence();
   /** Made when first asked for: most requests have no body. */
   #request: MessageBody | undefined;
   #response: MessageBody | undefined;
@@ -231,16 +224,11 @@ export class TransactionScan {
     return matches;
   }
 
-  #note({ leaf, holds: isTrue, offset, excerpt }: BodyEvent): void {
+  #note(event: BodyEvent): void {
+    const { leaf, holds: isTrue } = event;
     if (this.#truths[leaf] !== unknown) return;
     this.#truths[leaf] = isTrue ? holds : fails;
-    if (!isTrue) return;
-    this.#remember(leaf, { field: this.#compiled.leaves[leaf]?.field ?? '', offset, excerpt: () => excerpt });
-  }
-
-  #remember(leaf: number, evidence: Evidence): void {
-    this.#evidence ??= new Map();
-    this.#evidence.set(leaf, evidence);
+    if (isTrue) this.#evidence.add(leaf, this.#compiled.leaves[leaf]?.field ?? '', event);
   }
 
   /** Decides what can be decided; only rules that ask for what there is news of can have become so. */
@@ -284,13 +272,9 @@ export class TransactionScan {
     return fails;
   }
 
-  #hold(leaf: number, field: string, { value, offset, length, excerpt }: HeadHit): Truth {
+  #hold(leaf: number, field: string, hit: HeadHit): Truth {
     this.#truths[leaf] = holds;
-    this.#remember(leaf, {
-      field,
-      offset,
-      excerpt: () => (excerpt === undefined ? excerptOf(field, value, offset, length) : maskedExcerpt(excerpt)),
-    });
+    this.#evidence.add(leaf, field, hit);
     return holds;
   }
 
@@ -303,17 +287,14 @@ export class TransactionScan {
   }
 
   #isKnown(origin: 'context' | 'request-head' | 'response-head'): boolean {
-    if (origin === 'request-head') return this.#heads.request !== undefined;
-    if (origin === 'response-head') return this.#heads.response !== undefined;
-    return true;
+    if (origin === 'context') return true;
+    return (origin === 'request-head' ? this.#heads.request : this.#heads.response) !== undefined;
   }
 
   #settled(rule: CompiledRule): Match {
     this.#matched ??= new Set();
     this.#matched.add(rule);
-    let decisive: Evidence | undefined;
-    for (const leaf of rule.leaves) decisive = this.#evidence?.get(leaf) ?? decisive;
-    const field = decisive?.field ?? this.#compiled.leaves[rule.leaves[0] ?? 0]?.field ?? '';
-    return { ...rule.match, field, offset: decisive?.offset ?? 0, excerpt: decisive?.excerpt() ?? '' };
+    const field = this.#compiled.leaves[rule.leaves[0] ?? 0]?.field ?? '';
+    return { ...rule.match, ...(this.#evidence.of(rule.leaves) ?? { field, offset: 0, excerpt: '' }) };
   }
 }
