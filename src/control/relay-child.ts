@@ -17,6 +17,8 @@ export const relayFlags = [
   '--disable-sigusr1',
   // There is a relay per core: threads that help one collect garbage take the time of another (4 % less CPU per request).
   '--single-threaded-gc',
+  // V8 lets a heap grow fourfold between two full collections; what flows leave in native memory is then freed in one turn.
+  '--heap-growing-percent=50',
   '--expose-gc',
   '--no-warnings',
 ];

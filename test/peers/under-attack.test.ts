@@ -14,7 +14,8 @@ import { openTlsTunnel } from '../support/tunnel.ts';
 
 /**
  * Names of the flood. With DAYLIGHT_FLOOD_NAMES=10000 it is the whole one; its figures are printed, and its delays are held
- * to the bound too. On a machine that does other work besides a delay proves nothing: there the CPU time of turns is held to it.
+ * to the bound. On a machine that does other work besides, a delay proves nothing: there it is the CPU time of turns that is
+ * bounded, and more widely, since shared processors compute at half their speed and events gather meanwhile.
  */
 const floodNames = Number(process.env.DAYLIGHT_FLOOD_NAMES ?? 1_150);
 const isMeasured = process.env.DAYLIGHT_FLOOD_NAMES !== undefined;
@@ -172,7 +173,7 @@ describe('a flood of server names', () => {
     expect(count(first.slice(proven.length), 21)).toBe(unproven.length);
     expect((await ground.metric('daylight_leafs_issued_total')) - issuedBefore).toBe(proven.length);
     expect(highest.leafs).toBeLessThanOrEqual(limits.leafCacheEntries);
-    expect.soft(highest.cpuMs).toBeLessThanOrEqual(limits.eventLoopStallMs);
+    expect.soft(highest.cpuMs).toBeLessThanOrEqual((isMeasured ? 1 : 2.5) * limits.eventLoopStallMs);
     if (isMeasured) expect.soft(highest.delayMs).toBeLessThanOrEqual(limits.eventLoopStallMs);
     for (const origin of origins) await origin[Symbol.asyncDispose]();
   });
