@@ -112,7 +112,7 @@ export interface HttpTransactionFacts {
   readonly endMs: number;
   readonly request: RequestHead;
   readonly response: ResponseHead | undefined;
-  /** Empty where there were none. */
+  /** All three are absent where there was none of them. */
   readonly requestTrailers?: readonly Header[] | undefined;
   readonly responseTrailers?: readonly Header[] | undefined;
   readonly interims?: readonly InterimFacts[] | undefined;

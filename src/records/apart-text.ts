@@ -1,3 +1,4 @@
+import type { Header } from '../core/http.ts';
 import type { HttpTransactionFacts, InterimFacts } from '../core/record.ts';
 import { headText } from './header-text.ts';
 
@@ -7,14 +8,17 @@ export interface ApartText {
   readonly isTruncated: boolean;
 }
 
+const none: readonly Header[] = [];
 const nothingApart: ApartText = { text: '', isTruncated: false };
 
 /** Writes trailers and interim responses, masked as headers are. Without `withFields` only that there were some. */
 export function apartText(transaction: HttpTransactionFacts, withFields: boolean): ApartText {
-  const { requestTrailers = [], responseTrailers = [], interims = [] } = transaction;
+  // Nearly all transactions have none, and pay for no more than this look.
+  if (transaction.interims === undefined) return nothingApart;
+  const { requestTrailers = none, responseTrailers = none, interims } = transaction;
   if (requestTrailers.length + responseTrailers.length + interims.length === 0) return nothingApart;
-  const request = headText(withFields ? requestTrailers : []);
-  const response = headText(withFields ? responseTrailers : []);
+  const request = headText(withFields ? requestTrailers : none);
+  const response = headText(withFields ? responseTrailers : none);
   const before = interims.map((interim) => interimText(interim, withFields));
   return {
     text:
@@ -26,6 +30,6 @@ export function apartText(transaction: HttpTransactionFacts, withFields: boolean
 }
 
 function interimText({ status, headers, isCut }: InterimFacts, withFields: boolean): ApartText {
-  const { json, isTruncated } = headText(withFields ? headers : []);
+  const { json, isTruncated } = headText(withFields ? headers : none);
   return { text: `{"code":${status},"http_headers":${json}}`, isTruncated: isCut || isTruncated };
 }
