@@ -22,5 +22,21 @@ export const files = {
         'A server that names another address than its own in answer to PASV: the transfer is refused, or the address is ignored and the server is connected to at its own.',
       examples: ['ignore'],
     },
+    authSsl: {
+      type: 'string',
+      enum: ['refuse', 'allow'],
+      default: 'refuse',
+      description:
+        'AUTH SSL, the old name of AUTH TLS, behind which servers differ on whether data are protected: a client must say so by PROT before its first transfer.',
+      examples: ['allow'],
+    },
+    blockedUpload: {
+      type: 'string',
+      enum: ['keep', 'delete'],
+      default: 'keep',
+      description:
+        'What becomes of the part of an upload that the server has when a rule or scanner blocks it: it stays there, or the gateway deletes it (DELE) in the name of the client. Uploads that continue or extend a file (REST, APPE) are never deleted.',
+      examples: ['delete'],
+    },
   },
 } as const satisfies ObjectSchema;

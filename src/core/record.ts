@@ -215,6 +215,8 @@ export interface TransferFacts {
   /** Undefined for listings. */
   readonly file: FileFacts | undefined;
   readonly outcome: TransferOutcome;
+  /** What content scanners said. */
+  readonly scans?: readonly ScanFacts[];
   readonly verdict: 'allow' | 'block' | 'reset';
   readonly rule: RuleRef | undefined;
   readonly ruleIds: readonly string[];

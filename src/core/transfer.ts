@@ -3,18 +3,19 @@ import type { Verdict } from './verdict.ts';
 
 /** What an FTP session has told when a transfer is asked for. Texts as sent, latin1. */
 export interface TransferRequest {
-  /** RETR, STOR, STOU, APPE, LIST, NLST or MLSD. */
+  /** RETR, STOR, STOU, APPE, LIST, NLST or MLSD; or a command that changes files without a transfer. */
   readonly command: string;
   /** As the client names it; empty where it names none. */
   readonly path: string;
-  readonly direction: 'upload' | 'download';
+  readonly direction: 'upload' | 'download' | 'none';
   /** Who logged in; empty before. */
   readonly user: string;
   /** Where REST said to begin. */
   readonly offset: number;
   /** Data pass over TLS (PROT P). */
   readonly isProtected: boolean;
-  readonly mode: 'passive' | 'active';
+  /** Of a transfer alone. */
+  readonly mode: 'passive' | 'active' | undefined;
 }
 
 /** How a transfer ended. */
@@ -27,7 +28,7 @@ export interface TransferOutcome {
   readonly reply: { readonly code: number; readonly text: string } | undefined;
 }
 
-/** One transfer as the relay reports it. Anything but `allow` ends it. Chunks must not be kept. */
+/** One transfer as the relay reports it. Anything but `allow` ends it. Chunks may be kept, and never changed. */
 export interface FileTransfer {
   /** Before its command is passed on. */
   begin(): Verdict;

@@ -1,24 +1,35 @@
-import type { FileFacts, FlowFacts, Recorder } from '../core/record.ts';
-import type { FileTransfer, TransferInspector, TransferOutcome, TransferRequest } from '../core/transfer.ts';
-import type { Verdict } from '../core/verdict.ts';
+import type { FileFacts, FlowFacts, Recorder, ScanFacts } from '../core/record.ts';
+import type { TransferInspector, TransferOutcome, TransferRequest } from '../core/transfer.ts';
+import type { Match, Verdict } from '../core/verdict.ts';
 import { count } from '../metrics/counters.ts';
 import { newUlid } from '../records/ulid.ts';
 import type { CompiledRules, TransactionScan } from '../rules/compile.ts';
 import { MatchLedger } from './match-ledger.ts';
 import { FileObserver } from './observe-file.ts';
+import { type ScannableTransfer, scannedTransfer } from './scan-transfers.ts';
+import type { Scanner } from './scanners.ts';
 
 export interface FileInspection {
   readonly flow: FlowFacts;
   readonly rules: CompiledRules;
   readonly recorder: Recorder;
+  /** Content scanners that files are shown to. */
+  readonly scanners: readonly Scanner[];
 }
 
 /** Inspects the transfers of one flow: runs the rules, writes alarms before their verdict acts, and the traffic records. */
 export function inspectFiles(inspection: FileInspection): TransferInspector {
-  return { transfer: (request) => new InspectedTransfer(inspection, request) };
+  const { scanners, flow } = inspection;
+  const host = flow.serverName ?? flow.destination?.host ?? '';
+  return {
+    transfer(request) {
+      const inspected = new InspectedTransfer(inspection, request);
+      return isFile(request) ? scannedTransfer(inspected, request, host, scanners) : inspected;
+    },
+  };
 }
 
-class InspectedTransfer implements FileTransfer {
+class InspectedTransfer implements ScannableTransfer {
   readonly #inspection: FileInspection;
   readonly #request: TransferRequest;
   readonly #txId = newUlid();
@@ -29,6 +40,7 @@ class InspectedTransfer implements FileTransfer {
   #file: FileFacts | undefined;
   #hasEnded = false;
   readonly #ledger: MatchLedger;
+  readonly #scans: ScanFacts[] = [];
 
   constructor(inspection: FileInspection, request: TransferRequest) {
     this.#inspection = inspection;
@@ -47,14 +59,19 @@ class InspectedTransfer implements FileTransfer {
     const wanted = this.#scan?.found.wanted.request;
     const name = nameOf(request);
     const claims = { names: name === undefined ? [] : [name], declared: undefined, isNamed: isFile(request) };
-    const wants = { facts: wanted?.files ?? false, hashes: wanted?.hashes ?? false, records: isFile(request) };
+    const hasContent = request.direction !== 'none';
+    const wants = {
+      facts: hasContent && (wanted?.files ?? false),
+      hashes: hasContent && (wanted?.hashes ?? false),
+      records: isFile(request),
+    };
     this.#observer = new FileObserver(claims, wants, (fact, values) => this.#tell(`ftp.file.${fact}`, values));
   }
 
   begin(): Verdict {
     const { command, direction, path, user } = this.#request;
     this.#tell('ftp.command', [command]);
-    this.#tell('ftp.direction', [direction]);
+    if (direction !== 'none') this.#tell('ftp.direction', [direction]);
     if (path !== '') this.#tell('ftp.path', [path]);
     if (user !== '') this.#tell('ftp.user', [user]);
     return this.#ledger.judge();
@@ -91,8 +108,21 @@ class InspectedTransfer implements FileTransfer {
       bytes: this.#bytes,
       file: this.#file === undefined ? undefined : { ...this.#file, isWhole: this.#file.isWhole && outcome.complete },
       outcome,
+      ...(this.#scans.length === 0 ? {} : { scans: this.#scans }),
       ...facts,
     });
+  }
+
+  alarm(match: Match): void {
+    this.#ledger.alarm(match);
+  }
+
+  settle(verdict: Verdict): Verdict {
+    return this.#ledger.settle(verdict);
+  }
+
+  noteScan(facts: ScanFacts): void {
+    this.#scans.push(facts);
   }
 
   #tell(field: string, values: readonly string[]): void {

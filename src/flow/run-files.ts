@@ -5,6 +5,7 @@ import { type DataChannelOptions, openDataChannel } from './data-channel.ts';
 import { activeMeeting, passiveMeeting, type Stranger } from './data-meeting.ts';
 import { dataTls } from './data-tls.ts';
 import type { Flow } from './flow.ts';
+import { scannersOf } from './flow-scanners.ts';
 import { inspectFiles } from './inspect-files.ts';
 import { createFtpRelay } from './relay/ftp.ts';
 
@@ -24,7 +25,7 @@ export function filesRelay(flow: Flow, wire: Wire, canUpgrade: boolean): Relay {
   const stranger: Stranger = ({ ip }) => refused('CLIENT_FTP_HIJACK', `${ip} opened a data connection of ${client.ip}`);
   return createFtpRelay({
     wire,
-    inspector: inspectFiles({ flow: facts, rules: policy.rules, recorder: plane.recorder }),
+    inspector: inspectFiles({ flow: facts, rules: policy.rules, recorder: plane.recorder, scanners: scannersOf(flow) }),
     channels: {
       passive: (port) => openDataChannel({ ...common, mode: 'passive', ...passiveMeeting(flow, port, stranger) }),
       active: (port) => openDataChannel({ ...common, mode: 'active', ...activeMeeting(flow, port, stranger) }),
@@ -35,6 +36,8 @@ export function filesRelay(flow: Flow, wire: Wire, canUpgrade: boolean): Relay {
     isSecure: facts.decrypted,
     requireTls: files.requireTls,
     passiveAddress: files.passiveAddress,
+    authSsl: files.authSsl,
+    blockedUpload: files.blockedUpload,
     refused,
   });
 }

@@ -36,6 +36,11 @@ export const ftpActivities: Readonly<Record<string, number>> = {
   LIST: 6,
   NLST: 6,
   MLSD: 6,
+  DELE: 4,
+  RMD: 4,
+  XRMD: 4,
+  RNFR: 5,
+  RNTO: 5,
 };
 export const findingActivities = { create: 1 } as const;
 export const otherActivity = 99;

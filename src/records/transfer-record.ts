@@ -8,6 +8,7 @@ import { flowMetadata, recordMetadata, type Stamp, type Writer } from './metadat
 import { classes, ftpActivities, otherActivity, typeUid } from './ocsf.ts';
 import { outcomeOf } from './outcome.ts';
 import { maskText } from './redact.ts';
+import { scanPart } from './scan-text.ts';
 import { tlsParts } from './tls-parts.ts';
 
 /** The line of an FTP transfer (OCSF FTP Activity). */
@@ -42,7 +43,10 @@ function compose(writer: Writer, flow: FlowFacts, transfer: TransferFacts, stamp
     connection_info: connectionPart(flow),
     ...proxyParts(flow, writer.node),
     ...tlsParts(flow, withNames),
-    traffic: { bytes, bytes_out: isUpload ? bytes : 0, bytes_in: isUpload ? 0 : bytes },
+    traffic:
+      request.direction === 'none'
+        ? undefined
+        : { bytes, bytes_out: isUpload ? bytes : 0, bytes_in: isUpload ? 0 : bytes },
     command: request.command,
     codes: reply === undefined ? undefined : [reply.code],
     command_responses: reply === undefined ? undefined : [shown(reply.text)],
@@ -56,7 +60,17 @@ function compose(writer: Writer, flow: FlowFacts, transfer: TransferFacts, stamp
 }
 
 /** What OCSF has no slot for. */
-function transferPart({ request, outcome, verdict, rule, ruleIds, matches, alarms, file }: TransferFacts): JsonObject {
+function transferPart({
+  request,
+  outcome,
+  scans,
+  verdict,
+  rule,
+  ruleIds,
+  matches,
+  alarms,
+  file,
+}: TransferFacts): JsonObject {
   const { user, direction, offset, isProtected } = request;
   return {
     verdict,
@@ -66,9 +80,10 @@ function transferPart({ request, outcome, verdict, rule, ruleIds, matches, alarm
     alarms: alarms === 0 ? undefined : alarms,
     complete: outcome.complete,
     failure: outcome.failure,
+    scans: scans?.map(scanPart),
     ftp: {
       user: user === '' ? undefined : shown(user),
-      direction,
+      direction: direction === 'none' ? undefined : direction,
       offset: offset === 0 ? undefined : offset,
       is_protected: isProtected,
       is_whole: file?.isWhole,

@@ -81,6 +81,7 @@ describe('the schema for editors', () => {
   test('is accepted by an independent validator that finds the default configuration valid', () => {
     expect(isValid(parse(project('config/daylight.yaml')))).toBe(true);
     expect(isValid(parse(project('config/mail-relay.yaml')))).toBe(true);
+    expect(isValid(parse(project('config/file-servers.yaml')))).toBe(true);
   });
 
   test.each([

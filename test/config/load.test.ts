@@ -103,7 +103,7 @@ describe('loading', () => {
         spool: { directory: workspace.path('var/spool'), mailBytes: 67_108_864, totalBytes: 1_073_741_824 },
         headers: { remove: [], set: [] },
       },
-      files: { requireTls: false, passiveAddress: 'refuse' },
+      files: { requireTls: false, passiveAddress: 'refuse', authSsl: 'refuse', blockedUpload: 'keep' },
       opaque: 'allow',
       rules: [],
       scanners: [],

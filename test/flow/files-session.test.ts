@@ -4,10 +4,12 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { connect as connectTls, createSecureContext, type TLSSocket as Secure, TLSSocket } from 'node:tls';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { PolicyDocument, ReverseListener } from '../../src/core/policy.ts';
+import type { RuleCondition, RuleDocument } from '../../src/core/rule-document.ts';
 import { parseRuleFile } from '../../src/rules/rule-file.ts';
 import { startDataPlane } from '../support/data-plane.ts';
 import { startScriptedFtpOrigin } from '../support/ftp-origin.ts';
 import { Typist } from '../support/mail-origin.ts';
+import { policyDocument } from '../support/policy.ts';
 import { listening } from '../support/tcp.ts';
 import { createTestAuthority, type TestAuthority } from '../support/test-authority.ts';
 
@@ -73,6 +75,10 @@ async function dataPort(): Promise<{ port: number; next: Promise<Socket>; server
   return { port: await listening(server), next, server };
 }
 
+function blockRule(when: RuleCondition, id = 'no-ledgers'): RuleDocument {
+  return { id, title: id, rev: 1, severity: 'high', action: 'block', tags: [], when, source: 'test:1' };
+}
+
 const portOf = (reply: string) => Number(/\|\|\|(\d+)\|/.exec(reply)?.[1]);
 
 describe('names of data connections', () => {
@@ -88,7 +94,7 @@ describe('names of data connections', () => {
 
   it('another address is ignored where policy says so', async () => {
     await using session = await openSession(() => '227 Entering (192,0,2,1,100,1).', {
-      files: { requireTls: false, passiveAddress: 'ignore' },
+      files: { ...policyDocument().files, passiveAddress: 'ignore' },
     });
     expect(await session.asks('PASV', /^227 /)).toContain('(127,0,0,1,');
   });
@@ -173,7 +179,7 @@ describe('what is refused', () => {
   });
 
   it('plaintext, where policy demands TLS', async () => {
-    await using session = await openSession(() => '200 OK', { files: { requireTls: true, passiveAddress: 'refuse' } });
+    await using session = await openSession(() => '200 OK', { files: { ...policyDocument().files, requireTls: true } });
     await session.asks('USER me', /^530 POLICY_TLS_REQUIRED /);
     await session.asks('NOOP', /^200 /);
     expect(session.origin.heard).toEqual(['NOOP']);
@@ -287,6 +293,56 @@ describe('a transfer', () => {
     });
     data.server.close();
     await session[Symbol.asyncDispose]();
+  });
+});
+
+describe('commands that change files', () => {
+  const rules = [
+    blockRule({ field: 'ftp.path', suffix: '.ledger' }),
+    blockRule({ field: 'ftp.body', contains: 'falcon-seven' }, 'codeword'),
+  ];
+
+  it('are judged by their path and recorded, without a transfer', async () => {
+    await using session = await openSession((line) => (line.startsWith('RNFR') ? '350 go on' : '250 done'), { rules });
+    await session.asks('DELE books/year.ledger', /^550 POLICY_RULE_BLOCK no-ledgers/);
+    await session.asks('DELE books/old.txt', /^250 /);
+    await session.asks('RNFR a.txt', /^350 /);
+    await session.asks('RNTO b.ledger', /^550 /);
+    await session.asks('MKD new', /^250 /);
+    expect(session.origin.heard).toEqual(['DELE books/old.txt', 'RNFR a.txt', 'MKD new']);
+    expect(
+      session.plane.transfers.map(({ request, verdict, outcome }) => [request.command, verdict, outcome.complete]),
+    ).toEqual([
+      ['DELE', 'block', false],
+      ['DELE', 'allow', true],
+      ['RNFR', 'allow', true],
+      ['RNTO', 'block', false],
+      ['MKD', 'allow', true],
+    ]);
+    expect(session.plane.alarms.length).toBe(2);
+  });
+
+  it.each([
+    ['deletes what the origin has of a blocked upload, before the client is answered', 'delete'],
+    ['leaves what the origin has of a blocked upload', 'keep'],
+  ] as const)('policy %s', async (_what, blockedUpload) => {
+    const data = await dataPort();
+    await using session = await openSession(
+      (line) =>
+        line === 'EPSV' ? `229 x (|||${data.port}|)` : line.startsWith('STOR') ? '150 here' : '250 it is gone',
+      { rules, files: { ...policyDocument().files, blockedUpload } },
+    );
+    const own = connect(portOf(await session.asks('EPSV', /^229 /)), '127.0.0.1');
+    own.on('error', () => {});
+    await session.asks('STOR in/plan.txt', /^150 /);
+    const theirs = await data.next;
+    own.end('the codeword is falcon-seven');
+    await new Promise((resolve) => theirs.once('close', resolve).resume());
+    session.origin.sockets[0]?.write('426 cut\r\n');
+    expect(await session.typist.hears(/\r\n/)).toBe('550 POLICY_RULE_BLOCK codeword\r\n');
+    expect(session.origin.heard.includes('DELE in/plan.txt')).toBe(blockedUpload === 'delete');
+    await session.asks('NOOP', /^250 /);
+    data.server.close();
   });
 });
 

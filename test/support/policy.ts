@@ -47,7 +47,7 @@ export function policyDocument(changes: Partial<PolicyDocument> = {}): PolicyDoc
       spool: { directory: 'var/spool', mailBytes: 0, totalBytes: 0 },
       headers: { remove: [], set: [] },
     },
-    files: { requireTls: false, passiveAddress: 'refuse' },
+    files: { requireTls: false, passiveAddress: 'refuse', authSsl: 'refuse', blockedUpload: 'keep' },
     opaque: 'allow',
     rules: [],
     records: {

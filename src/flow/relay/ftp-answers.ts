@@ -10,6 +10,7 @@ export const ftpAnswers = {
   noClear: '533 The gateway keeps the control connection protected',
   noSuchProtection: '536 The gateway passes PROT C and PROT P alone',
   needsTls: '530 POLICY_TLS_REQUIRED Use AUTH TLS first',
+  needsProtection: '503 Use PROT first',
   needsProtectedData: '522 POLICY_TLS_REQUIRED Use PROT P first',
   blocked: ({ id }: RuleRef): string => `550 POLICY_RULE_BLOCK ${printable(id)}`,
   refused: (code: number, failure: FailureCode, detail: string): string => `${code} ${failure} ${printable(detail)}`,

@@ -8,6 +8,8 @@ import { ftpAnswers } from './ftp-answers.ts';
 /** What a reply of the origin answers. */
 export type FtpExpected =
   | 'other'
+  /** A command that changes files. */
+  | 'act'
   | 'features'
   | 'login'
   | 'auth'
@@ -18,6 +20,14 @@ export type FtpExpected =
   | 'transfer'
   | 'restart'
   | 'quit';
+
+/** A command that the origin has not answered yet. */
+export interface FtpAsked {
+  readonly expected: FtpExpected;
+  readonly command: FtpCommand;
+  /** Said to the client in place of the answer to a command of the gateway's own. */
+  readonly owed?: Buffer | undefined;
+}
 
 /** What becomes of a command line. */
 export type FtpDecision =
@@ -34,6 +44,9 @@ export interface FtpContext {
   readonly canUpgrade: boolean;
   readonly isProtected: boolean;
   readonly requireTls: boolean;
+  readonly authSsl: 'refuse' | 'allow';
+  /** Whether data are protected has to be said by PROT first. */
+  readonly needsProtection: boolean;
   readonly clientIp: string;
 }
 
@@ -49,12 +62,13 @@ export function decideOnFtpCommand(line: Buffer, context: FtpContext): FtpDecisi
   if (context.requireTls && !context.isSecure && !beforeTls.has(verb)) return answer(ftpAnswers.needsTls);
   const direction = transfers.get(verb);
   if (direction !== undefined) {
+    if (context.needsProtection) return answer(ftpAnswers.needsProtection);
     if (context.requireTls && !context.isProtected) return answer(ftpAnswers.needsProtectedData);
     return { kind: 'transfer', command, direction };
   }
   switch (verb) {
     case 'AUTH':
-      if (!/^TLS(?:-C)?$/i.test(argument)) return answer(ftpAnswers.notThisParameter);
+      if (!isKnownAuth(argument, context)) return answer(ftpAnswers.notThisParameter);
       return context.canUpgrade && !context.isSecure ? { kind: 'auth', command } : answer(ftpAnswers.notPassed);
     case 'PROT':
       return protection(command, context);
@@ -76,7 +90,12 @@ export function decideOnFtpCommand(line: Buffer, context: FtpContext): FtpDecisi
   }
 }
 
+function isKnownAuth(argument: string, { authSsl }: FtpContext): boolean {
+  return /^TLS(?:-C)?$/i.test(argument) || (authSsl === 'allow' && /^SSL$/i.test(argument));
+}
+
 function known(command: FtpCommand): FtpDecision {
+  if (acts.has(command.verb)) return pass(command, 'act');
   const expected = expectations.get(command.verb);
   if (expected !== undefined) return pass(command, expected);
   return passedVerbs.has(command.verb) ? pass(command, 'other') : answer(ftpAnswers.notPassed);
@@ -112,6 +131,9 @@ const transfers: ReadonlyMap<string, 'upload' | 'download'> = new Map([
   ['APPE', 'upload'],
 ] as const);
 
+/** What changes files on the server: judged and recorded as transfers are. */
+const acts: ReadonlySet<string> = new Set(['DELE', 'MKD', 'RMD', 'RNFR', 'RNTO', 'SITE', 'XMKD', 'XRMD']);
+
 const expectations: ReadonlyMap<string, FtpExpected> = new Map([
   ['USER', 'login'],
   ['PASS', 'login'],
@@ -135,9 +157,9 @@ const beforeTls: ReadonlySet<string> = new Set([
 ]);
 /** What carries no data but on the control connection. Anything else may open a data connection of a kind of its own. */
 const passedVerbs: ReadonlySet<string> = new Set([
-  ...['ABOR', 'ALLO', 'AVBL', 'CDUP', 'CLNT', 'CSID', 'CWD', 'DELE', 'DSIZ', 'HASH', 'HELP', 'HOST', 'LANG', 'MD5'],
-  ...['MDTM', 'MFCT', 'MFF', 'MFMT', 'MKD', 'MLST', 'NOOP', 'OPTS', 'PBSZ', 'PWD', 'REST', 'RMD', 'RNFR', 'RNTO'],
-  ...['SITE', 'SIZE', 'SMNT', 'STAT', 'SYST', 'TYPE', 'XCRC', 'XCUP', 'XCWD', 'XMD5', 'XMKD', 'XPWD', 'XRMD', 'XSHA'],
+  ...['ABOR', 'ALLO', 'AVBL', 'CDUP', 'CLNT', 'CSID', 'CWD', 'DSIZ', 'HASH', 'HELP', 'HOST', 'LANG', 'MD5'],
+  ...['MDTM', 'MFCT', 'MFF', 'MFMT', 'MLST', 'NOOP', 'OPTS', 'PBSZ', 'PWD', 'REST'],
+  ...['SIZE', 'SMNT', 'STAT', 'SYST', 'TYPE', 'XCRC', 'XCUP', 'XCWD', 'XMD5', 'XPWD', 'XSHA'],
 ]);
 
 const crlf = Buffer.from('\r\n');

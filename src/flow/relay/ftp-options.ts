@@ -15,6 +15,9 @@ export interface FtpOptions {
   /** TLS on both legs from the start. */
   readonly isSecure: boolean;
   readonly requireTls: boolean;
+  readonly authSsl: 'refuse' | 'allow';
+  /** What the origin has of an upload that is blocked. */
+  readonly blockedUpload: 'keep' | 'delete';
   /** What becomes of a 227 that names another address than the origin's own. */
   readonly passiveAddress: 'refuse' | 'ignore';
   /** Told of what was refused while the session goes on. */

@@ -1,4 +1,5 @@
 import type { FtpCommand } from '../../codec/ftp-command.ts';
+import type { TransferRequest } from '../../core/transfer.ts';
 import type { FtpExpected } from './ftp-commands.ts';
 
 /** What a session has agreed on so far. */
@@ -7,10 +8,13 @@ export class FtpSession {
   isSecure: boolean;
   /** PROT P is in force. */
   isProtected: boolean;
+  /** Nobody has said since AUTH SSL whether data are protected. */
+  needsProtection = false;
   /** Who has logged in; empty before. */
   user = '';
   #claimedUser = '';
   #offset = 0;
+  #isAuthSsl = false;
 
   constructor(isSecure: boolean) {
     this.isSecure = isSecure;
@@ -29,6 +33,7 @@ export class FtpSession {
   secured(): void {
     this.isSecure = true;
     this.isProtected = false;
+    this.needsProtection = this.#isAuthSsl;
     this.forget();
   }
 
@@ -38,14 +43,23 @@ export class FtpSession {
       if (command?.verb === 'USER') this.#claimedUser = command.argument;
       if (isPositive) this.user = this.#claimedUser;
     }
-    if (isPositive && (expected === 'clear' || expected === 'private')) this.isProtected = expected === 'private';
+    if (expected === 'auth') this.#isAuthSsl = /^SSL$/i.test(command?.argument ?? '');
+    if (isPositive && (expected === 'clear' || expected === 'private')) {
+      this.isProtected = expected === 'private';
+      this.needsProtection = false;
+    }
     if (command?.verb === 'REST' && code === 350) this.#offset = Number(command.argument) || 0;
   }
 
-  /** Where the next transfer begins; asked once for each. */
-  takeOffset(): number {
+  /** The transfer that is asked for next; once for each, since REST holds for one. */
+  transfer(
+    { verb, argument }: FtpCommand,
+    direction: 'upload' | 'download',
+    mode: 'passive' | 'active' = 'passive',
+  ): TransferRequest {
+    const { user, isProtected } = this;
     const offset = this.#offset;
     this.#offset = 0;
-    return offset;
+    return { command: verb, path: argument, direction, user, offset, isProtected, mode };
   }
 }

@@ -1,3 +1,4 @@
+import type { FtpCommand } from '../../codec/ftp-command.ts';
 import type { FtpReply } from '../../codec/ftp-reply.ts';
 import type { FailureCode } from '../../core/failures.ts';
 import type { FileTransfer, TransferInspector, TransferRequest } from '../../core/transfer.ts';
@@ -20,8 +21,8 @@ interface Running {
 }
 
 export interface TransferEvents {
-  /** The transfer is over, and this is to be said of it. */
-  readonly over: (answer: Buffer) => void;
+  /** The transfer is over, and this is to be said of it; the origin may have a part of `partial`, which was blocked. */
+  readonly over: (answer: Buffer, partial: string | undefined) => void;
   /** A rule wants the session cut. */
   readonly reset: () => void;
 }
@@ -32,6 +33,8 @@ export class FtpTransfers {
   readonly #events: TransferEvents;
   #channel: DataChannel | undefined;
   #running: Running | undefined;
+  /** A command under way that changes files without a transfer. */
+  #act: FileTransfer | undefined;
 
   constructor(inspector: TransferInspector, events: TransferEvents) {
     this.#inspector = inspector;
@@ -74,7 +77,7 @@ export class FtpTransfers {
     let verdict: Verdict = allow;
     const keep = (next: Verdict): Verdict => {
       if (verdict.kind === 'allow') verdict = next;
-      return next;
+      return next.kind === 'allow' && next.until !== undefined ? { ...next, until: next.until.then(keep) } : next;
     };
     const inspected = this.#inspector.transfer(request);
     const transfer: FileTransfer = {
@@ -94,6 +97,32 @@ export class FtpTransfers {
     this.#running = { ...running, request, transfer, channel, verdict: () => verdict };
     channel.connect();
     return undefined;
+  }
+
+  /** Judges a command that changes files; the answer when it must not be passed on. */
+  act({ verb, argument }: FtpCommand, user: string): string | undefined {
+    const act = this.#inspector.transfer({
+      command: verb,
+      path: argument,
+      direction: 'none',
+      user,
+      offset: 0,
+      isProtected: false,
+      mode: undefined,
+    });
+    const first = act.begin();
+    const verdict = first.kind === 'allow' ? act.end() : first;
+    if (verdict.kind === 'allow') this.#act = act;
+    if (verdict.kind === 'allow') return undefined;
+    act.finish({ complete: false, ...failureOf(verdict), reply: undefined });
+    if (verdict.kind === 'reset') this.#events.reset();
+    return refusalOf(verdict);
+  }
+
+  acted({ code, lines }: FtpReply): void {
+    const complete = code < 400;
+    this.#act?.finish({ complete, failure: undefined, detail: '', reply: { code, text: lines[0] ?? '' } });
+    this.#act = undefined;
   }
 
   abortAsked(): void {
@@ -125,6 +154,8 @@ export class FtpTransfers {
   /** Ends everything from outside. */
   cut(code: FailureCode | undefined, detail: string): void {
     this.offer(undefined);
+    this.#act?.finish({ complete: false, failure: code, detail, reply: undefined });
+    this.#act = undefined;
     const running = this.#running;
     if (running === undefined) return;
     this.#running = undefined;
@@ -139,7 +170,7 @@ export class FtpTransfers {
     running.hasBegun = true;
     const { request, transfer, channel } = running;
     channel.begin({
-      direction: request.direction,
+      direction: request.direction === 'upload' ? 'upload' : 'download',
       isProtected: request.isProtected,
       transfer,
       settled: (outcome) => {
@@ -159,7 +190,7 @@ export class FtpTransfers {
     const failed = verdict.kind === 'allow' ? { failure: outcome.code, detail: outcome.detail } : failureOf(verdict);
     const complete = failed.failure === undefined && reply.code < 300 && !isAborted;
     transfer.finish({ complete, ...failed, reply: { code: reply.code, text: reply.lines[0] ?? '' } });
-    this.#events.over(this.#answerTo(running, reply, outcome));
+    this.#events.over(this.#answerTo(running, reply, outcome), partialOf(running));
   }
 
   #answerTo(running: Running, reply: FtpReply, { code, detail }: DataOutcome): Buffer {
@@ -168,6 +199,12 @@ export class FtpTransfers {
     const isOwnFailure = code !== undefined && reply.code < 300 && !running.isAborted;
     return isOwnFailure ? lineOf(ftpAnswers.refused(426, code, detail)) : reply.raw;
   }
+}
+
+/** Only a file that this upload has begun is nobody else's. */
+function partialOf({ request, verdict }: Running): string | undefined {
+  const isBegun = request.command === 'STOR' && request.offset === 0 && request.path !== '';
+  return isBegun && verdict().kind !== 'allow' ? request.path : undefined;
 }
 
 function failureOf(verdict: Exclude<Verdict, { kind: 'allow' }>): { failure: FailureCode; detail: string } {
@@ -181,6 +218,7 @@ function refusalOf(verdict: Exclude<Verdict, { kind: 'allow' }>): string {
   return ftpAnswers.blocked(verdict.rule);
 }
 
-function lineOf(text: string): Buffer {
+/** A reply or command as a line. */
+export function lineOf(text: string): Buffer {
   return Buffer.from(`${text}\r\n`, 'latin1');
 }

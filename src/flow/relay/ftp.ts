@@ -8,11 +8,11 @@ import { limits } from '../../core/limits.ts';
 import type { Relay } from '../../core/relay.ts';
 import type { Side } from '../../core/side.ts';
 import { ftpAnswers } from './ftp-answers.ts';
-import { decideOnFtpCommand, type FtpDecision, type FtpExpected } from './ftp-commands.ts';
+import { decideOnFtpCommand, type FtpAsked, type FtpDecision, type FtpExpected } from './ftp-commands.ts';
 import { type DataChannel, type FtpOptions, openedOrFailed } from './ftp-options.ts';
 import { passiveOfferOf, passiveReply } from './ftp-passive.ts';
 import { FtpSession } from './ftp-session.ts';
-import { FtpTransfers } from './ftp-transfers.ts';
+import { FtpTransfers, lineOf } from './ftp-transfers.ts';
 import { SmtpInput } from './smtp-input.ts';
 
 /**
@@ -23,18 +23,13 @@ export function createFtpRelay(options: FtpOptions): Relay {
   return new FtpRelay(options);
 }
 
-interface Asked {
-  readonly expected: FtpExpected;
-  readonly command: FtpCommand | undefined;
-}
-
 class FtpRelay implements Relay {
   readonly #options: FtpOptions;
   readonly #transfers: FtpTransfers;
   #reader = new FtpReplyReader();
   readonly #input = new SmtpInput();
   /** What the origin has not answered yet, in order. */
-  readonly #asked: Asked[] = [];
+  readonly #asked: FtpAsked[] = [];
   /** A line that has to wait until a transfer is over. */
   #waiting: Buffer | undefined;
   /** A data channel is being opened, or TLS put over the legs. */
@@ -47,11 +42,7 @@ class FtpRelay implements Relay {
     this.#options = options;
     this.#session = new FtpSession(options.isSecure);
     this.#transfers = new FtpTransfers(options.inspector, {
-      over: (answer) => {
-        this.#asked.shift();
-        this.#options.wire.send('client', answer);
-        this.#advance();
-      },
+      over: (answer, partial) => this.#over(answer, partial),
       reset: () => this.#abort('POLICY_RULE_RESET', 'by a rule'),
     });
   }
@@ -134,11 +125,13 @@ class FtpRelay implements Relay {
     this.#answered(reply, asked);
   }
 
-  #answered(reply: FtpReply, { expected, command }: Asked): void {
+  #answered(reply: FtpReply, { expected, command, owed }: FtpAsked): void {
     const { code, raw } = reply;
     const { wire } = this.#options;
     const isPositive = code < 300;
     this.#session.answered(expected, command, code);
+    if (owed !== undefined) return wire.send('client', owed);
+    if (expected === 'act') this.#transfers.acted(reply);
     if (expected === 'auth' && code === 234) return this.#upgrade(raw);
     if (expected === 'passive' && (code === 227 || code === 229)) return this.#passive(reply);
     if (expected === 'active' && !isPositive) this.#transfers.offer(undefined);
@@ -147,6 +140,14 @@ class FtpRelay implements Relay {
       this.#transfers.offer(undefined);
     }
     wire.send('client', expected === 'features' && isPositive ? filterFeatures(reply) : raw);
+  }
+
+  /** What the origin has of an upload that was blocked goes first, where policy says so; then the client is answered. */
+  #over(answer: Buffer, partial: string | undefined): void {
+    this.#asked.shift();
+    if (partial === undefined || this.#options.blockedUpload === 'keep') this.#options.wire.send('client', answer);
+    else this.#ask({ verb: 'DELE', argument: partial, line: lineOf(`DELE ${partial}`) }, 'other', answer);
+    this.#advance();
   }
 
   #upgrade(accept: Buffer): void {
@@ -166,7 +167,7 @@ class FtpRelay implements Relay {
     if (offer.kind === 'foreign') return this.#refuse(425, 'ORIGIN_FTP_BOUNCE', offer.detail);
     this.#open(channels.passive(offer.port), (channel) => {
       const text = passiveReply(reply.code, channel.address);
-      wire.send('client', replyOf(text ?? '425 PASV cannot name an IPv6 address; use EPSV'));
+      wire.send('client', lineOf(text ?? '425 PASV cannot name an IPv6 address; use EPSV'));
     });
   }
 
@@ -175,7 +176,7 @@ class FtpRelay implements Relay {
     this.#open(channels.active(port), (channel) => {
       const plain = command.verb === 'PORT' ? hostPortText(channel.address) : undefined;
       const line = plain === undefined ? `EPRT ${extendedPortText(channel.address)}` : `PORT ${plain}`;
-      this.#ask({ ...command, line: replyOf(line) }, 'active');
+      this.#ask({ ...command, line: lineOf(line) }, 'active');
     });
   }
 
@@ -214,8 +215,8 @@ class FtpRelay implements Relay {
       this.#fail('CLIENT_FTP_TOO_LARGE', `a line longer than ${limits.ftpLineBytes} bytes`);
       return false;
     }
-    const { isSecure, isProtected } = this.#session;
-    const decision = decideOnFtpCommand(line, { ...this.#options, isSecure, isProtected });
+    const { isSecure, isProtected, needsProtection } = this.#session;
+    const decision = decideOnFtpCommand(line, { ...this.#options, isSecure, isProtected, needsProtection });
     const isUrgent = decision.kind === 'pass' && decision.command.verb === 'ABOR';
     if (this.#asked.length > 0 && !(isUrgent && this.#asked.length === 1) && decision.kind !== 'refuse') {
       this.#waiting = line;
@@ -228,8 +229,7 @@ class FtpRelay implements Relay {
   #command(decision: FtpDecision): void {
     switch (decision.kind) {
       case 'pass':
-        if (decision.command.verb === 'ABOR') this.#transfers.abortAsked();
-        return this.#ask(decision.command, decision.expected);
+        return this.#pass(decision.command, decision.expected);
       case 'auth':
         // Kept, they would be taken for protected by TLS (CVE-2011-0411).
         if (this.#input.length === 0) return this.#ask(decision.command, 'auth');
@@ -240,44 +240,43 @@ class FtpRelay implements Relay {
         return this.#transfer(decision.command, decision.direction);
       case 'answer':
         if (decision.code !== undefined) this.#options.refused(decision.code, decision.detail ?? '');
-        return this.#options.wire.send('client', replyOf(decision.text));
+        return this.#options.wire.send('client', lineOf(decision.text));
       case 'refuse':
         return this.#fail(decision.code, decision.detail);
     }
   }
 
-  #transfer(command: FtpCommand, direction: 'upload' | 'download'): void {
-    const { verb, argument } = command;
-    const refusal = this.#transfers.start({
-      command: verb,
-      path: argument,
-      direction,
-      user: this.#session.user,
-      offset: this.#session.takeOffset(),
-      isProtected: this.#session.isProtected,
-      mode: this.#transfers.mode ?? 'passive',
-    });
+  #pass(command: FtpCommand, expected: FtpExpected): void {
+    if (command.verb === 'ABOR') this.#transfers.abortAsked();
+    const refusal = expected === 'act' ? this.#transfers.act(command, this.#session.user) : undefined;
     if (this.#isOver) return;
-    if (refusal === undefined) this.#ask(command, 'transfer');
-    else this.#options.wire.send('client', replyOf(refusal));
+    if (refusal === undefined) this.#ask(command, expected);
+    else this.#options.wire.send('client', lineOf(refusal));
   }
 
-  #ask(command: FtpCommand, expected: FtpExpected): void {
-    this.#asked.push({ expected, command });
+  #transfer(command: FtpCommand, direction: 'upload' | 'download'): void {
+    const refusal = this.#transfers.start(this.#session.transfer(command, direction, this.#transfers.mode));
+    if (this.#isOver) return;
+    if (refusal === undefined) this.#ask(command, 'transfer');
+    else this.#options.wire.send('client', lineOf(refusal));
+  }
+
+  #ask(command: FtpCommand, expected: FtpExpected, owed?: Buffer): void {
+    this.#asked.push({ expected, command, owed });
     this.#options.wire.send('origin', command.line);
   }
 
   /** Says no, and the session goes on. */
   #refuse(reply: number, code: FailureCode, detail: string): void {
     this.#options.refused(code, detail);
-    this.#options.wire.send('client', replyOf(ftpAnswers.refused(reply, code, detail)));
+    this.#options.wire.send('client', lineOf(ftpAnswers.refused(reply, code, detail)));
   }
 
   /** Says why, and ends the session. */
   #fail(code: FailureCode, detail: string): void {
     if (this.#isOver) return;
     this.#stop(code, detail);
-    this.#options.wire.send('client', replyOf(ftpAnswers.refused(421, code, detail)));
+    this.#options.wire.send('client', lineOf(ftpAnswers.refused(421, code, detail)));
     this.#options.wire.close(code, detail);
   }
 
@@ -291,8 +290,4 @@ class FtpRelay implements Relay {
     this.#input.clear();
     this.#transfers.cut(code, detail);
   }
-}
-
-function replyOf(text: string): Buffer {
-  return Buffer.from(`${text}\r\n`, 'latin1');
 }
