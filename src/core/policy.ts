@@ -258,7 +258,6 @@ export interface FilesPolicy {
   readonly requireTls: boolean;
   /** A server that names another address than its own for data connections. */
   readonly passiveAddress: 'refuse' | 'ignore';
-  /** The old name of AUTH TLS. */
   readonly authSsl: 'refuse' | 'allow';
   /** What the origin has of an upload that a rule blocks. */
   readonly blockedUpload: 'keep' | 'delete';
