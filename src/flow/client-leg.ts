@@ -54,8 +54,7 @@ export function acceptClient(options: ClientLegOptions): Promise<ClientLeg> {
     };
     const onSecure = (): void => {
       settle();
-      // What breaks later is reported in the same way, and Node leaves such a socket open for good: not even its end is seen.
-      socket.on('_tlsError', (error: Error) => socket.destroy(error));
+      socket.on('_tlsError', destroyBroken);
       resolve({ socket, tls: legOf(socket, options, performance.now() - startMs) });
     };
     const onError = (error: NodeJS.ErrnoException): void => fail(failureOf(error));
@@ -67,6 +66,11 @@ export function acceptClient(options: ClientLegOptions): Promise<ClientLeg> {
     socket.on('end', onClose);
     transport.on('end', onClose);
   });
+}
+
+/** What breaks later is reported in the same way, and Node leaves such a socket open for good: not even its end is seen. */
+function destroyBroken(this: TLSSocket, error: Error): void {
+  this.destroy(error);
 }
 
 function legOf(socket: TLSSocket, options: ClientLegOptions, handshakeMs: number): TlsLeg {

@@ -38,14 +38,14 @@ export interface OriginLeg {
   readonly socket: TLSSocket;
   readonly identity: OriginIdentity;
   readonly tls: TlsLeg;
+}
+
+/** A leg fresh from its check, with what only further checks need: connections live long, and there are many. */
+export interface JudgedLeg extends OriginLeg {
   /** Certificates that prove the identity: leaf first, the trusted one last. */
   readonly path: readonly X509Certificate[];
   /** OCSP answer that came with the certificate, not yet judged. */
   readonly staple: Buffer | undefined;
-}
-
-/** A leg fresh from its check. */
-export interface JudgedLeg extends OriginLeg {
   /** What the check was made of, for another one that knows more. */
   readonly evidence: OriginEvidence;
 }
@@ -71,14 +71,15 @@ export function openOriginLeg(options: OriginLegOptions): Promise<JudgedLeg> {
     const socket = connect(connectionOptions(options));
     if (options.onKeys !== undefined) socket.on('keylog', options.onKeys);
     if (transport instanceof WatchedTransport) watchEnd(socket, transport);
-    // Node builds the whole legacy certificate object for checkServerIdentity (0.16 ms); ours does not use it.
-    socket.getPeerCertificate = (() => ({})) as unknown as TLSSocket['getPeerCertificate'];
-    socket.once('OCSPResponse', (response: unknown) => {
+    socket.getPeerCertificate = noLegacyCertificate;
+    const onStaple = (response: unknown): void => {
       if (Buffer.isBuffer(response) && response.length <= limits.ocspBytes) staple = response;
-    });
+    };
+    socket.once('OCSPResponse', onStaple);
     const settle = (): void => {
       clearTimeout(timer);
-      socket.off('secureConnect', onSecure).off('error', onError).off('close', onClose);
+      // A listener that stayed would keep all that this check knows, certificates too, for as long as the connection lives.
+      socket.off('secureConnect', onSecure).off('error', onError).off('close', onClose).off('OCSPResponse', onStaple);
       transport.off('end', onClose);
     };
     const fail = (cause: OriginCheckFailure): void => {
@@ -120,6 +121,9 @@ export function openOriginLeg(options: OriginLegOptions): Promise<JudgedLeg> {
   });
 }
 
+/** Node builds the whole legacy certificate object for checkServerIdentity (0.16 ms); ours does not use it. */
+const noLegacyCertificate = (() => ({})) as unknown as TLSSocket['getPeerCertificate'];
+
 /**
  * Everything explicit: nothing of the environment or of Node's defaults decides. Node would end the session at OpenSSL's
  * first error; here the outcome is asked for before the session is handed to anybody.
@@ -131,12 +135,14 @@ function connectionOptions(options: OriginLegOptions): ConnectionOptions {
     host: options.name,
     secureContext: options.context,
     rejectUnauthorized: false,
-    checkServerIdentity: () => undefined,
+    checkServerIdentity: nothingWrong,
     requestOCSP: options.requestStaple ?? false,
     ...(options.serverName === undefined ? {} : { servername: options.serverName }),
     ...(options.alpn.length === 0 ? {} : { ALPNProtocols: [...options.alpn] }),
   };
 }
+
+const nothingWrong = (): undefined => undefined;
 
 type Verified = Extract<Judgement, { kind: 'verified' }>;
 

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { RevocationMode } from '../core/revocation.ts';
+import type { OriginIdentity } from '../core/tls.ts';
 import { count } from '../metrics/counters.ts';
 import { WatchedTransport } from '../net/watched-transport.ts';
 import { noFloor, originFloorOf } from '../pki/origin-floor.ts';
@@ -61,7 +62,7 @@ export async function openVerifiedOrigin(
     keyShares.learn(address, leg.tls.group ?? '', nowMs);
     count(`daylight_tls_sessions_total{leg="origin",resumed="${leg.tls.resumed}"}`);
     // A chain that an exception accepts although it leads nowhere names nobody who could revoke it.
-    if (mode === 'off' || exception?.allow.includes('untrusted')) return leg;
+    if (mode === 'off' || exception?.allow.includes('untrusted')) return legOf(leg, leg.identity);
     return await refuseRevoked(flow, leg, mode);
   } catch (error) {
     flow.facts.originTls = (error as OriginCheckFailure).leg;
@@ -94,12 +95,16 @@ async function refuseRevoked(flow: Flow, leg: JudgedLeg, mode: RevocationMode): 
   const { status, source, detail } = found.outcome;
   flow.facts.originRevocation = found.outcome;
   count(`daylight_origin_revocation_total{status="${status}",source="${source}"}`);
-  if (found.kind === 'found') return { ...leg, identity: found.identity, path: found.path };
+  if (found.kind === 'found') return legOf(leg, found.identity);
   leg.socket.destroy();
   const code = status === 'revoked' ? 'ORIGIN_CERT_REVOKED' : 'ORIGIN_REVOCATION_UNKNOWN';
   const failure = new OriginCheckFailure(code, `${detail} (by ${source})`);
   failure.leg = leg.tls;
   throw failure;
+}
+
+function legOf({ socket, tls }: JudgedLeg, identity: OriginIdentity): OriginLeg {
+  return { socket, identity, tls };
 }
 
 function ignore(): void {}
