@@ -44,6 +44,7 @@ http {
   client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy; fastcgi_temp_path ${folder}/fastcgi;
   uwsgi_temp_path ${folder}/uwsgi; scgi_temp_path ${folder}/scgi;
   keepalive_requests 1000000000;
+  keepalive_timeout 3600;
   server {
     listen ${site.ip}:${site.originPort} ssl http2 backlog=4096;
     server_name ${site.host};
