@@ -14,7 +14,7 @@ import { createTestAuthority } from '../support/test-authority.ts';
  */
 const size = Number(process.env.DAYLIGHT_LARGE_MEGABYTES ?? 300) * 1_000_000;
 /** A busy machine moves 7 MB a second at the least. */
-const patienceMs = 30_000 + size / 7_000;
+const patienceMs = Math.ceil(30_000 + size / 7_000);
 
 const isHere = hasProgram('nginx') && hasProgram('curl');
 let gateway: RunningGateway;
