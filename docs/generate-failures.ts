@@ -22,10 +22,10 @@ gateway's own authority (\`ORIGIN_CERT_OWN_AUTHORITY\`) or to a known abused one
 passed on: clients may trust it. With \`close\` and \`warn\` the origin gets no byte of the client.
 Chromium tells its user of every alert about a certificate as \`ERR_BAD_SSL_CLIENT_AUTH_CERT\`; \`warn\` tells the reason.
 
-After STARTTLS all three are \`close\`, told as \`454 4.7.5\`. There is no page in mail. And a bypass would leave the judgement to
-nobody: most programs that use STARTTLS take any certificate (opportunistic security, RFC 7435), and what the client has said in
-plaintext would have to be said again in its name, in a second session of which it knows nothing. Pass the destination itself
-on (\`bypass\`) where the gateway is not to judge it.
+After STARTTLS \`close\` and \`warn\` are told as \`454 4.7.5\`: there is no page in mail. \`bypass\` dials the origin anew, says EHLO and
+STARTTLS again, and leaves client and origin to each other: TLS makes the server forget all that was said before. Think
+before you choose it: most programs that use STARTTLS take any certificate (opportunistic security, RFC 7435), so that nobody
+may judge that origin at all. After AUTH TLS (FTP) all three are \`close\`.
 
 This page is made from \`src/core/failures.ts\` by \`npm run docs:failures\`; a test compares the two.
 `;

@@ -38,6 +38,8 @@ export interface TlsUpgrade {
   readonly originName: string | undefined;
   /** Application protocols that a client may offer here; offering only others it meant to speak to somebody else. */
   readonly alpn: readonly string[];
+  /** What leads the origin here again on a new connection, where it and the client may be left to each other. */
+  readonly again?: readonly Buffer[];
 }
 
 /**

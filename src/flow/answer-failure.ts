@@ -8,6 +8,7 @@ import { certificatePageFacts } from './certificate-page-facts.ts';
 import { acceptClient, refuseWithAlert } from './client-leg.ts';
 import type { Flow } from './flow.ts';
 import { leafKeyTypeFor } from './leaf-key-choice.ts';
+import { isMailPort } from './mail-ports.ts';
 import { warnsOf } from './origin-failure.ts';
 import { failurePage } from './relay/http1-page.ts';
 import { answers as smtpAnswers } from './relay/smtp-answers.ts';
@@ -68,6 +69,8 @@ function pageFor({ facts }: Flow, { code, detail }: FlowFailure): Buffer {
 async function showUntrusted(flow: Flow, failure: FlowFailure, hello: ClientHello): Promise<void> {
   const { leafs } = flow.plane;
   const { tls, timeouts } = flow.policy.document;
+  // A mail client waits for a greeting and would read a page as nonsense.
+  const isMail = isMailPort(flow.facts.destination?.port ?? 0);
   const name = flow.facts.serverName ?? flow.facts.destination?.host ?? 'unknown';
   const leaf = await leafs.contextFor(
     { kind: 'untrusted', name: name.toLowerCase(), code: failure.code },
@@ -77,12 +80,16 @@ async function showUntrusted(flow: Flow, failure: FlowFailure, hello: ClientHell
   const leg = await acceptClient({
     transport: flow.client,
     leaf,
-    alpn: 'http/1.1',
+    alpn: isMail ? undefined : 'http/1.1',
     serverName: hello.serverName,
     timeoutMs: timeouts.handshakeMs,
     onKeys: flow.plane.keyLog?.client,
   });
   flow.client = leg.socket;
+  if (isMail) {
+    leg.socket.write(`${smtpAnswers.closing('4.7.5', failure.code, failure.detail)}\r\n`);
+    return;
+  }
   await requestSeen(leg.socket, timeouts.openingMs);
   leg.socket.write(pageFor(flow, failure));
 }

@@ -43,6 +43,20 @@ export function watchForSilence(flow: Flow, origin: Socket): (name: string) => v
   };
 }
 
+/**
+ * Notes what the client of a mail session made of the leaf behind STARTTLS: it took it, or it ended the session by an alert
+ * or in the middle of the handshake. A close behind the handshake tells nothing: many programs look at the server alone.
+ */
+export function noteUpgradedClient(flow: Flow, host: string): void {
+  const { facts, policy, hello, originSecurity } = flow;
+  if (hello === undefined || (facts.protocol !== 'smtp' && facts.protocol !== 'lmtp')) return;
+  const names = [facts.serverName, originSecurity?.name];
+  if (names.some((name) => name !== undefined && policy.neverLearned(name))) return;
+  if (facts.failure === 'CLIENT_LEAF_REJECTED') noteRejection(flow, host, 'alert', alertOf(facts.failureDetail));
+  else if (facts.failure === 'CLIENT_GONE' && !facts.decrypted) noteRejection(flow, host, 'closed-in-handshake', '');
+  else if (facts.decrypted && facts.transactions > 0) noteAcceptance(flow, host);
+}
+
 /** `ERR_SSL_TLSV1_ALERT_UNKNOWN_CA` and `ERR_SSL_SSL/TLS_ALERT_BAD_CERTIFICATE` by the name of RFC 8446 section 6. */
 function alertOf(code: string): string {
   const [, name = ''] = /ALERT_(\w+)$/.exec(code) ?? [];

@@ -1,5 +1,6 @@
 import { type FailureCode, FlowFailure } from '../core/failures.ts';
 import type { OriginFailureAction } from '../core/policy.ts';
+import type { FlowFacts } from '../core/record.ts';
 import { count } from '../metrics/counters.ts';
 import { dialByName } from './dial-by-name.ts';
 import type { Flow } from './flow.ts';
@@ -45,12 +46,16 @@ export async function afterOriginFailure(flow: Flow, tunnel: Tunnel, error: unkn
       ? await tunnel.dial(tunnel.destination)
       : await dialByName(flow, { ...tunnel, dial: (to = tunnel.destination) => tunnel.dial(to) }, restsOn, undefined);
   if (origin === undefined) throw error;
-  const { facts } = flow;
-  facts.decision = { kind: 'bypass', reason: `origin failure: ${error.code}` };
-  facts.bypassedFailure = { code: error.code, detail: error.detail };
-  count(`daylight_bypassed_failures_total{code="${error.code}"}`);
+  noteUnread(flow.facts, error);
   flow.answerLayer = 'none';
   await spliceFlow(flow, origin, 'tls');
+}
+
+/** Notes that a client is left to judge the origin itself. */
+export function noteUnread(facts: FlowFacts, { code, detail }: FlowFailure): void {
+  facts.decision = { kind: 'bypass', reason: `origin failure: ${code}` };
+  facts.bypassedFailure = { code, detail };
+  count(`daylight_bypassed_failures_total{code="${code}"}`);
 }
 
 /** Whether a failed check is answered by the untrusted authority's leaf and a page. */

@@ -32,6 +32,10 @@ export interface SecureLegs {
   hello(): Promise<void>;
   /** Verifies the origin, by `name` where nothing better is known; rejects with FlowFailure. */
   origin(name: string | undefined): Promise<Duplex>;
+  /** Whether policy leaves this client and this origin to each other: asked before anything is done, of mail alone. */
+  passesUnread(): boolean;
+  /** The same after a failed check: the origin on a new connection, where `lines` have led it to TLS. Never rejects. */
+  again(error: unknown, lines: readonly Buffer[]): Promise<Duplex | undefined>;
   /** Answers the client's handshake, after `origin` has resolved; rejects with FlowFailure. */
   client(alpn: readonly string[]): Promise<Duplex>;
 }

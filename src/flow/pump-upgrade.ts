@@ -10,6 +10,8 @@ export interface LegsUpgrade {
   readonly client: Duplex | undefined;
   readonly origin: Duplex | undefined;
   readonly failure: FlowFailure | undefined;
+  /** Client and origin do TLS with each other. */
+  readonly isUnread?: boolean;
 }
 
 /**
@@ -33,6 +35,8 @@ export async function upgradeLegs(
     origin.destroy();
     return failed(client, undefined, 'CLIENT_UPGRADE_INJECTION', injected(client));
   }
+  const mayPass = next.again !== undefined;
+  if (mayPass && secure.passesUnread()) return unread(client, origin, next.accept);
   const isAsked = secure.needsHello(next.originName);
   let securedOrigin: Duplex;
   try {
@@ -42,6 +46,8 @@ export async function upgradeLegs(
     }
     securedOrigin = await secure.origin(next.originName);
   } catch (error) {
+    const again = isAsked || next.again === undefined ? undefined : await secure.again(error, next.again);
+    if (again !== undefined) return unread(client, again, next.accept);
     return { client: isAsked ? undefined : client, origin: undefined, failure: asFailure(error) };
   }
   if (!isAsked) {
@@ -53,6 +59,13 @@ export async function upgradeLegs(
   } catch (error) {
     return { client: undefined, origin: securedOrigin, failure: asFailure(error) };
   }
+}
+
+/** The client's handshake goes on to the origin as it comes. */
+function unread(client: Duplex, origin: Duplex, accept: Buffer): LegsUpgrade {
+  if (client.readableLength > 0) return failed(client, origin, 'CLIENT_UPGRADE_INJECTION', injected(client));
+  client.write(accept);
+  return { client, origin, failure: undefined, isUnread: true };
 }
 
 function failed(

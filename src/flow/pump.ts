@@ -143,12 +143,13 @@ export class Pump implements Wire, Ticking {
     }
   }
 
-  #upgraded({ client, origin, failure }: LegsUpgrade): void {
+  #upgraded({ client, origin, failure, isUnread }: LegsUpgrade): void {
     this.#isUpgrading = false;
     this.#activityMs = coarseNowMs();
     if (client !== undefined) this.#attach('client', client);
     if (origin !== undefined) this.#attach('origin', origin);
     if (this.#closing) return this.#endBoth();
+    if (isUnread) this.#relay = this.#options.upgradedRelay(this, { kind: 'opaque', protocol: 'tls' });
     if (failure === undefined) return this.#guard(() => this.#relay.upgraded?.());
     const { code, detail } = failure;
     // A client whose origin failed still reads plaintext; one that failed at TLS itself can be told nothing any more.

@@ -1,5 +1,7 @@
 import { FlowFailure } from '../core/failures.ts';
+import { leafRejection } from './client-leg.ts';
 import type { Flow } from './flow.ts';
+import { noteUpgradedClient } from './leaf-rejection.ts';
 import type { Tunnel } from './relay-tunnel.ts';
 import { runRelay } from './run-relay.ts';
 import { secureLegs } from './secure-legs.ts';
@@ -12,12 +14,14 @@ import { openVerifiedOrigin } from './verified-origin.ts';
 export async function relayPlaintext(flow: Flow, tunnel: Tunnel, protocol: string | undefined): Promise<void> {
   const transport = await tunnel.dial();
   if (tunnel.originTls !== 'always') {
-    return runRelay(flow, {
+    await runRelay(flow, {
       origin: transport,
       protocol,
       scheme: 'http',
       secure: secureLegs(flow, tunnel),
+      failureOf: (side, error) => (side === 'client' && flow.facts.decrypted ? leafRejection(error) : undefined),
     });
+    return noteUpgradedClient(flow, tunnel.destination.host);
   }
   const alpn = protocol === 'http/1.1' || protocol === 'h2' ? [protocol] : [];
   const leg = await openVerifiedOrigin(flow, tunnel, transport, { serverName: undefined, alpn });

@@ -15,10 +15,10 @@ import { dialByName } from './dial-by-name.ts';
 import type { Flow } from './flow.ts';
 import { interceptTls } from './intercept-tls.ts';
 import { learnedDecision } from './learned-bypass.ts';
+import { isMailPort } from './mail-ports.ts';
 import { afterOriginFailure } from './origin-failure.ts';
 import type { OwnCertificate } from './policy-snapshot.ts';
 import { relayPlaintext } from './relay-plaintext.ts';
-import { isMailPort } from './run-mail.ts';
 import { canonicalServerName } from './server-name.ts';
 import { spliceFlow } from './splice-flow.ts';
 
@@ -27,6 +27,8 @@ export interface Tunnel {
   readonly destination: Destination;
   /** Opens TCP to the origin, or to another destination that stands in for it. */
   readonly dial: (instead?: Destination) => Promise<Socket>;
+  /** Dials the same origin once more, where `dial` gives what is dialled already. */
+  readonly redial?: Tunnel['dial'];
   /** Already dialled (explicit capture tells the client early whether the origin is there). */
   readonly origin?: Socket;
   /** Name to verify the origin by when the client names none, and always where the endpoint has its own certificate. */
@@ -63,7 +65,7 @@ export async function relayTunnel(flow: Flow, tunnel: Tunnel): Promise<void> {
       return relayOpaque(flow, { ...tunnel, dial }, opening.protocol);
     case 'silent':
       // What the origin says first tells the protocol.
-      return relayPlaintext(flow, { ...tunnel, dial }, undefined);
+      return relayPlaintext(flow, { ...tunnel, dial, redial: tunnel.dial }, undefined);
     case 'malformed':
       throw new FlowFailure(opening.code, opening.detail);
   }

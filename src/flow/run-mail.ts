@@ -4,6 +4,7 @@ import type { Relay, Wire } from '../core/relay.ts';
 import type { Flow } from './flow.ts';
 import { scannersOf } from './flow-scanners.ts';
 import { inspectMail } from './inspect-mail.ts';
+import { isMailPort } from './mail-ports.ts';
 import { spoolIn } from './mail-spool.ts';
 import { createSmtpRelay } from './relay/smtp.ts';
 import { HoldBudget } from './relay/smtp-hold.ts';
@@ -63,14 +64,6 @@ export function mailRelay({ flow, wire, guess, canUpgrade, files, replace }: Mai
       wire.send('origin', bytes);
     },
   });
-}
-
-/** Ports of mail: submission, transfer, LMTP, and what is often used in their place. */
-const mailPorts: ReadonlySet<number> = new Set([24, 25, 465, 587, 2525]);
-
-/** Whether mail is to be expected on a port before anybody has spoken. */
-export function isMailPort(port: number): boolean {
-  return mailPorts.has(port);
 }
 
 /** A client that offered protocols in TLS, none of them mail, meant to speak to somebody else (ALPACA). */

@@ -69,7 +69,10 @@ export async function runRelay(flow: Flow, options: RelayOptions): Promise<void>
 }
 
 function upgradedRelay(wire: Wire, next: ProtocolSwitch): Relay {
-  return next.kind === 'opaque' ? createOpaqueRelay({ wire }) : createWebSocketRelay({ wire, ...next });
+  if (next.kind !== 'opaque') return createWebSocketRelay({ wire, ...next });
+  // The relay before may have stopped the client for an answer that is not its own any more.
+  wire.pause('client', false);
+  return createOpaqueRelay({ wire });
 }
 
 function resetLeg(flow: Flow, side: Side, stream: Duplex): void {

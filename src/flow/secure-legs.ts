@@ -4,13 +4,17 @@ import { fingerprintsOf } from '../codec/fingerprint.ts';
 import { canonicalHost } from '../codec/host.ts';
 import { FlowFailure, failureOf } from '../core/failures.ts';
 import type { ClientHello } from '../core/tls.ts';
+import { count } from '../metrics/counters.ts';
 import { peekOpening } from '../net/peek.ts';
 import { floorBreach, originFloorOf } from '../pki/origin-floor.ts';
 import { coveringName } from './certificate-names.ts';
 import { refuseWithAlert } from './client-leg.ts';
 import type { Flow } from './flow.ts';
 import { answerClient, leafOf } from './intercept-tls.ts';
+import { learnedDecision } from './learned-bypass.ts';
+import { leadToTls } from './mail-redial.ts';
 import { opensOldProtocol } from './origin-contexts.ts';
+import { noteUnread, passesUnread } from './origin-failure.ts';
 import type { OriginLeg } from './origin-leg.ts';
 import type { SecureLegs } from './pump-options.ts';
 import type { Tunnel } from './relay-tunnel.ts';
@@ -39,12 +43,45 @@ export function secureLegs(flow: Flow, tunnel: Tunnel): SecureLegs {
       leg.socket.on('error', ignore);
       return leg.socket;
     },
+    passesUnread: () => passesLearned(flow, tunnel),
+    again: (error, lines) => againUnread(flow, tunnel, error, lines),
     async client(alpn) {
       if (leg === undefined) throw new FlowFailure('GATEWAY_INTERNAL', 'the origin was not verified');
       const verified = leg;
       return orAlert(flow, async () => openClient(flow, tunnel, verified, hello ?? (await helloOf(flow)), alpn));
     },
   };
+}
+
+/** Clients of this kind have rejected our leafs here: they and the origin do TLS with each other. */
+function passesLearned(flow: Flow, tunnel: Tunnel): boolean {
+  const learned = learnedDecision(flow, tunnel);
+  if (learned === undefined) return false;
+  flow.facts.decision = learned;
+  count('daylight_learned_bypass_flows_total');
+  return true;
+}
+
+/** Leaves the client to judge an origin that failed its check, on a connection that nobody has begun TLS on. */
+async function againUnread(
+  flow: Flow,
+  { redial, destination }: Tunnel,
+  error: unknown,
+  lines: readonly Buffer[],
+): Promise<Duplex | undefined> {
+  if (!(error instanceof FlowFailure) || redial === undefined || !passesUnread(flow, error.code)) return undefined;
+  const { facts, policy } = flow;
+  flow.origin?.destroy();
+  try {
+    const origin = await redial(destination);
+    await leadToTls(origin, lines, policy.document.timeouts.handshakeMs);
+    flow.origin = origin;
+    noteUnread(facts, error);
+    return origin;
+  } catch {
+    // The failure of the check is told, which came first.
+    return undefined;
+  }
 }
 
 /**

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect as connectTcp, createServer } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import type { PolicyDocument } from '../../src/core/policy.ts';
 import { startDataPlane } from '../support/data-plane.ts';
@@ -87,19 +87,55 @@ describe('STARTTLS', () => {
     },
   );
 
-  it.each(['warn', 'bypass'] as const)(
-    'of an origin that fails its check is answered 454 where policy says %s, too',
-    async (onOriginFailure) => {
-      const tls = { ...policyDocument().tls, onOriginFailure };
-      await using session = await openSession({ names: ['elsewhere.example'] }, { tls });
-      await askForTls(session.typist);
-      expect(await session.typist.hearsEnd()).toMatch(/^454 4\.7\.5 ORIGIN_CERT_NAME_MISMATCH/);
-      await expect.poll(() => session.plane.flows.length).toBe(1);
-      expect(session.plane.flows[0]).toMatchObject({ failure: 'ORIGIN_CERT_NAME_MISMATCH', decrypted: false });
-      expect(session.plane.flows[0]?.bypassedFailure).toBeUndefined();
-      expect(session.plane.leafsIssued()).toBe(0);
-    },
-  );
+  it('of an origin that fails its check is answered 454 where policy says warn, too', async () => {
+    const tls = { ...policyDocument().tls, onOriginFailure: 'warn' as const };
+    await using session = await openSession({ names: ['elsewhere.example'] }, { tls });
+    await askForTls(session.typist);
+    expect(await session.typist.hearsEnd()).toMatch(/^454 4\.7\.5 ORIGIN_CERT_NAME_MISMATCH/);
+    await expect.poll(() => session.plane.flows.length).toBe(1);
+    expect(session.plane.flows[0]).toMatchObject({ failure: 'ORIGIN_CERT_NAME_MISMATCH', decrypted: false });
+    expect(session.plane.leafsIssued()).toBe(0);
+  });
+
+  it('of an origin that fails its check leads the client to it where policy says bypass', async () => {
+    const tls = { ...policyDocument().tls, onOriginFailure: 'bypass' as const };
+    await using session = await openSession({ names: ['elsewhere.example'] }, { tls });
+    const { typist, socket, origin, plane } = session;
+    await askForTls(typist);
+    await typist.hears(/^220 /);
+    typist.leave();
+    const secure = connectTls({ socket, servername: 'elsewhere.example', rejectUnauthorized: false });
+    await once(secure, 'secureConnect');
+    expect(secure.getPeerX509Certificate()?.subjectAltName).toBe('DNS:elsewhere.example');
+    const inside = new Typist(secure);
+    inside.say('EHLO me\r\nMAIL FROM:<through@x>\r\nQUIT\r\n');
+    expect(await inside.hearsEnd()).toMatch(/250 [^\r\n]*\r\n221 /);
+    expect(origin.senders).toEqual(['through@x']);
+    secure.end();
+    await expect.poll(() => plane.flows.length, { timeout: 5_000 }).toBe(1);
+    expect(plane.flows[0]).toMatchObject({
+      failure: undefined,
+      decrypted: false,
+      decision: { kind: 'bypass', reason: 'origin failure: ORIGIN_CERT_NAME_MISMATCH' },
+      bypassedFailure: { code: 'ORIGIN_CERT_NAME_MISMATCH' },
+    });
+    expect(plane.leafsIssued()).toBe(0);
+  });
+
+  it('that begins at once, at a port of mail, with a failed check is answered in mail where policy says warn', async () => {
+    const authority = await createTestAuthority();
+    const server = createTlsServer(await authority.issue({ names: ['elsewhere.example'] }));
+    server.on('tlsClientError', () => {});
+    await new Promise<void>((resolve) => server.listen(2525, '127.0.0.77', resolve));
+    const tls = { ...policyDocument().tls, onOriginFailure: 'warn' as const };
+    await using plane = await startDataPlane({ originTrust: { rootsPem: [authority.rootPem] }, tls });
+    const socket = await openTunnel(plane.port, '127.0.0.77:2525');
+    const client = connectTls({ socket, servername: 'mail.example', rejectUnauthorized: false });
+    await once(client, 'secureConnect');
+    expect(client.getPeerX509Certificate()?.issuer).toMatch(/untrusted/i);
+    expect(await new Typist(client).hearsEnd()).toMatch(/^421 4\.7\.5 ORIGIN_CERT_NAME_MISMATCH [^\r\n]*\r\n$/);
+    server.close();
+  });
 
   it('of an origin that nobody vouches for is answered 454', async () => {
     await using session = await openSession({}, { originTrust: { rootsPem: [(await createTestAuthority()).rootPem] } });

@@ -39,6 +39,8 @@ function start(wishes: Partial<SecureLegs> = {}) {
     idleTimeoutMs: 10_000,
     secure: {
       needsHello: () => false,
+      passesUnread: () => false,
+      again: async () => undefined,
       hello: async () => void events.push(`hello while the client has read "${client.text}"`),
       origin: async (name) => {
         events.push(`origin leg ${name} while the client has read "${client.text}"`);

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync, statSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
@@ -8,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runBypasses } from '../../src/control/bypasses-command.ts';
 import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
+import { startMailOrigin, Typist } from '../support/mail-origin.ts';
 import { hasProgram, run } from '../support/run.ts';
 import { sleep } from '../support/tcp.ts';
 import { createTestAuthority, type TestAuthority } from '../support/test-authority.ts';
@@ -197,5 +199,41 @@ describe('policy and operator', () => {
     expect(await issuerSeenBy('127.0.0.7')).toBe('rejected');
     const { id } = await until({ state: 'active', group: 'client 127.0.0.7' });
     expect(await command('approve', String(id))).toMatchObject({ code: 1, stderr: expect.stringContaining('refuses') });
+  });
+});
+
+describe('a mail client that does not trust the authority', () => {
+  it('is passed on behind STARTTLS after its rejections, and judges the server itself', async () => {
+    await using mail = await startMailOrigin(await authority.issue({ names: ['localhost'] }));
+    /** Issuer of the certificate behind STARTTLS. */
+    const issuerOf = async (from: string): Promise<string> => {
+      const socket = await tunnel(from, `localhost:${mail.port}`);
+      const typist = new Typist(socket);
+      await typist.hears(/^220 /);
+      typist.say('EHLO me\r\n');
+      await typist.hears(/250[ -]STARTTLS/);
+      typist.say('STARTTLS\r\n');
+      await typist.hears(/^220 /);
+      typist.leave();
+      const client = connectTls({ socket, servername: 'localhost', ca: authority.rootPem });
+      return new Promise((resolve) => {
+        client.on('error', () => resolve('rejected')).on('close', () => resolve('rejected'));
+        client.on('secureConnect', () => {
+          resolve(client.getPeerX509Certificate()?.issuer ?? '');
+          client.end('QUIT\r\n');
+        });
+      });
+    };
+    for (let count = 0; count < 3; count++) expect(await issuerOf('127.0.0.9')).toBe('rejected');
+    const wanted = { group: 'client 127.0.0.9', host: 'localhost', port: mail.port, rejections: 3 };
+    const { id } = await until(wanted);
+    expect(await command('approve', String(id))).toMatchObject({ code: 0 });
+    await until({ ...wanted, state: 'active' });
+    await sleep(100);
+    expect(await issuerOf('127.0.0.9')).toBe(new X509Certificate(authority.rootPem).subject);
+    expect(await issuerOf('127.0.0.10')).toBe('rejected');
+    const isPassed = (line: Record<string, unknown>) => JSON.stringify(line).includes('learned bypass: 3 rejections');
+    const records = await gateway.waitForRecords('traffic', (lines) => lines.some((line) => isPassed(line)));
+    expect(records.some(isPassed)).toBe(true);
   });
 });

@@ -27,6 +27,12 @@ export class SmtpSession {
     return this.#accepted;
   }
 
+  /** What was said up to STARTTLS, as far as it matters: TLS makes the server forget all else. */
+  get again(): readonly Buffer[] {
+    const verb = this.protocol === 'lmtp' ? 'LHLO' : 'EHLO';
+    return [Buffer.from(`${verb} ${this.helo}\r\n`, 'latin1'), Buffer.from('STARTTLS\r\n')];
+  }
+
   greeted(verb: string, name: string): void {
     this.protocol = verb === 'LHLO' ? 'lmtp' : 'smtp';
     this.helo = name;

@@ -157,7 +157,8 @@ class SmtpRelay implements Relay, ReplyHandler {
     if (injected) return this.upgradeFailed('ORIGIN_UPGRADE_INJECTION', 'bytes behind the reply to STARTTLS');
     this.#isUpgrading = true;
     const [originName] = /^\S+/.exec(this.#greeting) ?? [];
-    this.#wire.upgrade({ kind: 'tls', accept, originName, alpn: ['smtp', 'esmtp', 'lmtp'] });
+    const { again } = this.#session;
+    this.#wire.upgrade({ kind: 'tls', accept, originName, alpn: ['smtp', 'esmtp', 'lmtp'], again });
   }
 
   /** Goes on with a mail that had to wait for something else than its peers. */
