@@ -115,7 +115,7 @@ describe.runIf(servesGit).each(['', 'http2'] as const)('git over smart HTTP (%s)
 
   beforeAll(async () => {
     const socket = join(directory, `git-${http2}.socket`);
-    backend = spawn('fcgiwrap', ['-c', '2', '-s', `unix:${socket}`], { stdio: 'ignore' });
+    backend = spawn('fcgiwrap', ['-s', `unix:${socket}`], { stdio: 'ignore' });
     const parameters = {
       SCRIPT_FILENAME: gitBackend,
       GIT_PROJECT_ROOT: directory,
