@@ -16,10 +16,6 @@ let origin: Http2Origin;
 let port: number;
 let steady: ClientHttp2Session;
 
-const held = `
-- { id: held, title: A codeword, action: block, hold: body, when: { all: [{ field: http.path, equals: /held }, { field: http.response.body, contains: Moonbeam }] } }
-`;
-
 beforeAll(async () => {
   const authority = await createTestAuthority();
   const credentials = await authority.issue({ names: ['localhost', 'shop.localhost', 'bank.localhost'] });
@@ -31,17 +27,16 @@ beforeAll(async () => {
       stream.respond({ ':status': 200 });
       if (path === '/endless') stream.write('begun');
       else if (path === '/large') stream.end(Buffer.alloc(2_000_000));
-      else if (path === '/held') stream.end(Buffer.alloc(5_000_000));
       else stream.end('ok');
     },
   });
   port = await freePort();
   gateway = await startGateway({
-    files: { 'roots.pem': authority.rootPem, 'held.yaml': held },
+    files: { 'roots.pem': authority.rootPem },
     config: {
       listeners: [{ mode: 'reverse', listen: `127.0.0.1:${port}`, origin: `localhost:${origin.port}` }],
       originTrust: { system: false, files: ['$DIRECTORY/roots.pem'] },
-      rules: { files: ['config/rules/*.yaml', '$DIRECTORY/held.yaml'] },
+      rules: { files: ['config/rules/*.yaml'] },
       assets: [{ id: 'shop', kind: 'gaap', hosts: ['shop.localhost'] }],
       bypass: [{ hosts: ['bank.localhost'], reason: 'privacy' }],
       timeouts: { idle: '3s', drain: '5s' },
@@ -178,32 +173,6 @@ describe('a stream that stands still', () => {
     session.destroy();
   });
 });
-
-it('a client that hoards held downloads without window is refused more, and its memory is given back', async () => {
-  const hoard = async (): Promise<number[]> => {
-    const session = openSession();
-    session.settings({ initialWindowSize: 0 });
-    await once(session, 'localSettings');
-    const answers = Array.from({ length: 18 }, async () => {
-      const stream = session.request({ ':path': '/held' });
-      stream.on('error', () => {});
-      const [head] = (await once(stream, 'response')) as [{ ':status': number }];
-      return head[':status'];
-    });
-    const alive = setInterval(() => session.ping(() => {}), 500);
-    const statuses = await Promise.all(answers);
-    clearInterval(alive);
-    expect(await ask(steady, '/')).toEqual({ status: 200, body: 'ok' });
-    session.destroy();
-    return statuses;
-  };
-  for (let round = 0; round < 3; round++) {
-    const statuses = await hoard();
-    // 64 MiB hold 13 of 5 MB; what is refused was never sent to the client.
-    expect(statuses.filter((status) => status === 200).length).toBeGreaterThan(5);
-    expect(statuses.filter((status) => status === 503).length).toBeGreaterThan(3);
-  }
-}, 60_000);
 
 describe('a connection that serves several names', () => {
   it('has each request judged by its own', async () => {
