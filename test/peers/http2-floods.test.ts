@@ -15,6 +15,7 @@ let gateway: RunningGateway;
 let origin: Http2Origin;
 let port: number;
 let steady: ClientHttp2Session;
+let alive: NodeJS.Timeout;
 
 beforeAll(async () => {
   const authority = await createTestAuthority();
@@ -43,9 +44,12 @@ beforeAll(async () => {
     },
   });
   steady = openSession();
+  // Whatever the others take, it is not idle.
+  alive = setInterval(() => steady.destroyed || steady.ping(() => {}), 500);
 });
 
 afterAll(async () => {
+  clearInterval(alive);
   steady?.destroy();
   await gateway?.[Symbol.asyncDispose]();
   await origin?.[Symbol.asyncDispose]();
