@@ -10,6 +10,7 @@ export function createReplaceableRelay(make: (replace: (next: Relay) => void) =>
     end: (from, clean) => current.end(from, clean),
     cut: (code, detail) => current.cut(code, detail),
     timedOut: () => current.timedOut?.(),
+    drained: (side) => current.drained?.(side),
     upgraded: () => current.upgraded?.(),
     upgradeFailed: (code, detail) => current.upgradeFailed?.(code, detail),
     tick: (nowMs) => current.tick?.(nowMs),
