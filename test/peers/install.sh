@@ -68,8 +68,11 @@ sensor() {
   if command -v suricata >/dev/null; then return; fi
   local codename
   codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
-  if [ "$codename" = bookworm ]; then
-    echo "deb $(apt-get indextargets --format '$(SITE)' 'Codename: bookworm' 'Origin: Debian' | sort -u | head -n 1) bookworm-backports main" >/etc/apt/sources.list.d/daylight-backports.list
+  # The mirror that this machine has bookworm from has its backports too.
+  local mirror
+  mirror=$(apt-get indextargets --format '$(SITE)' "Codename: $codename" 'Origin: Debian' | sort -u | head -n 1)
+  if [ "$codename" = bookworm ] && [ -n "$mirror" ]; then
+    echo "deb $mirror bookworm-backports main" >/etc/apt/sources.list.d/daylight-backports.list
     apt update || true
   fi
   if apt install -y --no-install-recommends suricata; then echo "peers: installed suricata"
