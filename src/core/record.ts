@@ -127,18 +127,18 @@ export interface HttpTransactionFacts {
   /** Of which message more came than may wait for rules that asked for it. */
   readonly notHeld?: readonly string[];
   /** What content scanners said of it. */
-  readonly scans?: readonly ScanFacts[];
-  readonly requestFiles?: readonly FileFacts[];
-  readonly responseFiles?: readonly FileFacts[];
+  readonly scans?: readonly ScanFacts[] | undefined;
+  readonly requestFiles?: readonly FileFacts[] | undefined;
+  readonly responseFiles?: readonly FileFacts[] | undefined;
   /** Why a body was not inspected in full, e.g. `response content-encoding foo`; empty when it was. */
   readonly notInspected: readonly string[];
   readonly verdict: 'allow' | 'block' | 'reset';
   readonly rule: RuleRef | undefined;
   readonly matches: number;
   /** Matches that were recorded as alarms; all of them when absent. */
-  readonly alarms?: number;
+  readonly alarms?: number | undefined;
   /** Ids of the rules that matched, in the order of their first match. */
-  readonly ruleIds?: readonly string[];
+  readonly ruleIds?: readonly string[] | undefined;
   readonly upgradedTo: string | undefined;
 }
 

@@ -14,9 +14,8 @@ export class ApartFacts {
   #interims: readonly InterimFacts[] = [];
   #leftBytes = limits.recordHeadBytes;
 
-  get facts() {
-    const { requestTrailers, responseTrailers } = this;
-    return { requestTrailers, responseTrailers, interims: this.#interims };
+  get interims(): readonly InterimFacts[] {
+    return this.#interims;
   }
 
   /** Of many long ones nothing is kept but that they were there. */

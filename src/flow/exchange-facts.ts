@@ -64,26 +64,11 @@ export function changesOf(
   return [...changes, ...(request?.notes ?? []), ...(response?.notes ?? []), ...apart];
 }
 
-/** What its bodies add to the record of an exchange. */
-export function bodyFacts(
-  request: InspectedBody | undefined,
-  response: InspectedBody | undefined,
-  unread: string | undefined,
-) {
-  return {
-    requestExcerpt: request?.excerpt,
-    responseExcerpt: response?.excerpt,
-    requestDecodedBytes: request?.decodedBytes,
-    responseDecodedBytes: response?.decodedBytes,
-    requestFiles: request?.files ?? [],
-    responseFiles: response?.files ?? [],
-    notInspected: textsOf(request?.problem, response?.problem, unread),
-  };
-}
-
 /** The texts that are there. */
 export function textsOf(...problems: readonly (string | undefined)[]): readonly string[] {
-  if (problems.every((problem) => problem === undefined)) return none;
+  let isAny = false;
+  for (const problem of problems) if (problem !== undefined) isAny = true;
+  if (!isAny) return none;
   return problems.filter((problem) => problem !== undefined);
 }
 
