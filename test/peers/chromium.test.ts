@@ -46,24 +46,23 @@ describe.runIf(hasProgram('chromium') && hasProgram('certutil'))('Chromium', () 
   });
 
   it('loads a page and its script behind a leaf of a CA that its user trusts', async () => {
-    const { stdout, stderr } = await load(await home('trusting', gateway.caFile), origin);
-    expect(failureIn(stderr)).toBeUndefined();
-    expect(stdout).toContain('<p id="p">changed by a script</p>');
+    const loaded = await load(await home('trusting', gateway.caFile), origin);
+    expect(failureIn(loaded)).toBeUndefined();
+    expect(loaded.stdout).toContain('<p id="p">changed by a script</p>');
     expect(origin.requests).toContain('GET /app.js');
   });
 
   it('loads nothing for a user who does not trust the CA', async () => {
     const before = origin.requests.length;
-    const { stderr } = await load(await home('strange', undefined), origin);
-    expect(failureIn(stderr)).toBe('ERR_CERT_AUTHORITY_INVALID');
+    const refused = await load(await home('strange', undefined), origin);
+    expect(failureIn(refused)).toBe('ERR_CERT_AUTHORITY_INVALID');
     expect(origin.requests.length).toBe(before);
   });
 
   it('is refused, whomever its user trusts, where the origin fails its check', async () => {
-    const { stdout, stderr } = await load(await home('deceived', gateway.caFile), expired);
-    expect(stdout).toBe('');
+    const refused = await load(await home('deceived', gateway.caFile), expired);
     // So Chromium calls every alert about a certificate.
-    expect(failureIn(stderr)).toBe('ERR_BAD_SSL_CLIENT_AUTH_CERT');
+    expect(failureIn(refused)).toBe('ERR_BAD_SSL_CLIENT_AUTH_CERT');
     expect(expired.bytesReceived()).toBe(0);
   });
 });

@@ -220,9 +220,9 @@ describe('a WebSocket over HTTP/2 through the gateway', () => {
     'is opened by Chromium, and closed by a rule',
     async () => {
       const home = await trustingHome(directory, gateway.caFile);
-      const { stdout, stderr } = await loadPage(home, port, `https://localhost:${origin.port}/page`);
-      expect(failureIn(stderr)).toBeUndefined();
-      expect(stdout).toContain('<p id="p">hello 1008 blocked by rule test.out</p>');
+      const loaded = await loadPage(home, port, `https://localhost:${origin.port}/page`);
+      expect(failureIn(loaded)).toBeUndefined();
+      expect(loaded.stdout).toContain('<p id="p">hello 1008 blocked by rule test.out</p>');
       expect(heard).not.toContain('the codeword');
       const isOpening = (line: Line): boolean =>
         isTransaction(line) && member(line, 'http_request', 'url', 'path') === '/from-page';

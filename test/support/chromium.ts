@@ -15,9 +15,11 @@ export async function trustingHome(directory: string, caFile: string | undefined
   return directory;
 }
 
-/** Why a page was not loaded. */
-export function failureIn(stderr: string): string | undefined {
-  return /Page load failed: net::(\w+)/.exec(stderr)?.[1];
+/** Why a page was not loaded: older versions say it on standard error, newer ones show a page of their own that names it. */
+export function failureIn({ stdout, stderr }: Ran): string | undefined {
+  const [, failure] =
+    /Page load failed: net::(\w+)/.exec(stderr) ?? /"errorCode":"(?:net::)?(ERR_\w+)"/i.exec(stdout) ?? [];
+  return failure;
 }
 
 /** Prints the document that Chromium makes of a page, through a proxy on the loopback. */
