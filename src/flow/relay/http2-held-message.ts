@@ -150,9 +150,11 @@ export class HeldMessage {
   /** Gives the sender back what it has spent on what is kept. */
   refund(): void {
     const { connection, stream, to, from } = this;
-    if (this.#isOver || connection.isOver) return;
+    if (connection.isOver) return;
     const bytes = this.#account.takeRefund();
-    if (bytes > 0 && !stream.isDone(from)) connection.to[from].send(windowUpdateFrame(stream.id, bytes));
+    // Padding of the last frame is due to the connection when the stream is over too.
+    if (bytes > 0 && !this.#isOver && !stream.isDone(from))
+      connection.to[from].send(windowUpdateFrame(stream.id, bytes));
     connection.credit(from, connection.windows[to].takeRefund());
   }
 

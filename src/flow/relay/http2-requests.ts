@@ -123,12 +123,19 @@ export class Http2Requests implements FrameHandler {
     if (stream !== undefined) {
       stream.activeMs = nowMs;
       stream.creditedByClient += increment;
-      // The origin hears of it with the head.
-      if (!stream.isForwarded) return 0;
+      // The origin hears of it with the head, in one update.
+      if (!stream.isForwarded) return this.#creditedEarly(stream);
       return stream.toClient === undefined ? increment : stream.toClient.enlarge(increment);
     }
     if (this.#isIdle(streamId)) this.#direction.fail(http2Errors.protocolError, 'WINDOW_UPDATE on an idle stream');
     else answers.enlarge(streamId, increment);
+    return 0;
+  }
+
+  #creditedEarly(stream: Http2Stream): 0 {
+    if (this.#connection.windows.client.initialWindow + stream.creditedByClient > mostWindow) {
+      this.#connection.breakOff(stream, 'CLIENT_HTTP2_PROTOCOL', 'a window that is too large');
+    }
     return 0;
   }
 

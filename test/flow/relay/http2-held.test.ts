@@ -158,6 +158,22 @@ describe('a response that is held', () => {
     expect(granted(taken('origin'), 0)).toBe(10);
   });
 
+  test('that ends in a padded frame gives the padding back to the connection', () => {
+    const { client, origin, taken } = openHttp2({}, (step) => (step === 'responseBody' ? keepAll : undefined));
+    const payload = Buffer.concat([Buffer.from([200]), Buffer.from('hi'), Buffer.alloc(200)]);
+    let left = 65_535;
+    for (let streamId = 1; streamId < 800; streamId += 2) {
+      client(headers(streamId, get, true));
+      origin(
+        headers(streamId, [':status=200']),
+        frame(frameTypes.data, flags.padded | flags.endStream, streamId, payload),
+      );
+      client(update(0, bytesIn(taken('client'), streamId)));
+      left += granted(taken('origin'), 0) - payload.length;
+    }
+    expect(left).toBe(65_535);
+  });
+
   test('ends with the reset of its origin, and is done before an orderly one is passed on', () => {
     const broken = openHttp2({}, holds('response'));
     broken.client(headers(1, get, true));
@@ -241,6 +257,14 @@ describe('a request that is held', () => {
     client(headers(3, get, true));
     expect(taken('origin')).toEqual([`headers 3 END ${get.join(' ')}`]);
     expect(relay.idle?.()).toBe(false);
+  });
+
+  test('whose client enlarges its window beyond the greatest is reset, and no other stream', () => {
+    const held = openHttp2({}, holds('request'));
+    held.client(headers(1, post), ...[1, 2, 3].map(() => update(1, 0x7fffffff)), headers(3, get, true));
+    expect(held.taken('client')).toEqual(['rstStream 1 1']);
+    expect(held.taken('origin')).toEqual([`headers 3 END ${get.join(' ')}`]);
+    expect(held.inspector.exchanges[0]?.outcome?.failure).toBe('CLIENT_HTTP2_PROTOCOL');
   });
 
   test('waits for the windows of its origin', () => {
