@@ -63,7 +63,7 @@ class WebSocketRelay implements Relay {
   receive(from: Side, bytes: Buffer): void {
     const direction = this.#directions[from];
     if (this.#isOver || direction.isEnded || bytes.length === 0) return;
-    const whole = collected(direction, bytes);
+    const whole = collected(direction, bytes, this.#isSharingBuffers);
     if (whole === undefined) return;
     const { stream } = direction;
     const readTo = stream.consume(whole);
@@ -147,10 +147,11 @@ class WebSocketRelay implements Relay {
 }
 
 /** What was not read yet with what came now; undefined while that is not enough. */
-function collected(direction: Direction, bytes: Buffer): Buffer | undefined {
+function collected(direction: Direction, bytes: Buffer, isSharingBuffers: boolean): Buffer | undefined {
   if (direction.unreadBytes === 0) return bytes;
-  keepUnread(direction, bytes);
-  if (direction.unreadBytes < direction.stream.needBytes) return undefined;
+  const isEnough = direction.unreadBytes + bytes.length >= direction.stream.needBytes;
+  keepUnread(direction, isSharingBuffers && !isEnough ? Buffer.from(bytes) : bytes);
+  if (!isEnough) return undefined;
   const whole = Buffer.concat(direction.unread);
   direction.unread = [];
   direction.unreadBytes = 0;

@@ -135,6 +135,17 @@ describe('a WebSocket over HTTP/2', () => {
     expect(taken('client')).toEqual([]);
   });
 
+  test('that waits for the rest of a frame holds on to nothing else that was received', () => {
+    const { relay, got } = opened();
+    const bytes = ws.fromClient({ opcode: 9, payload: 'ping' });
+    for (const byte of bytes) {
+      const received = data(1, Buffer.from([byte]));
+      relay.receive('client', received);
+      received.fill(0);
+    }
+    expect(got('origin').bytes.equals(bytes)).toBe(true);
+  });
+
   test('has a record of its opening at once, and ends in order with both its halves', () => {
     const { client, origin, got, inspector, outcomes, relay } = opened();
     expect(inspector.exchanges[0]?.events.join(' ')).toBe(
