@@ -191,8 +191,9 @@ class InspectedMail implements Mail {
     const late = this.#redactor?.late;
     if (late !== undefined) return this.#ledger.settle({ kind: 'block', rule: late });
     const { asked } = this.#changes;
-    if (this.#window === undefined && asked === undefined) return verdict;
-    return { kind: 'allow', keepBytes: this.#keepBytes, ...(asked === undefined ? {} : { changes: asked }) };
+    const keepBytes = this.#keepBytes;
+    if (keepBytes === 0 && asked === undefined) return verdict;
+    return { kind: 'allow', keepBytes, ...(asked === undefined ? {} : { changes: asked }) };
   }
 
   #scanned(facts: ScanFacts): void {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { limits } from '../../src/core/limits.ts';
 import type { HeaderPolicy } from '../../src/core/policy.ts';
 import type { AlarmFacts, MailFacts } from '../../src/core/record.ts';
 import { inspectMail } from '../../src/flow/inspect-mail.ts';
@@ -273,6 +274,23 @@ describe('a head', () => {
     session.smtp.answer('250 chunk\r\n250 queued\r\n');
     expect(session.smtp.wire.to('client').match(/250 2\.0\.0 Chunk taken/g)).toHaveLength(2);
     expect(session.smtp.wire.to('client')).toMatch(/250 queued\r\n$/);
+  });
+
+  it('is changed although there is no room for it to wait until it is whole', () => {
+    const session = open({ headers, holdBytes: 10 });
+    const mail = 'From: a@x\r\nx-spoofed: 1\r\nSubject: x\r\n\r\nbody\r\n.\r\n';
+    session.say(`DATA\r\n${mail}`, 5);
+    session.smtp.answer('354 go\r\n');
+    expect(session.got()).toBe('DATA\r\nX-Gateway: daylight\r\nFrom: a@x\r\nSubject: x\r\n\r\nbody\r\n.\r\n');
+  });
+
+  it('in more chunks than may wait is refused, and no line of them kept', () => {
+    const session = open({ headers });
+    session.say('BDAT 0\r\n'.repeat(limits.mailChunks), 50_000);
+    session.say('BDAT 13 LAST\r\nFrom: a@x\r\n\r\n', 100);
+    expect(session.got()).toBe('RSET\r\n');
+    expect(session.smtp.wire.to('client')).toMatch(/Chunk taken\r\n552 5\.3\.4 CLIENT_SMTP_TOO_LARGE [^\r]*\r\n$/);
+    expect(session.mails[0]?.outcome.failure).toBe('CLIENT_SMTP_TOO_LARGE');
   });
 
   it('is changed in one long chunk that goes on as it comes', () => {

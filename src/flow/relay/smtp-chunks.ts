@@ -31,7 +31,8 @@ export class SmtpChunks {
   }
 
   add(line: Buffer, octets: number, isLast: boolean): void {
-    this.#lines.push({ at: this.#seen + this.#shift, octets, isLast, line });
+    // A line of its own: as it came it would hold on to the octets that were received with it, which may be on disk.
+    this.#lines.push({ at: this.#seen + this.#shift, octets, isLast, line: Buffer.from(line) });
     this.#seen += octets;
   }
 

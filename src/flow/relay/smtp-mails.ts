@@ -1,6 +1,6 @@
 import { parseChunk } from '../../codec/smtp-command.ts';
 import type { SmtpReply } from '../../codec/smtp-reply.ts';
-import type { FailureCode, FlowFailure } from '../../core/failures.ts';
+import { type FailureCode, FlowFailure } from '../../core/failures.ts';
 import type { MailInspector } from '../../core/mail.ts';
 import type { Wire } from '../../core/relay.ts';
 import { answers } from './smtp-answers.ts';
@@ -13,6 +13,7 @@ import type { SmtpSession } from './smtp-session.ts';
 import { SmtpTransfer } from './smtp-transfer.ts';
 
 const noBytes: Buffer = Buffer.alloc(0);
+const headInPieces = new FlowFailure('CLIENT_SMTP_TOO_LARGE', 'a head in too many chunks');
 
 /** What the client's next bytes are; `waiting` until a reply tells. */
 export type SmtpPhase = 'command' | 'waiting' | 'auth' | 'data' | 'chunk';
@@ -115,10 +116,7 @@ export class SmtpMails {
     const chunk = parseChunk(argument);
     if (chunk === undefined || !this.#session.offered.has('CHUNKING')) return undefined;
     const transfer = this.#transfer ?? this.#begin();
-    transfer.isChunked = true;
-    transfer.chunkBytes = chunk.bytes;
-    transfer.isLastChunk = chunk.isLast;
-    transfer.chunks.add(line, chunk.bytes, chunk.isLast);
+    transfer.chunk(line, chunk);
     if (!transfer.isJudged) transfer.chunks.flush();
     return chunk.bytes === 0 ? this.#chunkTaken(transfer, noBytes) : 'chunk';
   }
@@ -218,6 +216,7 @@ export class SmtpMails {
   /** The mail so far is allowed. */
   #goOn(transfer: SmtpTransfer): SmtpPhase {
     if (transfer.stage === 'passing') return this.#passed(transfer);
+    if (transfer.isHeadInPieces) return this.#lost(transfer, headInPieces) ?? nextPhase(transfer);
     if (!transfer.hasEnded && transfer.mayWait()) return nextPhase(transfer);
     transfer.release();
     if (transfer.isChunked) return this.#release(transfer);

@@ -86,6 +86,19 @@ export class SmtpTransfer {
     return this.chunks.waiting < limits.mailChunks && this.queue.mayWait(keep);
   }
 
+  /** Its head comes in more chunks than may wait: a head that is never whole would wait for good. */
+  get isHeadInPieces(): boolean {
+    return this.keepBytes === Number.POSITIVE_INFINITY && this.chunks.waiting >= limits.mailChunks;
+  }
+
+  /** A line of BDAT. Of a mail that is dropped none waits. */
+  chunk(line: Buffer, { bytes, isLast }: { readonly bytes: number; readonly isLast: boolean }): void {
+    this.isChunked = true;
+    this.chunkBytes = bytes;
+    this.isLastChunk = isLast;
+    if (!this.isDropped) this.chunks.add(line, bytes, isLast);
+  }
+
   envelope(envelope: MailEnvelope): void {
     this.#verdict = this.#mail.envelope(envelope);
   }
