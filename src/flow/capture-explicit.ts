@@ -16,7 +16,7 @@ import { acceptProxyHeader } from './accept-proxy-header.ts';
 import { decideOnDestination } from './decide-destination.ts';
 import { dialOrigin } from './dial-origin.ts';
 import type { Flow } from './flow.ts';
-import { joinDataConnection } from './join-data-connection.ts';
+import { joinDataConnection, refuseUnreadData } from './join-data-connection.ts';
 import { relayTunnel } from './relay-tunnel.ts';
 import { runRelay } from './run-relay.ts';
 
@@ -109,7 +109,9 @@ function dialInstead(flow: Flow, origin: Socket) {
 async function dialPermitted(flow: Flow, destination: Destination) {
   const decision = decideOnDestination(flow, destination);
   if (decision.kind === 'refuse') throw new FlowFailure('POLICY_REFUSED', decision.reason);
-  return dialOrigin(flow, destination);
+  const origin = await dialOrigin(flow, destination);
+  refuseUnreadData(flow);
+  return origin;
 }
 
 function asksForCredentials(listener: ExplicitListener): boolean {

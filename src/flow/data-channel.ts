@@ -53,7 +53,7 @@ class SocketDataChannel implements DataChannel {
   #client: Duplex | undefined;
   #timer: NodeJS.Timeout | undefined;
   #movedMs = 0;
-  #isOver = false;
+  isOver = false;
 
   constructor(options: DataChannelOptions, released: () => void) {
     this.mode = options.mode;
@@ -99,11 +99,11 @@ class SocketDataChannel implements DataChannel {
   }
 
   hasMoved(): boolean {
-    return !this.#isOver && coarseNowMs() - this.#movedMs <= this.#options.idleMs;
+    return !this.isOver && coarseNowMs() - this.#movedMs <= this.#options.idleMs;
   }
 
   abort(): void {
-    if (this.#isOver) return;
+    if (this.isOver) return;
     this.#close();
     this.#accepted.reject(new FlowFailure('CLIENT_GONE', 'the data channel was given up'));
     for (const { socket, over } of this.#legs) resetConnection(socket, over);
@@ -136,7 +136,7 @@ class SocketDataChannel implements DataChannel {
     over.on('error', ignore);
     const leg = this.#legs.find((candidate) => candidate.socket === socket);
     if (leg !== undefined) leg.over = over;
-    if (this.#isOver) resetConnection(socket, over);
+    if (this.isOver) resetConnection(socket, over);
     return over;
   }
 
@@ -147,7 +147,7 @@ class SocketDataChannel implements DataChannel {
   #keep(socket: Socket): Socket {
     socket.on('error', ignore);
     this.#legs.push({ socket, over: undefined });
-    if (this.#isOver) resetConnection(socket);
+    if (this.isOver) resetConnection(socket);
     return socket;
   }
 
@@ -158,7 +158,7 @@ class SocketDataChannel implements DataChannel {
 
   /** Both ends have been proper. */
   #end(): void {
-    if (this.#isOver) return;
+    if (this.isOver) return;
     this.#close();
     for (const { socket, over } of this.#legs) {
       (over ?? socket).end();
@@ -172,7 +172,7 @@ class SocketDataChannel implements DataChannel {
    * a reset for a fault of the network, and never read the answer that says why.
    */
   #drain(): void {
-    if (this.#isOver) return;
+    if (this.isOver) return;
     this.#close();
     for (const { socket, over } of this.#legs) {
       const stream = over ?? socket;
@@ -187,7 +187,7 @@ class SocketDataChannel implements DataChannel {
   }
 
   #close(): void {
-    this.#isOver = true;
+    this.isOver = true;
     clearTimeout(this.#timer);
     this.#listener?.close();
     this.#released();

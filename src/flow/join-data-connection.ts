@@ -25,6 +25,15 @@ export async function joinDataConnection(flow: Flow, destination: Destination, a
   return true;
 }
 
+/** A session waits for the connection that was just dialled: by another name of its origin its file would pass unread. */
+export function refuseUnreadData({ facts, plane }: Flow): void {
+  const { origin } = facts;
+  if (plane.expectations.isEmpty || origin === undefined) return;
+  if (plane.expectations.find({ host: origin.ip, port: origin.port }) === undefined) return;
+  facts.protocol = 'ftp-data';
+  throw new FlowFailure('CLIENT_FTP_HIJACK', 'a data connection by another name of its origin');
+}
+
 function refuseStranger({ facts }: Flow, expected: Expected): void {
   if (facts.client.ip === expected.clientIp) return;
   if (expected.kind === 'here') expected.stranger(facts.client);

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { limits } from '../../src/core/limits.ts';
 import { DataExpectations } from '../../src/flow/data-expectations.ts';
 import { startDataPlane } from '../support/data-plane.ts';
 import { startScriptedFtpOrigin } from '../support/ftp-origin.ts';
@@ -71,7 +73,68 @@ describe('data connections that are expected', () => {
   });
 });
 
+/** A session through the explicit proxy, whose origin has offered a data port. */
+async function offeredSession() {
+  const data = createServer({ allowHalfOpen: true });
+  const dataPort = await listening(data);
+  const origin = await startScriptedFtpOrigin((line) =>
+    line === 'EPSV' ? `229 x (|||${dataPort}|)` : line.startsWith('RETR') ? '150 here' : '200 OK',
+  );
+  const plane = await startDataPlane();
+  const sockets: Socket[] = [];
+  const tunnel = (host: string, port: number): Typist => {
+    const socket = connect(plane.port, '127.0.0.1').on('error', ignore);
+    sockets.push(socket);
+    const typist = new Typist(socket);
+    typist.say(`CONNECT ${host}:${port} HTTP/1.1\r\nHost: ${host}:${port}\r\n\r\n`);
+    return typist;
+  };
+  const typist = tunnel('127.0.0.1', origin.port);
+  await typist.hears(/200 Connection Established\r\n\r\n220 /);
+  typist.say('SYST\r\n');
+  await typist.hears(/^215 /);
+  typist.say('EPSV\r\n');
+  await typist.hears(/^229 /);
+  return {
+    data,
+    dataPort,
+    origin,
+    plane,
+    typist,
+    tunnel,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      await plane[Symbol.asyncDispose]();
+      await origin[Symbol.asyncDispose]();
+      data.close();
+    },
+  };
+}
+
 describe('a data connection through the explicit proxy', () => {
+  it('by another name of the origin does not pass unread', async () => {
+    await using session = await offeredSession();
+    const { tunnel, dataPort, plane } = session;
+    expect(await tunnel('localhost', dataPort).hearsEnd()).toContain('CLIENT_FTP_HIJACK');
+    await expect.poll(() => plane.flows.map(({ failure }) => failure)).toEqual(['CLIENT_FTP_HIJACK']);
+  });
+
+  it('that did not come in time is not waited for at the origin either', async () => {
+    const { ftpDataWaitMs } = limits;
+    Object.assign(limits, { ftpDataWaitMs: 100 });
+    try {
+      await using session = await offeredSession();
+      const { tunnel, dataPort, typist, origin } = session;
+      await setTimeout(3 * limits.ftpDataWaitMs);
+      await tunnel('127.0.0.1', dataPort).hears(/200 Connection Established\r\n\r\n/);
+      typist.say('RETR file\r\n');
+      await typist.hears(/^425 /);
+      expect(origin.heard).not.toContain('RETR file');
+    } finally {
+      Object.assign(limits, { ftpDataWaitMs });
+    }
+  });
+
   it('of another client is refused and recorded, and the own one is still served', async () => {
     const data = createServer({ allowHalfOpen: true });
     const dataPort = await listening(data);

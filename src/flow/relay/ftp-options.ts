@@ -37,6 +37,8 @@ export interface DataChannel {
   readonly mode: 'passive' | 'active';
   /** Where the peer that connects finds the gateway. */
   readonly address: Address;
+  /** Given up, e.g. because nobody came in time, or done. */
+  readonly isOver: boolean;
   /** The command that uses the channel was passed on: connects. */
   connect(): void;
   /** The origin has agreed: TLS where it is asked for, then the bytes. `settled` is called once. */

@@ -72,8 +72,9 @@ export class FtpTransfers {
   /** Judges a transfer before its command is passed on; the answer when it must not be. */
   start(request: TransferRequest): string | undefined {
     const channel = this.#channel;
-    if (channel === undefined) return ftpAnswers.noDataPort;
     this.#channel = undefined;
+    // The origin may still listen for one that was given up: who connects to it past the gateway would get the file unread.
+    if (channel === undefined || channel.isOver) return ftpAnswers.noDataPort;
     let verdict: Verdict = allow;
     const keep = (next: Verdict): Verdict => {
       if (verdict.kind === 'allow') verdict = next;
