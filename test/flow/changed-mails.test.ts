@@ -218,6 +218,31 @@ describe('a head', () => {
     expect(sent({ headers }, mail).mail).toBe(expected);
   });
 
+  it.each(pieces)('loses what policy removes behind dots that its receiver takes off (pieces of %i)', (piece) => {
+    const session = open({ headers });
+    session.say(
+      'DATA\r\nFrom: a@x\r\n.x-spoofed: 1\r\n. folded\r\n..x-spoofed: 2\r\nSubject: x\r\n\r\nbody\r\n.\r\n',
+      piece,
+    );
+    session.smtp.answer('354 go\r\n');
+    const kept = 'From: a@x\r\n..x-spoofed: 2\r\nSubject: x\r\n\r\nbody\r\n.\r\n';
+    expect(session.got()).toBe(`DATA\r\nX-Gateway: daylight\r\n${kept}`);
+  });
+
+  it('goes on behind a dot alone where it comes in a chunk', () => {
+    const session = open({ headers });
+    const mail = 'From: a@x\r\n.\r\nx-spoofed: 1\r\n\r\nbody';
+    session.say(`BDAT ${mail.length} LAST\r\n${mail}`, 100);
+    expect(session.got()).toMatch(/^BDAT \d+\r\nX-Gateway: daylight\r\nFrom: a@x\r\n\.\r\nBDAT \d+ LAST\r\n\r\nbody$/);
+  });
+
+  it('that begins behind a dot in the middle of a field is refused', () => {
+    const session = open({ headers });
+    session.say('DATA\r\n. folded\r\nSubject: x\r\n\r\nbody\r\n.\r\n', 100);
+    session.smtp.answer('354 go\r\n');
+    expect(session.smtp.wire.to('client')).toMatch(/552 5\.3\.4 CLIENT_SMTP_TOO_LARGE/);
+  });
+
   it('that begins in the middle of a field is refused, since it would become part of what is set', () => {
     const session = open({ headers });
     session.say('DATA\r\n folded\r\nSubject: x\r\n\r\nbody\r\n.\r\n', 100);

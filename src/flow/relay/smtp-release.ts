@@ -46,7 +46,11 @@ function sendAll({ chunks }: SmtpTransfer, pieces: readonly Buffer[]): undefined
 function sendFirst(transfer: SmtpTransfer, bytes: Buffer, isAll: boolean): FlowFailure | undefined {
   const { changes, chunks } = transfer;
   if (changes === undefined) return sendAll(transfer, [bytes]);
-  const changed = changedMailHead(bytes, isAll && transfer.hasEnded, changes);
+  const changed = changedMailHead(
+    bytes,
+    { isAll: isAll && transfer.hasEnded, isStuffed: !transfer.isChunked },
+    changes,
+  );
   if (changed === undefined) return new FlowFailure('CLIENT_SMTP_TOO_LARGE', 'a head that cannot be changed');
   chunks.replaceHead(changed.length, changed.head.length);
   return sendAll(transfer, [changed.head, bytes.subarray(changed.length)]);
