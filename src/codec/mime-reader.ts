@@ -42,6 +42,8 @@ export class MimeReader {
   #bytesAt = 0;
   /** Why parts may have been missed. */
   problem: string | undefined;
+  /** What is given from here on is not taken apart: it went beyond a limit. */
+  isBeyondLimits = false;
 
   constructor(sink: MimeSink) {
     this.#sink = sink;
@@ -104,9 +106,14 @@ export class MimeReader {
   }
 
   #giveUpHead(problem: string, bytes: Buffer, at: number): number {
-    this.problem ??= problem;
+    this.#goBeyond(problem);
     this.#endHead();
     return at < bytes.length ? at : bytes.length;
+  }
+
+  #goBeyond(problem: string): void {
+    this.problem ??= problem;
+    this.isBeyondLimits = true;
   }
 
   #endHead(): void {
@@ -131,7 +138,7 @@ export class MimeReader {
       this.#state = 'head';
       return;
     }
-    if (head.boundary !== undefined) this.problem ??= `more than ${limits.mailDepth} multiparts in each other`;
+    if (head.boundary !== undefined) this.#goBeyond(`more than ${limits.mailDepth} multiparts in each other`);
     this.#parts += 1;
     this.#beginPart(head);
     this.#state = 'content';
@@ -211,7 +218,7 @@ export class MimeReader {
     }
     this.#state = 'head';
     if (this.#parts < limits.mailParts) return;
-    this.problem ??= `more than ${limits.mailParts} parts`;
+    this.#goBeyond(`more than ${limits.mailParts} parts`);
     this.#beginPart(mimeHead([]));
     this.#state = 'content';
   }

@@ -180,7 +180,7 @@ export const failures = {
     'Let clients reach the ports of the gateway that it names in answer to PASV and EPSV.',
   ),
   CLIENT_FTP_HIJACK: client(
-    'Somebody opened a data connection that belongs to the FTP session of another client.',
+    'Somebody opened a data connection that belongs to the FTP session of another client, or to one through the explicit proxy by another name of its origin.',
     'Look for who takes files of others; clients behind changing addresses need the same address for both connections.',
     403,
   ),

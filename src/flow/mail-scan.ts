@@ -29,7 +29,8 @@ export class MailScan {
     this.#options = options;
   }
 
-  begin({ type, fileNames }: MimeHead): void {
+  /** A part begins. Beyond the limits of what is taken apart it is not the file that a recipient sees. */
+  begin({ type, fileNames }: MimeHead, isBeyondLimits: boolean): void {
     const { scanners, host, onOutcome } = this.#options;
     const requestHead = scannedPartHead(host, type, fileNames[0]);
     this.#part = new MessageScan({
@@ -42,6 +43,7 @@ export class MailScan {
       onOutcome,
     });
     this.#parts.push(this.#part);
+    if (isBeyondLimits && this.verdict.kind === 'allow') this.verdict = this.#part.giveUp('not taken apart');
   }
 
   /** Bytes of the present part, decoded. */

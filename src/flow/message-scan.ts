@@ -47,6 +47,11 @@ export class MessageScan {
     return framing.kind === 'length' ? this.#leaveOut(framing.bytes) : allow;
   }
 
+  /** What of the message would be shown is not what its recipient sees. */
+  giveUp(detail: string): Verdict {
+    return this.#failAll('POLICY_UNSCANNABLE', detail);
+  }
+
   chunk(bytes: Buffer): Verdict {
     this.#bodyBytes += bytes.length;
     const verdict = this.#leaveOut(this.#bodyBytes);

@@ -118,7 +118,7 @@ export class MailObserver {
     if (!knownEncodings.has(head.transferEncoding)) this.#problems.add('an unknown content-transfer-encoding');
     const { encoding } = textDeclaration(head.declared === undefined ? [] : [['content-type', head.declared]]);
     this.#textReader = encoding === undefined ? undefined : new TextReader(encoding);
-    this.#observation.scan?.begin(head);
+    this.#observation.scan?.begin(head, this.#reader.isBeyondLimits);
     this.#places = this.#observation.part(head.transferEncoding, encoding);
     const isNamed = head.isAttachment || head.fileNames.length > 0;
     if (!isNamed && /^(?:text|message)\//.test(head.type)) return;

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { limits } from '../../src/core/limits.ts';
 import type { ScannerPolicy } from '../../src/core/scanner.ts';
 import { startDataPlane, type TestDataPlane } from '../support/data-plane.ts';
 import { type IcapServer, options, startIcapServer, unmodified } from '../support/icap-server.ts';
@@ -74,6 +75,16 @@ async function send(plane: TestDataPlane, ...mails: readonly string[]): Promise<
 }
 
 describe('a content scanner', () => {
+  it('is not passed by in a part behind more than are looked at, nor behind a head that is too long', async () => {
+    const many = mailOf(...Array.from({ length: limits.mailParts }, () => ''), 'VIRUS');
+    const long = `X-Long: ${'x'.repeat(limits.mailHeadBytes)}\r\n${mailOf('VIRUS')}`;
+    await using strict = await startDataPlane({ scanners: [scanner({ maximumBytes: 1_000_000 })] });
+    for (const answer of await send(strict, many, long)) expect(answer).toMatch(/^554 5\.7\.1 POLICY_UNSCANNABLE /);
+    expect(strict.mails[0]?.scans).toMatchObject([{ outcome: 'failed', failure: 'POLICY_UNSCANNABLE' }]);
+    await using lenient = await startDataPlane({ scanners: [scanner({ onFailure: 'allow' })] });
+    expect(await send(lenient, many)).toEqual([expect.stringMatching(/^250 /)]);
+  });
+
   it('is shown each part of a mail decoded, and lets it pass as it came', async () => {
     await using plane = await startDataPlane({ scanners: [scanner()] });
     const before = server.requests.length;
