@@ -38,10 +38,16 @@ export function mimeHead(headers: readonly Header[]): MimeHead {
     type,
     declared,
     boundary: boundary === undefined || boundary === '' || boundary.length > 256 ? undefined : boundary,
-    transferEncoding: (fieldOf(headers, 'content-transfer-encoding') ?? '7bit').trim().toLowerCase(),
+    transferEncoding: encodingOf(fieldOf(headers, 'content-transfer-encoding') ?? '7bit'),
     fileNames: [...new Set(names)].filter((name) => name !== ''),
     isAttachment: /^\s*attachment\b/i.test(disposition),
   };
+}
+
+/** Without comments, which may stand anywhere (RFC 2045 section 6.1), and what recipients read past. */
+function encodingOf(value: string): string {
+  const text = value.replace(/\([^()]*\)/g, ' ').trim();
+  return (/^"?([^\s";]+)/.exec(text)?.[1] ?? text).toLowerCase();
 }
 
 /** The first field of a name, in lower case. */

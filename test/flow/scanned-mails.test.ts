@@ -75,6 +75,15 @@ async function send(plane: TestDataPlane, ...mails: readonly string[]): Promise<
 }
 
 describe('a content scanner', () => {
+  it.each(['base64 (a comment)', '(a) (b) Base64', 'base64;', '"base64"'])(
+    'is shown a part decoded whose encoding is written %s',
+    async (written) => {
+      await using plane = await startDataPlane({ scanners: [scanner()] });
+      const [answer] = await send(plane, mailOf('VIRUS').replace('base64', written));
+      expect(answer).toMatch(/^554 5\.7\.1 POLICY_SCANNER_BLOCK /);
+    },
+  );
+
   it('is not passed by in a part behind more than are looked at, nor behind a head that is too long', async () => {
     const many = mailOf(...Array.from({ length: limits.mailParts }, () => ''), 'VIRUS');
     const long = `X-Long: ${'x'.repeat(limits.mailHeadBytes)}\r\n${mailOf('VIRUS')}`;
