@@ -108,7 +108,7 @@ async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
   const exited = once(child, 'exit');
   child.kill('SIGTERM');
-  const timer = setTimeout(() => process.kill(-(child.pid ?? 0), 'SIGKILL'), stopTimeoutMs);
+  const timer = setTimeout(() => killGroup(child.pid), stopTimeoutMs);
   await exited;
   clearTimeout(timer);
 }
@@ -125,4 +125,12 @@ async function freeAddress(): Promise<ListenAddress> {
 
 function textOf({ ip, port }: ListenAddress): string {
   return `${ip}:${port}`;
+}
+
+function killGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It ended in this very moment.
+  }
 }

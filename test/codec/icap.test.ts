@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { IcapAnswerReader } from '../../src/codec/icap-answer.ts';
 import { parseIcapAnswerHead } from '../../src/codec/icap-answer-head.ts';
@@ -48,6 +49,23 @@ describe('an answer', () => {
       reader.push(bytes.subarray(cut));
       expect(reader.isComplete).toBe(true);
     }
+  });
+
+  test('that was tampered with is read the same over any cut of its bytes, or faulted', () => {
+    const edit = fc.record({ at: fc.nat(blocked.length), text: fc.string({ unit: 'binary-ascii', maxLength: 12 }) });
+    const cut = fc.integer({ min: 1, max: 64 });
+    fc.assert(
+      fc.property(fc.array(edit, { maxLength: 3 }), cut, (edits, pieceBytes) => {
+        let text = blocked;
+        for (const { at, text: inserted } of edits) text = text.slice(0, at) + inserted + text.slice(at);
+        const [whole, pieces] = [read(text, text.length), read(text, pieceBytes)];
+        expect(pieces.reader.isComplete).toBe(whole.reader.isComplete);
+        expect(pieces.reader.fault === undefined).toBe(whole.reader.fault === undefined);
+        expect(pieces.reader.head).toEqual(whole.reader.head);
+        if (whole.reader.isComplete) expect([pieces.body, pieces.taken]).toEqual([whole.body, whole.taken]);
+        if (whole.reader.head !== undefined) threatOf(whole.reader.head);
+      }),
+    );
   });
 
   test.each([

@@ -85,9 +85,11 @@ describe.runIf(canRun)('files through the explicit proxy, to vsftpd, which deman
     });
 
     it('content that a rule blocks never arrives', async () => {
+      const before = transfers().length;
       const { code, stdout } = await curl(...args(), '-v', '--ssl-reqd', `ftp://localhost:${vsftpd.port}/secret.txt`);
       expect(code).not.toBe(0);
       expect(stdout).not.toContain('falcon');
+      await expect.poll(() => transfers().length).toBe(before + 1);
     });
   });
 

@@ -204,6 +204,9 @@ describe('policy and operator', () => {
 
 describe('a mail client that does not trust the authority', () => {
   it('is passed on behind STARTTLS after its rejections, and judges the server itself', async () => {
+    const { directory } = gateway;
+    await gateway.stop();
+    gateway = await startGateway({ directory, config: configOf({ action: 'ask' }) });
     await using mail = await startMailOrigin(await authority.issue({ names: ['localhost'] }));
     /** Issuer of the certificate behind STARTTLS. */
     const issuerOf = async (from: string): Promise<string> => {

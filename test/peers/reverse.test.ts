@@ -214,8 +214,9 @@ describe('the PROXY protocol of a load balancer', () => {
   it.each(['v1', 'v2'] as const)('%s names the client, in records and for assets', async (version) => {
     for (const name of ['accept', 'require'] as const) {
       const path = `/${name}-${version}`;
-      const heard = await talk(port(name), { before: header(version), say: get(path) });
-      expect(heard.text).toContain(`GET shop.example ${path} 0`);
+      // A host that is no asset: one that is would be the asset of this request.
+      const heard = await talk(port(name), { before: header(version), say: get(path, 'other.example') });
+      expect(heard.text).toContain(`GET other.example ${path} 0`);
       expect(member(await transaction(path), 'src_endpoint')).toMatchObject({ ...client, uid: 'branch' });
     }
   });
