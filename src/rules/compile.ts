@@ -8,6 +8,7 @@ import { type FoundFields, planFoundFields } from './found-fields.ts';
 import { compileHeadTest, type HeadTest } from './head-test.ts';
 import { planRedaction, type RedactionPlan } from './redaction.ts';
 import { type RuleSubject, subjectOf } from './rule-fields.ts';
+import { stages } from './stages.ts';
 import { bodylessState, type StartState } from './start-state.ts';
 import { TransactionScan } from './transaction-scan.ts';
 
@@ -28,9 +29,6 @@ export interface CompiledRule {
   /** What its leaves ask for, as bits of `stages`: news of anything else cannot decide it. */
   readonly asks: number;
 }
-
-/** What a moment of a transaction brings news of. */
-export const stages = { context: 1, requestHead: 2, request: 4, responseHead: 8, response: 16 } as const;
 
 /** A test of a rule. Tests of bodies and of what is found in them have no reader; plans of their own hold them. */
 export interface Leaf {

@@ -3,7 +3,7 @@ import type { Match } from '../core/verdict.ts';
 import { apartHits, rulesMadeTrue } from './apart-fields.ts';
 import type { BodyEvent } from './body-edges.ts';
 import { planBody } from './body-plan.ts';
-import { type CompiledRule, type CompiledRules, stages } from './compile.ts';
+import type { CompiledRule, CompiledRules } from './compile.ts';
 import { closed, fails, holds, type Truth, truthOf, unknown } from './condition.ts';
 import { Evidence } from './evidence.ts';
 import { foundFieldOf, type TransactionContext, type TransactionHeads } from './field.ts';
@@ -11,6 +11,7 @@ import type { FoundFields } from './found-fields.ts';
 import type { HeadHit } from './head-test.ts';
 import { MessageBody } from './message-body.ts';
 import { type RedactionPlan, RedactionScan } from './redaction.ts';
+import { stages } from './stages.ts';
 
 const none: readonly Match[] = [];
 /** The body of a message that has none, where that decides nothing any more. */
@@ -237,8 +238,7 @@ export class TransactionScan {
     const open: CompiledRule[] = [];
     let stopped = false;
     for (const rule of this.#open) {
-      const isAsked = (rule.asks & news) !== 0;
-      const truth = stopped ? fails : isAsked ? truthOf(rule.condition, this.#leafTruth) : unknown;
+      const truth = stopped ? fails : (rule.asks & news) === 0 ? unknown : truthOf(rule.condition, this.#leafTruth);
       if (truth === unknown) {
         open.push(rule);
         continue;
