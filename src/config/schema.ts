@@ -221,7 +221,8 @@ export const schema = {
         detect: {
           type: 'boolean',
           default: true,
-          description: 'Whether they are intercepted; false relays them unread, with a record.',
+          description:
+            'Whether they are intercepted; false relays them unread, with a record. Plain HTTP is looked through for hosts of assets that are intercepted.',
           examples: [false],
         },
       },

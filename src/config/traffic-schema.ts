@@ -65,7 +65,7 @@ export const bypass = {
   type: 'array',
   default: [],
   description:
-    'What is not intercepted: bytes pass unread, with a record of the flow. An entry fits when any of its hosts, addresses or assets does.',
+    'What is not intercepted: bytes pass unread, with a record of the flow. An entry fits when any of its hosts, addresses or assets does. Plain HTTP is looked through for hosts that `refuse` names.',
   examples: [[{ hosts: ['*.bank.example'], reason: 'privacy' }]],
   items: {
     type: 'object',

@@ -1,3 +1,4 @@
+import { canonicalIp } from '../codec/ip-address.ts';
 import type { Destination } from '../core/endpoint.ts';
 import type { AssetPolicy } from '../core/policy.ts';
 import type { Decision } from '../core/record.ts';
@@ -25,7 +26,9 @@ export function decide(
   name: string | undefined,
   { reached, named }: FlowAssets,
 ): FlowDecision {
-  const { host, ip, port } = destination;
+  const { host, port } = destination;
+  // The origin of a published endpoint may be written as an address.
+  const ip = destination.ip ?? canonicalIp(host);
   const refused = policy.refuseReason(host, ip, port) ?? (name && policy.refuseReason(name, ip, port));
   if (refused) return { kind: 'refuse', reason: refused };
   const byDestination = policy.bypassReason(host, ip, reached?.id);
@@ -38,8 +41,19 @@ export function decide(
   if (reached !== undefined) return byDetectSwitch(reached);
   if (named?.detect === true) return byDetectSwitch(named);
   if (named !== undefined && restsOn !== undefined) return { ...byDetectSwitch(named), restsOn };
-  return { kind: policy.document.defaults.detect ? 'intercept' : 'bypass', reason: 'default' };
+  return { kind: policy.document.defaults.detect ? 'intercept' : 'bypass', reason: byDefault };
 }
+
+/**
+ * Whether a host that stands in plain HTTP can make policy stricter than a bypass that was decided without it, as a server
+ * name can in TLS: a refusal is stronger than any bypass, an asset that is named than the default.
+ */
+export function mayHostTighten({ document }: PolicySnapshot, { reason }: Decision): boolean {
+  if (document.refuse.some(({ hosts }) => hosts.length > 0)) return true;
+  return reason === byDefault && document.assets.some(({ detect, hosts }) => detect && hosts.length > 0);
+}
+
+const byDefault = 'default';
 
 function bypass(reason: string): Decision {
   return { kind: 'bypass', reason: `bypass: ${reason}` };

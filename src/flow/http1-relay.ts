@@ -1,7 +1,6 @@
-import type { Exchange, Inspector } from '../core/http.ts';
+import type { Inspector } from '../core/http.ts';
 import type { FlowFacts } from '../core/record.ts';
 import type { Relay, Wire } from '../core/relay.ts';
-import { allow } from '../core/verdict.ts';
 import { decideOnDestination } from './decide-destination.ts';
 import type { Flow } from './flow.ts';
 import { scanOptionsFor } from './flow-scanners.ts';
@@ -11,6 +10,7 @@ import { createHttp1Relay } from './relay/http1.ts';
 import { isSameDestination } from './relay/http1-admission.ts';
 import { authorityJudgeFor } from './request-authority.ts';
 import type { RelayOptions } from './run-relay.ts';
+import { uninspected } from './uninspected.ts';
 
 /** The relay of an HTTP/1.1 connection: every request is judged by its own host. */
 export function http1RelayFor(flow: Flow, options: RelayOptions, wire: Wire): Relay {
@@ -43,7 +43,8 @@ function inspectorByHost(flow: Flow, options: RelayOptions, judge: ReturnType<ty
   const others = new Map<FlowFacts, Inspector>();
   return {
     exchange: (depth, host) => {
-      const judged = judge(host).facts;
+      const { facts: judged, isLeftAlone } = judge(host);
+      if (isLeftAlone) return uninspected;
       if (judged === facts) return own.exchange(depth, host);
       const inspector = others.get(judged) ?? inspectorOf(flow, options, judged);
       others.set(judged, inspector);
@@ -77,15 +78,3 @@ function inspectorOf(flow: Flow, options: RelayOptions, facts: FlowFacts): Inspe
     scan: scanOptionsFor(flow, options.scheme),
   });
 }
-
-const uninspected: Exchange = {
-  requestHead: () => allow,
-  requestBody: () => allow,
-  requestEnd: () => allow,
-  responseHead: () => allow,
-  responseBody: () => allow,
-  responseEnd: () => allow,
-  interim: () => allow,
-  upgraded: () => {},
-  finish: () => {},
-};

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { validServerName } from '../codec/client-hello.ts';
 import { fingerprintsOf } from '../codec/fingerprint.ts';
-import { recogniseBanner } from '../codec/first-bytes.ts';
+import { isHttp2Greeting, recogniseBanner } from '../codec/first-bytes.ts';
 import type { Destination } from '../core/endpoint.ts';
 import { FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
@@ -10,7 +10,7 @@ import type { ReverseListener } from '../core/policy.ts';
 import { count } from '../metrics/counters.ts';
 import { peekOpening } from '../net/peek.ts';
 import { firstToSpeak } from '../net/read-until.ts';
-import { decide, type FlowDecision } from './decide.ts';
+import { decide, type FlowDecision, mayHostTighten } from './decide.ts';
 import { dialByName } from './dial-by-name.ts';
 import type { Flow } from './flow.ts';
 import { interceptTls } from './intercept-tls.ts';
@@ -43,7 +43,7 @@ export async function relayTunnel(flow: Flow, tunnel: Tunnel): Promise<void> {
   const decision = learnedOr(flow, tunnel, opening, decideOn(flow, tunnel, opening));
   if (decision.kind === 'refuse') throw new FlowFailure('POLICY_REFUSED', decision.reason);
   const dial = origin === undefined ? tunnel.dial : async () => origin;
-  if (decision.kind === 'bypass') {
+  if (decision.kind === 'bypass' && !(isPlainHttp(opening, origin) && mayHostTighten(flow.policy, decision))) {
     const exempt =
       decision.restsOn === undefined ? await dial() : await dialByName(flow, tunnel, decision.restsOn, origin);
     if (exempt !== undefined) return bypass(flow, exempt, opening);
@@ -134,6 +134,12 @@ function decideOn(flow: Flow, tunnel: Tunnel, opening: Opening): FlowDecision {
   return decision;
 }
 
+/** Names a host in the clear, and may name another one in the next request. Origins of HTTP/2 speak first where they can. */
+function isPlainHttp({ kind }: Opening, origin: Socket | undefined): boolean {
+  if (kind === 'silent') return origin !== undefined && isHttp2Greeting(firstWords(origin) ?? nothing);
+  return kind === 'http1' || kind === 'http2';
+}
+
 /** What clients have taught comes last: nothing but TLS that would be intercepted is learned. */
 function learnedOr(flow: Flow, tunnel: Tunnel, opening: Opening, decision: FlowDecision): FlowDecision {
   if (opening.kind !== 'tls' || decision.kind !== 'intercept') return decision;
@@ -168,10 +174,17 @@ async function relayOpaque(flow: Flow, tunnel: Tunnel, protocol: string): Promis
   return relayPlaintext(flow, tunnel, protocol);
 }
 
-/** Reads what the origin said first without consuming it. */
 function bannerOf(origin: Socket): string {
-  const banner: unknown = origin.read();
-  if (!Buffer.isBuffer(banner)) return 'unknown';
-  origin.unshift(banner);
-  return recogniseBanner(banner) ?? 'unknown';
+  const banner = firstWords(origin);
+  return (banner && recogniseBanner(banner)) ?? 'unknown';
 }
+
+/** Reads what the origin said first without consuming it. */
+function firstWords(origin: Socket): Buffer | undefined {
+  const words: unknown = origin.read();
+  if (!Buffer.isBuffer(words)) return undefined;
+  origin.unshift(words);
+  return words;
+}
+
+const nothing = Buffer.alloc(0);

@@ -7,6 +7,8 @@ import type { Flow } from './flow.ts';
 export interface AuthorityJudgement {
   /** The request may be inspected here; else it belongs on a connection of its own, for which policy decides anew. */
   readonly isInspected: boolean;
+  /** Policy leaves this request alone, on a connection that is read because it does not leave alone all hosts. */
+  readonly isLeftAlone: boolean;
   /** Facts of the flow with the asset that this host belongs to, and the decision on it. */
   readonly facts: FlowFacts;
 }
@@ -18,7 +20,8 @@ export interface AuthorityJudgement {
  */
 export function authorityJudgeFor(flow: Flow): (host: string) => AuthorityJudgement {
   const { facts, policy, listener } = flow;
-  const own: AuthorityJudgement = { isInspected: true, facts };
+  const isExempt = facts.decision?.kind === 'bypass';
+  const own: AuthorityJudgement = { isInspected: true, isLeftAlone: isExempt, facts };
   const named = new Set([facts.serverName, facts.destination?.host]);
   const byAsset = new Map<string | undefined, FlowFacts>([[facts.asset?.id, facts]]);
   // Nothing is to be decided of an absent host.
@@ -27,13 +30,18 @@ export function authorityJudgeFor(flow: Flow): (host: string) => AuthorityJudgem
   const judged = (host: string): AuthorityJudgement => {
     if (facts.destination === undefined) return own;
     // The decision on the connection was made for these; the origin was judged as one of them.
-    if (named.has(host)) return isReachedAlike(flow, host, facts.asset?.id) ? own : { isInspected: false, facts };
+    if (named.has(host)) return isReachedAlike(flow, host, facts.asset?.id) ? own : { ...own, isInspected: false };
     const reached = policy.assetOf(facts.client.ip, host, listener);
     const decision = decide(policy, { ...facts.destination, host }, undefined, { reached });
     const asset = reached === undefined ? undefined : { id: reached.id, kind: reached.kind };
     const known = byAsset.get(asset?.id) ?? withAsset(facts, asset, decision);
     byAsset.set(asset?.id, known);
-    return { isInspected: decision.kind !== 'bypass' && isReachedAlike(flow, host, asset?.id), facts: known };
+    const isBypassed = decision.kind === 'bypass';
+    return {
+      isInspected: !isBypassed && isReachedAlike(flow, host, asset?.id),
+      isLeftAlone: isBypassed && isExempt,
+      facts: known,
+    };
   };
   return (host) => {
     if (host === lastHost) return last;
