@@ -38,6 +38,10 @@ export class Http2Responses implements FrameHandler {
       } else if (block.endsStream) late.origin.delete(block.streamId);
       return;
     }
+    if (!stream.isForwarded) {
+      this.#idle('HEADERS');
+      return;
+    }
     stream.activeMs = this.#connection.nowMs;
     stream.responseWireBytes += block.length;
     if (stream.isOriginDone) {
@@ -56,6 +60,7 @@ export class Http2Responses implements FrameHandler {
     const stream = connection.streams.get(frame.streamId);
     const windowBytes = frame.to - frame.payload;
     if (stream === undefined) return this.#lateData(frame.streamId, windowBytes, endsStream);
+    if (!stream.isForwarded) return this.#idle('DATA');
     if (stream.isOriginDone) return this.#direction.fail(http2Errors.streamClosed, 'DATA behind the end of a stream');
     const bodyBytes = to - from;
     stream.isOriginDone = endsStream;
@@ -104,6 +109,7 @@ export class Http2Responses implements FrameHandler {
         ? this.#direction.fail(http2Errors.protocolError, 'RST_STREAM on an idle stream')
         : false;
     }
+    if (!stream.isForwarded) return this.#idle('RST_STREAM');
     // RFC 9113 section 8.1: a server that has answered in full may ask the client to stop sending.
     const isOrderly = error === http2Errors.noError && stream.isOriginDone;
     if (isOrderly && !stream.isResponseDone) {
@@ -130,13 +136,19 @@ export class Http2Responses implements FrameHandler {
       return windows.origin.grant(increment);
     }
     const stream = streams.get(streamId);
-    if (stream !== undefined) {
+    if (stream?.isForwarded === false) this.#idle('WINDOW_UPDATE');
+    else if (stream !== undefined) {
       stream.activeMs = nowMs;
       stream.creditedByOrigin += increment;
       return stream.toOrigin === undefined ? increment : stream.toOrigin.enlarge(increment);
     }
     if (streamId > lastStreamId) this.#direction.fail(http2Errors.protocolError, 'WINDOW_UPDATE on an idle stream');
     return 0;
+  }
+
+  /** The request is held here: to the origin, which knows nothing of it, its stream is idle (RFC 9113 section 5.1). */
+  #idle(frame: string): false {
+    return this.#direction.fail(http2Errors.protocolError, `${frame} on an idle stream`);
   }
 
   goaway(lastStreamId: number): boolean {

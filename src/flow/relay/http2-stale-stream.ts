@@ -9,6 +9,8 @@ import type { ConnectionWindow } from './http2-window.ts';
 export function staleStream(stream: Http2Stream, window: ConnectionWindow): Refusal | undefined {
   const { isResponseBegun, isResponseDone, isRequestDone, isClientDone, isTunnel, isGrpc } = stream;
   if (stream.isAwaited) return undefined;
+  // A tunnel that is silent in both directions is given up, as it is over a connection of its own.
+  if (isTunnel) return { code: 'CLIENT_IDLE_TIMEOUT', detail: 'no byte within the idle limit' };
   if (isResponseBegun && !isResponseDone) {
     const isStalled = window.left <= 0 || window.initialWindow + stream.roomOf('client') <= 0;
     return isStalled ? { code: 'CLIENT_IDLE_TIMEOUT', detail: 'the client takes nothing of the response' } : undefined;
@@ -16,7 +18,7 @@ export function staleStream(stream: Http2Stream, window: ConnectionWindow): Refu
   // A call of gRPC may wait for its first message: the deadline that it carries bounds it, and pings keep its connection.
   // What is held for a rule is bounded by nothing else.
   const isHeld = stream.hasResponseHead || !stream.isForwarded;
-  if (isTunnel || (isGrpc && !isHeld)) return undefined;
+  if (isGrpc && !isHeld) return undefined;
   return isRequestDone || (isClientDone && stream.isForwarded)
     ? { code: 'ORIGIN_IDLE_TIMEOUT', detail: 'the response did not come' }
     : { code: 'CLIENT_IDLE_TIMEOUT', detail: 'the request body stopped coming' };

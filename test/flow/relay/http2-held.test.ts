@@ -249,6 +249,25 @@ describe('a request that is held', () => {
     expect(taken('origin')).toEqual(['rstStream 1 8']);
   });
 
+  test.each([
+    ['a response', [headers(1, [':status=200'], true)]],
+    ['an interim response', [headers(1, [':status=103'])]],
+    ['DATA', [data(1, 'x')]],
+    ['a reset', [reset(1, 8)]],
+    ['a window', [update(1, 100)]],
+  ])('is an idle stream to its origin, which is cut when it sends %s on it', (_name, frames) => {
+    const { client, origin, taken, wire, inspector } = openHttp2({}, holds('request'));
+    client(headers(1, post), data(1, 'half'));
+    taken('client');
+    origin(...frames);
+    const [answer, ...rest] = taken('client');
+    expect(answer).toMatch(/^headers 1 :status=502/);
+    expect(rest.at(-1)).toBe('goaway 0 1 2');
+    expect(taken('origin')).toEqual(['goaway 0 0 1']);
+    expect(wire.ending).toBe('close ORIGIN_HTTP2_PROTOCOL');
+    expect(inspector.exchanges[0]?.outcome?.failure).toBe('ORIGIN_HTTP2_PROTOCOL');
+  });
+
   test('that its client resets was never there', () => {
     const { client, taken, relay, inspector } = openHttp2({}, holds('request'));
     client(headers(1, post), data(1, 'half'), reset(1, 8));

@@ -189,6 +189,23 @@ describe('a WebSocket over HTTP/2', () => {
     expect(outcomes).toEqual(['GATEWAY_SHUTTING_DOWN now']);
   });
 
+  test('that is silent beyond the idle limit is given up, and no other stream', () => {
+    const { client, origin, relay, got, outcomes, wire, taken } = opened();
+    client(headers(3, get, true));
+    origin(headers(3, [':status=200']));
+    taken('client');
+    for (const nowMs of [1_000, 9_000]) relay.tick?.(nowMs);
+    origin(data(1, ws.frame({ payload: 'still there' })));
+    relay.tick?.(18_000);
+    expect(outcomes).toEqual([]);
+    origin(data(3, 'an event'));
+    relay.tick?.(20_000);
+    expect(outcomes).toEqual(['CLIENT_IDLE_TIMEOUT no byte within the idle limit']);
+    expect(got('client').others).toEqual(['data 3 an event', 'rstStream 1 2']);
+    expect(taken('origin').at(-1)).toBe('rstStream 1 8');
+    expect(wire.ending).toBeUndefined();
+  });
+
   test('is read from its first byte, which comes before the answer', () => {
     const { client, origin, got, messages } = bench();
     const bytes = ws.fromClient({ payload: 'hello' });
