@@ -64,6 +64,8 @@ export interface Exchange {
   interim(head: ResponseHead): Verdict;
   /** The protocol was switched (101 or CONNECT). `unread`: why what follows is not inspected; undefined when it is. */
   upgraded(protocol: string, unread?: string): void;
+  /** The relay itself leaves something out that would lead to where nobody inspects; in the words of a record. */
+  changed?(note: string): void;
   /** Inspects the messages of a WebSocket that this exchange opens; where there is nothing of it they are not inspected. */
   messages?(): MessageInspector;
   /** Called exactly once, last. */

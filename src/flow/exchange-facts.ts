@@ -1,9 +1,12 @@
+import type { RequestHead, ResponseHead } from '../core/http.ts';
 import type { HttpPolicy } from '../core/policy.ts';
 import type { FlowFacts, Recorder } from '../core/record.ts';
 import type { Verdict } from '../core/verdict.ts';
+import type { MessageInspector } from '../core/websocket.ts';
 import { count } from '../metrics/counters.ts';
 import type { CompiledRules, TransactionContext } from '../rules/compile.ts';
 import type { BodyOptions, InspectedBody } from './inspect-body.ts';
+import { inspectMessages } from './inspect-messages.ts';
 import type { MessagePassage } from './message-passage.ts';
 import type { ScanOptions } from './scan-exchanges.ts';
 
@@ -51,6 +54,27 @@ export function contextOf(flow: FlowFacts): TransactionContext {
     originPort: flow.destination?.port,
     sni: flow.serverName,
   };
+}
+
+/** Inspects the messages of a WebSocket that an exchange has opened. */
+export function messagesOf(
+  { flow, rules, recorder, bodyExcerptBytes }: HttpInspection,
+  txId: string,
+  request: RequestHead | undefined,
+  response: ResponseHead | undefined,
+): MessageInspector {
+  if (request === undefined || response === undefined) throw new Error('a WebSocket without its handshake');
+  const context = contextOf(flow);
+  return inspectMessages({
+    flow,
+    rules: rules.messages,
+    context,
+    recorder,
+    excerptBytes: bodyExcerptBytes,
+    txId,
+    request,
+    response,
+  });
 }
 
 /** All that was changed in an exchange, in the words of the record. */

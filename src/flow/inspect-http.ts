@@ -15,12 +15,12 @@ import {
   type HttpInspection,
   type MessageOptions,
   messageOptions,
+  messagesOf,
   textsOf,
   transactionSeries,
 } from './exchange-facts.ts';
 import { headChanges, type RuleChange } from './head-changes.ts';
 import { InspectedBody } from './inspect-body.ts';
-import { inspectMessages } from './inspect-messages.ts';
 import { type MessagePassage, passageOf } from './message-passage.ts';
 import { type ScannableExchange, ScannedExchange } from './scan-exchanges.ts';
 
@@ -125,20 +125,12 @@ class InspectedExchange implements ScannableExchange {
     this.#unread = unread;
   }
 
+  changed(note: string): void {
+    this.#changes = [...this.#changes, note];
+  }
+
   messages(): MessageInspector {
-    const { flow, rules, recorder, bodyExcerptBytes } = this.#inspection;
-    const [request, response] = [this.#request, this.#response];
-    if (request === undefined || response === undefined) throw new Error('a WebSocket without its handshake');
-    return inspectMessages({
-      flow,
-      rules: rules.messages,
-      context: contextOf(flow),
-      recorder,
-      excerptBytes: bodyExcerptBytes,
-      txId: this.#txId,
-      request,
-      response,
-    });
+    return messagesOf(this.#inspection, this.#txId, this.#request, this.#response);
   }
 
   finish(outcome: ExchangeOutcome): void {

@@ -101,6 +101,10 @@ export class ScannedExchange implements Exchange {
     this.#inner.upgraded(protocol, unread);
   }
 
+  changed(note: string): void {
+    this.#inner.changed?.(note);
+  }
+
   messages(): MessageInspector {
     return this.#inner.messages();
   }

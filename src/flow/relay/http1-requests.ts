@@ -195,6 +195,7 @@ export class RequestStream {
     if (mode === 'proxy') this.#retarget(parsed);
     const head = forwardedHead(bytes, at, parsed, mode === 'proxy', verdict);
     if (head !== undefined) this.#forwarder.replace(at, at + parsed.length, head);
+    if (parsed.offersHttp2) inspected.changed?.('request offer of HTTP/2 removed: upgrade');
     this.#forwarder.keep(verdict);
     this.#isLast = !parsed.persistent;
     this.#body.begin(parsed.head.framing);

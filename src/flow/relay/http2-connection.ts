@@ -22,6 +22,7 @@ import { Http2Outgoing } from './http2-outgoing.ts';
 import { answerStream, askToEnd } from './http2-page.ts';
 import { ResetMemory } from './http2-reset-memory.ts';
 import type { Http2Stream } from './http2-stream.ts';
+import { StrippedOffers } from './http2-stripped-offers.ts';
 import { ConnectionWindow } from './http2-window.ts';
 
 /** What both directions of a connection share: its streams, what may still be sent, and how streams and connection end. */
@@ -51,6 +52,7 @@ export class Http2Connection {
   isOver = false;
   /** Goes on after a wait: runs what it is given as part of the relay, whose faults end this flow alone. */
   onSettled: (goOn: () => void) => void = (goOn) => goOn();
+  readonly stripped = new StrippedOffers();
   /** No new stream is taken. */
   isDraining = false;
 

@@ -131,7 +131,7 @@ export class Http2Direction {
       case frameTypes.goaway:
         return this.#goaway();
       case frameTypes.altSvc:
-        return this.spend(1) && (this.#connection.options.altSvc !== 'keep' || this.#forward());
+        return this.spend(1) && (this.#connection.options.altSvc === 'keep' ? this.#forward() : this.#strip());
       default:
         // PING, PRIORITY, and extensions that both ends may know (RFC 9113 section 5.5).
         return this.spend(1) && this.#forward();
@@ -141,6 +141,13 @@ export class Http2Direction {
   #forward(): boolean {
     const { bytes, from, to } = this.#reader;
     this.#connection.to[otherSide(this.#side)].forward(bytes, from, to);
+    return true;
+  }
+
+  /** Leaves an ALTSVC frame out, which only origins send with a meaning. */
+  #strip(): true {
+    const { streams, lastStreamId, stripped } = this.#connection;
+    if (this.#side === 'origin') stripped.note(streams.get(this.#reader.streamId) ?? streams.get(lastStreamId));
     return true;
   }
 

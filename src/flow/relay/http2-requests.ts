@@ -165,6 +165,7 @@ export class Http2Requests implements FrameHandler {
     stream.isClientDone = endsStream;
     stream.requestWireBytes = block.length;
     connection.streams.set(streamId, stream);
+    if (connection.stripped.isUntold) connection.stripped.note(stream);
     const judged = inspected.requestHead(request.head);
     let verdict = judged;
     if (request.fault !== undefined && !isTooLarge) {

@@ -52,11 +52,12 @@ describe('an upgrade', () => {
   });
 
   test('to HTTP/2 in the clear is taken out even then', () => {
-    const { wire, client } = record({ upgrades: 'refuse' });
+    const { wire, client, inspector } = record({ upgrades: 'refuse' });
     client(
       'GET / HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c, websocket\r\nHTTP2-Settings: AAM\r\n\r\n',
     );
     expect(wire.to('origin')).toBe('GET / HTTP/1.1\r\nHost: a.example\r\n\r\n');
+    expect(inspector.exchanges[0]?.events).toContain('changed: request offer of HTTP/2 removed: upgrade');
   });
 
   test('holds what the client sends behind it until the origin decides', () => {

@@ -249,7 +249,7 @@ const transcripts: readonly Transcript[] = [
       ['origin', ok],
     ],
     toOrigin: 'GET / HTTP/1.1\r\nHost: a.example\r\nConnection: keep-alive\r\nX: y\r\n\r\n',
-    events: [plain],
+    events: [plain.replace('requestEnd', 'changed: request offer of HTTP/2 removed: upgrade requestEnd')],
   },
   {
     name: 'a second request that is refused, answered behind the first response',

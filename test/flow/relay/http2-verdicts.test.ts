@@ -330,9 +330,18 @@ describe('a change', () => {
 
   test('of an offer of HTTP/3 is its loss, unless policy keeps it', () => {
     const offer = frame(frameTypes.altSvc, 0, 0, Buffer.from('\0\x01hh3=":443"'));
-    const stripping = openHttp2();
-    stripping.origin(offer);
-    expect(stripping.taken('client')).toEqual([]);
+    for (const offered of ['before a request', 'on its connection', 'on its stream'] as const) {
+      const { client, origin, taken, inspector } = openHttp2();
+      if (offered === 'before a request') origin(offer, offer);
+      client(headers(1, get, true), headers(3, get, true));
+      if (offered === 'on its connection') origin(offer, offer);
+      const own = frame(frameTypes.altSvc, 0, 1, Buffer.from('\0\0h3=":443"'));
+      if (offered === 'on its stream') origin(own, own);
+      expect(taken('client')).toEqual([]);
+      const told = inspector.exchanges.map(({ events }) => events.filter((event) => event.startsWith('changed')));
+      const change = ['changed: response ALTSVC frame removed'];
+      expect(told).toEqual(offered === 'on its connection' ? [[], change] : [change, []]);
+    }
     const keeping = openHttp2({ altSvc: 'keep' });
     keeping.origin(offer);
     expect(keeping.wire.bytesTo('client').includes(offer)).toBe(true);

@@ -154,6 +154,9 @@ export class RecordingInspector implements Inspector {
         return step('responseEnd');
       },
       interim: (head) => step(`interim ${head.status}`),
+      changed: (note) => {
+        step(`changed: ${note}`);
+      },
       upgraded: (protocol) => {
         step(`upgraded ${protocol}`);
       },
