@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { FromRelay, RelayCrash, ToRelay } from '../core/ipc.ts';
+import type { ExpectedData, FromRelay, RelayCrash, ToRelay } from '../core/ipc.ts';
 import type { LearnedBypass } from '../core/learned-bypass.ts';
 import type { PolicyDocument } from '../core/policy.ts';
 import type { Fault } from '../core/simulation.ts';
@@ -31,6 +31,7 @@ export interface RelayStart {
   readonly ticketKeys: Uint8Array;
   readonly learned: readonly LearnedBypass[];
   readonly simulate: readonly Fault[];
+  readonly expected: readonly ExpectedData[];
   readonly crashed: RelayCrash | undefined;
 }
 
@@ -69,6 +70,7 @@ export function startRelayChild(
     ticketKeys: start.ticketKeys,
     learned: start.learned,
     simulate: start.simulate,
+    expected: start.expected,
     crashed: start.crashed,
   });
   return child;

@@ -25,8 +25,8 @@ export function isQuestion(message: FromRelay): message is Question {
 /** Relays that know of each other through control. */
 export interface Neighbours {
   readonly expectations: SharedExpectations;
-  /** All that accept connections, the one that asks among them. */
-  readonly relays: readonly RelayChild[];
+  /** All processes, whether they accept connections already or still, the one that asks among them. */
+  readonly processes: readonly RelayChild[];
 }
 
 /** Answers a question of a relay in its own time. None of the answerers rejects. */
@@ -34,9 +34,9 @@ export async function answerQuestion(
   child: RelayChild,
   question: Question,
   answerers: Answerers,
-  { expectations, relays }: Neighbours,
+  { expectations, processes }: Neighbours,
 ): Promise<void> {
-  const others = relays.filter((relay) => relay !== child);
+  const others = processes.filter((relay) => relay !== child);
   switch (question.kind) {
     case 'issuer-request': {
       const certificates = await answerers.issuers.find(question.addresses);
@@ -49,8 +49,9 @@ export async function answerQuestion(
     case 'expect-data':
       return expectations.announce(child, question.id, question.expected, others);
     case 'data-noted':
-      return expectations.noted(child, question.id);
+      return expectations.noted(child, question.id, question.isKnown);
     case 'forget-data':
+      expectations.forget(question.token);
       for (const other of others) other.send(question);
   }
 }

@@ -69,11 +69,11 @@ export class Supervisor {
   }
 
   get relayCount(): number {
-    return this.relays.length;
+    return [...this.#running.values()].filter(({ ready, draining }) => ready && !draining).length;
   }
 
-  get relays(): readonly RelayChild[] {
-    return [...this.#running.values()].flatMap(({ child, ready, draining }) => (ready && !draining ? [child] : []));
+  get processes(): readonly RelayChild[] {
+    return [...this.#running.keys()];
   }
 
   /** Starts every relay; resolves when all accept. Rejects when one cannot start. */
@@ -142,6 +142,7 @@ export class Supervisor {
         ticketKeys: this.#ticketKeys,
         learned: this.#options.learned().inForce(Date.now()),
         simulate: this.#options.simulate,
+        expected: this.expectations.open,
         crashed: this.#crashes.take(slot),
       };
       const timer = setTimeout(() => {
@@ -231,6 +232,7 @@ export class Supervisor {
     const supervised = this.#running.get(child);
     if (supervised === undefined) return;
     this.#running.delete(child);
+    this.expectations.left(child);
     this.#options.metrics.drop(Object.keys(supervised.gauges));
     this.#waiting.get(child)?.({ kind: 'policy-rejected', version: '', detail: `relay ended: ${reason}` });
     // One that never became ready is reported to whoever launched it; starting it again would loop.

@@ -67,6 +67,8 @@ export type ToRelay =
       readonly learned: readonly LearnedBypass[];
       /** Faults that it is to simulate; none but in tests. */
       readonly simulate: readonly Fault[];
+      /** Data connections that other relays wait for. */
+      readonly expected: readonly ExpectedData[];
       /** The one that it stands in for has crashed: its records say so. */
       readonly crashed?: RelayCrash | undefined;
     }
@@ -83,8 +85,8 @@ export type ToRelay =
   /** Another relay waits for a connection; answered by `data-noted`. */
   | { readonly kind: 'note-data'; readonly id: number; readonly expected: ExpectedData }
   | { readonly kind: 'forget-data'; readonly token: string }
-  /** All relays know of what this one waits for. */
-  | { readonly kind: 'data-expected'; readonly id: number }
+  /** Whether all relays know of what this one waits for. */
+  | { readonly kind: 'data-expected'; readonly id: number; readonly isKnown: boolean }
   /** The relay stops accepting, lets its flows end within `timeoutMs`, then exits. */
   | { readonly kind: 'drain'; readonly timeoutMs: number };
 
@@ -99,7 +101,7 @@ export type FromRelay =
   | { readonly kind: 'issuer-request'; readonly id: number; readonly addresses: readonly string[] }
   | { readonly kind: 'revocation-request'; readonly id: number; readonly pairs: readonly IssuedPair[] }
   | { readonly kind: 'expect-data'; readonly id: number; readonly expected: ExpectedData }
-  | { readonly kind: 'data-noted'; readonly id: number }
+  | { readonly kind: 'data-noted'; readonly id: number; readonly isKnown: boolean }
   | { readonly kind: 'forget-data'; readonly token: string }
   | { readonly kind: 'metrics'; readonly counters: MetricDeltas; readonly gauges: Readonly<Record<string, number>> }
   /** Something an operator should know; control logs it. Without a code it is as policy says. */

@@ -77,6 +77,8 @@ export const limits = {
   ftpDataWaitMs: 60_000,
   ftpDataCloseMs: 2_000,
   ftpHandOverMs: 5_000,
+  /** Data connections of the explicit proxy that all relays know of at once: 16 relays with all their channels. */
+  ftpAppointments: 16_384,
   /** Frames that one header block may be cut into (RFC 9113 section 6.10); four hold the largest head that is taken. */
   http2HeaderFrames: 32,
   /** Dynamic table of either direction: what browsers ask for. Each entry takes some hundred bytes of memory. */

@@ -56,7 +56,7 @@ export class DataExpectations {
     return this.#expected.get(keyOf(host, port));
   }
 
-  /** Resolves when every relay would recognise the connection. Rejects with FlowFailure GATEWAY_LISTEN_DENIED. */
+  /** Resolves when every relay would recognise the connection. Rejects with FlowFailure GATEWAY_LISTEN_DENIED or GATEWAY_OVERLOADED. */
   async expect(
     appointment: DataAppointment,
     originIp: string,
@@ -86,9 +86,9 @@ export class DataExpectations {
     return { address: { ip: originIp, port: appointment.port }, close };
   }
 
-  /** Another relay expects a connection. */
-  note(data: ExpectedData): void {
-    if (this.#elsewhere.size >= mostElsewhere) return;
+  /** Another relay expects a connection. False when this one cannot remember any more. */
+  note(data: ExpectedData): boolean {
+    if (this.#elsewhere.size >= limits.ftpAppointments) return false;
     const { clientIp, token, handOverPort } = data;
     const expected: Expected = { kind: 'elsewhere', clientIp, token, handOverPort };
     // It tells when it expects it no more, unless it is gone.
@@ -96,6 +96,7 @@ export class DataExpectations {
     timer.unref();
     this.#elsewhere.set(token, { expected, data, timer });
     this.#put(data, expected);
+    return true;
   }
 
   forget(token: string): void {
@@ -157,8 +158,6 @@ export class DataExpectations {
 }
 
 const tokenBytes = 32;
-/** Of all other relays together. */
-const mostElsewhere = 16 * limits.ftpDataChannels;
 
 /** Only a relay of this gateway knows the token, so that nobody else on this host can come in its place. */
 function tokenOf(socket: Socket): Promise<string> {

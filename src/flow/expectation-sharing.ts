@@ -5,12 +5,12 @@ import type { ExpectationSharing } from './data-expectations.ts';
 
 /** The relay's end of telling all others what it waits for, matched to answers of control by number. */
 export interface ExpectationRequests extends ExpectationSharing {
-  resolve(id: number): void;
+  answer(id: number, isKnown: boolean): void;
 }
 
 /** Announcements end within their time limit: a client that could connect to a relay that knows nothing is told to try again. */
 export function createExpectationRequests(tell: (message: FromRelay) => void): ExpectationRequests {
-  const waiting = new Map<number, () => void>();
+  const waiting = new Map<number, (isKnown: boolean) => void>();
   let lastId = 0;
   return {
     announce(expected) {
@@ -21,15 +21,16 @@ export function createExpectationRequests(tell: (message: FromRelay) => void): E
           waiting.delete(id);
           reject(new FlowFailure('GATEWAY_OVERLOADED', 'control does not answer'));
         }, limits.ftpHandOverMs);
-        waiting.set(id, () => {
+        waiting.set(id, (isKnown) => {
           clearTimeout(timer);
           waiting.delete(id);
-          resolve();
+          if (isKnown) resolve();
+          else reject(new FlowFailure('GATEWAY_OVERLOADED', 'another relay does not answer'));
         });
         tell({ kind: 'expect-data', id, expected });
       });
     },
     forget: (token) => tell({ kind: 'forget-data', token }),
-    resolve: (id) => waiting.get(id)?.(),
+    answer: (id, isKnown) => waiting.get(id)?.(isKnown),
   };
 }

@@ -64,12 +64,11 @@ process.on('message', (message: ToRelay) => {
     case 'revocation':
       return revocationRequests.resolve(message.id, message.findings);
     case 'note-data':
-      expectations.note(message.expected);
-      return tell({ kind: 'data-noted', id: message.id });
+      return tell({ kind: 'data-noted', id: message.id, isKnown: expectations.note(message.expected) });
     case 'forget-data':
       return expectations.forget(message.token);
     case 'data-expected':
-      return expectationRequests.resolve(message.id);
+      return expectationRequests.answer(message.id, message.isKnown);
     case 'drain':
       void stop(message.timeoutMs);
   }
@@ -95,6 +94,7 @@ function start(message: Extract<ToRelay, { kind: 'start' }>): void {
         tell({ kind: 'problem', code: 'GATEWAY_RECORDS_UNWRITABLE', message: `records: ${problem}` }),
     });
     learned.replace(message.learned);
+    for (const expected of message.expected) expectations.note(expected);
     exports = openExports({ policy: message.policy, slot: message.slot, writer: message.writer, onProblem: warn });
     announce(message.policy, recorder);
     if (message.crashed !== undefined) recorder.crash(message.crashed);

@@ -13,7 +13,7 @@ import { listening, socketPair } from '../support/tcp.ts';
 function neighbours(): { readonly here: DataExpectations; readonly there: DataExpectations } {
   const there = new DataExpectations();
   const here = new DataExpectations({
-    announce: async (data) => there.note(data),
+    announce: async (data) => void there.note(data),
     forget: (token) => there.forget(token),
   });
   return { here, there };

@@ -33,6 +33,7 @@ it('a relay that meets an error nobody caught records its flows, says why, and e
     descriptors: {},
     ticketKeys: new Uint8Array(48),
     learned: [],
+    expected: [],
   });
   await expect.poll(() => messages.some(({ kind }) => kind === 'ready'), { timeout: 10_000 }).toBe(true);
   const client = connect(port, '127.0.0.1').on('error', () => {});
