@@ -16,6 +16,10 @@ export const limits = {
   openingTimeoutMs: 10_000,
   /** Silence after which the origin is taken to speak first (SMTP, FTP, SSH banners): long enough for a slow ClientHello. */
   silenceMs: 300,
+  /** The same where the server is known to greet: only what came with the connection is looked at first. */
+  greetedSilenceMs: 1,
+  /** Time for which an origin that greeted is dialled at once; one where a client then spoke first is forgotten. */
+  greetingMemoryMs: 86_400_000,
   handshakeTimeoutMs: 15_000,
   connectTimeoutMs: 10_000,
   resolveTimeoutMs: 5_000,

@@ -29,6 +29,8 @@ export interface DataPlane {
   readonly keyShares: KeyShareMemory;
   /** Origins that end bodies by ending the connection, so that its end must be told from a cut. */
   readonly endWatched: OriginMemory;
+  /** Origins that spoke before their client: the next one waits for a greeting too. */
+  readonly greeting: OriginMemory;
   readonly resolve: Resolve;
   readonly demands: DemandMemory;
   readonly askRevocation: AskRevocation;

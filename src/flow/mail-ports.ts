@@ -1,6 +1,14 @@
 /** Ports of mail: submission, transfer, LMTP, and what is often used in their place. */
 const mailPorts: ReadonlySet<number> = new Set([24, 25, 465, 587, 2525]);
 
+/** Ports whose servers greet before their clients speak: FTP too, and not 465, where TLS comes first. */
+const greetingPorts: ReadonlySet<number> = new Set([21, 24, 25, 587, 2525]);
+
+/** Whether a client on a port waits for a greeting. */
+export function isGreetingPort(port: number): boolean {
+  return greetingPorts.has(port);
+}
+
 /** Whether mail is to be expected on a port before anybody has spoken. */
 export function isMailPort(port: number): boolean {
   return mailPorts.has(port);

@@ -75,6 +75,7 @@ export function serveRelay(options: RelayServerOptions): RelayServer {
     learned,
     keyShares: new KeyShareMemory(),
     endWatched: new OriginMemory(limits.originMemoryEntries, limits.watchedOriginMs),
+    greeting: new OriginMemory(limits.originMemoryEntries, limits.greetingMemoryMs),
     resolve: createResolver(),
     demands: new DemandMemory(),
     askRevocation: options.askRevocation ?? (async () => []),

@@ -15,7 +15,7 @@ import { dialByName } from './dial-by-name.ts';
 import type { Flow } from './flow.ts';
 import { interceptTls } from './intercept-tls.ts';
 import { learnedDecision } from './learned-bypass.ts';
-import { isMailPort } from './mail-ports.ts';
+import { isGreetingPort, isMailPort } from './mail-ports.ts';
 import { afterOriginFailure } from './origin-failure.ts';
 import type { OwnCertificate } from './policy-snapshot.ts';
 import { relayPlaintext } from './relay-plaintext.ts';
@@ -80,12 +80,21 @@ interface TunnelOpening {
 async function openingOf(flow: Flow, tunnel: Tunnel): Promise<TunnelOpening> {
   const { openingMs, idleMs } = flow.policy.document.timeouts;
   const peek = (silenceMs: number) => peekOpening(flow.client, { deadlineMs: openingMs, silenceMs });
+  const { greeting } = flow.plane;
+  const address = `${tunnel.destination.host}:${tunnel.destination.port}`;
   flow.answerLayer = 'none';
-  const first = tunnel.origin === undefined ? await peek(limits.silenceMs) : undefined;
+  const greets = isGreetingPort(tunnel.destination.port) || greeting.has(address, Date.now());
+  // Nobody gains by waiting for a client that waits itself.
+  const silenceMs = greets ? limits.greetedSilenceMs : limits.silenceMs;
+  const first = tunnel.origin === undefined ? await peek(silenceMs) : undefined;
   if (first !== undefined && first.opening.kind !== 'silent') return noted(flow, first.opening, undefined);
   const origin = tunnel.origin ?? (await dialSilent(flow, tunnel));
   const speaker = await firstToSpeak(flow.client, origin, idleMs);
-  if (speaker === 'origin') return noted(flow, { kind: 'silent' }, origin);
+  if (speaker === 'origin') {
+    greeting.note(address, Date.now());
+    return noted(flow, { kind: 'silent' }, origin);
+  }
+  greeting.forget(address);
   // An origin that has ended cannot speak first any more: if the client has something to say, that decides.
   const second = await peek(speaker === 'client' ? openingMs : limits.silenceMs);
   return noted(flow, second.opening, origin);
