@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { join, resolve } from 'node:path';
 import type { LoadedConfig } from '../config/load.ts';
 import type { ListenAddress } from '../core/policy.ts';
+import { askGateway, controlSocketPath } from './control-socket.ts';
 import { startOwnGateway } from './own-gateway.ts';
 import { writtenConfig } from './written-config.ts';
 
@@ -19,19 +20,38 @@ export interface ExecGateway {
 export async function runningGateway(config: LoadedConfig): Promise<ExecGateway | undefined> {
   const { authorityDirectory } = config;
   if (!existsSync(join(authorityDirectory, 'ca.pem'))) return undefined;
+  const told = await listenersTold(authorityDirectory);
   for (const listener of config.policy.listeners) {
     // The configuration holds no password that could be told to the command.
     if (listener.mode !== 'explicit' || listener.credentials.length > 0) continue;
     if (listener.proxyProtocol === 'require') continue;
     const proxy = reachable(listener.listen);
-    if (await isDaylight(proxy)) return { proxy, authorityDirectory, stop: async () => undefined };
+    const isServed = told?.includes(addressKey(listener.listen)) ?? (await isDaylight(proxy));
+    if (isServed) return { proxy, authorityDirectory, stop: async () => undefined };
   }
   return undefined;
 }
 
+/** Where the gateway of an authority says that it listens; undefined where none can be asked. */
+async function listenersTold(authorityDirectory: string): Promise<readonly string[] | undefined> {
+  try {
+    const { status, body } = await askGateway(controlSocketPath(authorityDirectory), 'GET', '/listeners');
+    return status === 200 && Array.isArray(body) ? body.map((each: ListenAddress) => addressKey(each)) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function addressKey({ ip, port }: ListenAddress): string {
+  return `${ip} ${port}`;
+}
+
 const probeTimeoutMs = 2_000;
 
-/** Asks for a page of the address itself: a gateway refuses the loop by its code, and no other program knows that code. */
+/**
+ * Asks for a page of the address itself: a gateway refuses the loop by its code, and no other program knows that code. It
+ * leaves a record there, so that this is for gateways whose control socket cannot be reached.
+ */
 async function isDaylight({ ip, port }: ListenAddress): Promise<boolean> {
   const authority = ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
   const socket: Socket = connect({ host: ip, port, timeout: probeTimeoutMs });

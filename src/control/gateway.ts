@@ -38,6 +38,7 @@ export class Gateway {
   /** Files of the last configuration when it was rejected: correcting one of them is worth another look. */
   #rejectedFiles: readonly string[] = [];
   #admin: Server | undefined;
+  #isStopping = false;
   #reloading: Promise<void> = Promise.resolve();
   #authorityTimer: NodeJS.Timeout | undefined;
 
@@ -49,6 +50,7 @@ export class Gateway {
     this.#learning = new Learning({
       directory: loaded.config.authorityDirectory,
       policy: () => this.#loaded.document.learnedBypass,
+      listeners: () => (this.#isStopping ? [] : this.#loaded.document.listeners.map(({ listen }) => listen)),
       log,
       metrics,
       share: () => this.#supervisor.shareLearned(),
@@ -169,6 +171,7 @@ export class Gateway {
   }
 
   #close(): void {
+    this.#isStopping = true;
     clearInterval(this.#authorityTimer);
     this.#sockets.closeAll();
     this.#admin?.close();

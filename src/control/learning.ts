@@ -1,5 +1,5 @@
 import type { Server } from 'node:http';
-import type { LearnedBypassPolicy } from '../core/policy.ts';
+import type { LearnedBypassPolicy, ListenAddress } from '../core/policy.ts';
 import type { Exposition } from '../metrics/exposition.ts';
 import { type ControlAnswer, type ControlHandler, controlSocketPath, serveControl } from './control-socket.ts';
 import { LearnedBypasses, type LearnedChange, type LearnedEntry } from './learned-bypasses.ts';
@@ -10,6 +10,8 @@ export interface LearningOptions {
   /** The authority's directory: holds the file and the control socket. */
   readonly directory: string;
   readonly policy: () => LearnedBypassPolicy;
+  /** Where the gateway accepts connections, for commands that look for it. */
+  readonly listeners: () => readonly ListenAddress[];
   readonly log: OperationalLog;
   readonly metrics: Exposition;
   /** Tells relays what is in force. */
@@ -102,6 +104,7 @@ export class Learning {
     if (method === 'GET' && path === '/bypasses') {
       return { status: 200, body: { action: this.#options.policy().action, bypasses: this.#bypasses.entries } };
     }
+    if (method === 'GET' && path === '/listeners') return { status: 200, body: this.#options.listeners() };
     if (method !== 'POST') return undefined;
     if (path === '/bypasses/approve') return this.#approve(id, body.forMs);
     if (path === '/bypasses/remove') return answerOf(this.#bypasses.remove(id), `nothing has the id "${id}"`);

@@ -105,8 +105,9 @@ const programs: readonly (readonly [name: string, needs: string, command: (url: 
 
 describe('exec with a running gateway', () => {
   test.each(programs)('has the HTTPS of %s inspected', async (name, needs, command) => {
-    if (!hasProgram(needs)) return;
-    if (name === 'python-requests' && (await run('python3', ['-c', 'import requests'])).code !== 0) return;
+    if (!hasProgram(needs)) return console.warn(`skipped: no ${needs} here`);
+    if (name === 'python-requests' && (await run('python3', ['-c', 'import requests'])).code !== 0)
+      return console.warn('skipped: no requests for Python here');
     writeFileSync(join(directory, 'Fetch.java'), java);
     const { code, stdout, stderr } = await exec(command(`https://localhost:${origin.port}/by-${name}`));
     expect({ code, stderr }).toMatchObject({ code: 0 });
@@ -125,7 +126,7 @@ describe('exec with a running gateway', () => {
     ['npm', (url) => ['npm', 'view', '--registry', url, 'by-npm'], 'GET /by-npm'],
     ['pip', (url) => ['pip', 'download', '--no-cache-dir', '--index-url', url, 'by-pip'], 'GET /by-pip/'],
   ])('has the HTTPS of %s inspected', async (program, command, request) => {
-    if (!hasProgram(program)) return;
+    if (!hasProgram(program)) return console.warn(`skipped: no ${program} here`);
     // The origin speaks none of their protocols; that a request reached it at all needed the CA.
     await exec(command(`https://localhost:${origin.port}`));
     expect(origin.requests).toContain(request);
@@ -134,7 +135,7 @@ describe('exec with a running gateway', () => {
   });
 
   test('has the HTTPS of Go inspected', async () => {
-    if (!hasProgram('go')) return;
+    if (!hasProgram('go')) return console.warn('skipped: no go here');
     // Go sends nothing for this machine's loopback through a proxy.
     const address = Object.values(networkInterfaces())
       .flatMap((list) => list ?? [])
@@ -167,6 +168,14 @@ describe('exec with a running gateway', () => {
       `daylight: traffic of this command is recorded in ${join(gateway.directory, 'records')} (daylight logs)\n`,
     );
     expect(leftovers()).toEqual([]);
+  });
+
+  test('leaves no record of its own when it looks for that gateway', async () => {
+    expect((await exec(['true'])).code).toBe(0);
+    const { stdout } = await exec(['curl', '-sS', `https://localhost:${origin.port}/after-the-look`]);
+    expect(stdout).toContain('/after-the-look 0');
+    const isOver = (records: readonly Record<string, unknown>[]) => JSON.stringify(records).includes('/after-the-look');
+    expect(JSON.stringify(await gateway.waitForRecords('traffic', isOver))).not.toContain('POLICY_LOOP');
   });
 
   test.each([
