@@ -6,7 +6,7 @@ set -euo pipefail
 
 packages=(curl nghttp2-client openssl nginx-light python3 wget git nftables iproute2 gnutls-bin testssl.sh sslscan libnss3-tools libatomic1 python3-cryptography-vectors
   tshark tcpdump
-  postfix swaks msmtp
+  postfix swaks msmtp dovecot-lmtpd libgnutls-dane0 libidn12
   c-icap libc-icap-mod-virus-scan clamav clamav-daemon
   vsftpd lftp libhiredis0.14 libmemcached11 libmemcachedutil2 libpcre2-posix3)
 packages+=(libnet-ssleay-perl default-jdk-headless)
@@ -15,20 +15,26 @@ packages+=(fcgiwrap skopeo docker-registry ngtcp2-client ngtcp2-server)
 # The largest by far: a minute on a busy machine with two cores.
 packages+=(chromium)
 
-# FTP servers exclude each other as packages; all but one are unpacked here and started by the tests alone.
+# FTP servers exclude each other as packages, and so do mail servers; all but one of each are unpacked here and started by the
+# tests alone.
 unpacked=/opt/daylight-peers
 unpack() {
-  if [ -x "$unpacked/usr/sbin/proftpd" ] && [ -x "$unpacked/usr/sbin/pure-ftpd" ]; then return; fi
-  local directory
-  directory=$(mktemp -d)
-  (cd "$directory" && apt-get -qq download proftpd-core proftpd-mod-crypto pure-ftpd >/dev/null 2>&1) || {
-    echo "peers: could not download proftpd-core, proftpd-mod-crypto, pure-ftpd"
-    return
-  }
-  mkdir -p "$unpacked"
-  for package in "$directory"/*.deb; do dpkg-deb -x "$package" "$unpacked"; done
-  rm -rf "$directory"
-  echo "peers: unpacked ProFTPD and Pure-FTPd into $unpacked"
+  local sbin="$unpacked/usr/sbin"
+  if [ ! -x "$sbin/proftpd" ] || [ ! -x "$sbin/pure-ftpd" ] || [ ! -x "$sbin/exim4" ]; then
+    local directory
+    directory=$(mktemp -d)
+    (cd "$directory" && apt-get -qq download proftpd-core proftpd-mod-crypto pure-ftpd exim4-daemon-light >/dev/null 2>&1) || {
+      echo "peers: could not download proftpd-core, proftpd-mod-crypto, pure-ftpd, exim4-daemon-light"
+      return
+    }
+    mkdir -p "$unpacked"
+    for package in "$directory"/*.deb; do dpkg-deb -x "$package" "$unpacked"; done
+    rm -rf "$directory"
+    echo "peers: unpacked ProFTPD, Pure-FTPd and Exim into $unpacked"
+  fi
+  # Exim is compiled to ask for this user, whatever its configuration says.
+  getent passwd Debian-exim >/dev/null ||
+    useradd --system --no-create-home --home-dir /var/spool/exim4 --shell /usr/sbin/nologin Debian-exim
 }
 
 missing=()
