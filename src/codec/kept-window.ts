@@ -44,6 +44,17 @@ export class KeptWindow {
     }
   }
 
+  /** A copy of all that is here. */
+  bytes(): Buffer {
+    return Buffer.concat(this.#segments.map(({ bytes }) => bytes));
+  }
+
+  /** Puts others in their place, as many. */
+  set(others: Buffer): void {
+    for (const { start, bytes } of this.#segments)
+      others.copy(bytes, 0, start - this.start, start - this.start + bytes.length);
+  }
+
   /** Undefined where the byte is not here. */
   byteAt(offset: number): number | undefined {
     const segment = this.#segmentOf(offset);

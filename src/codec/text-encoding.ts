@@ -60,11 +60,17 @@ export class TextReader {
   readonly #declared: string | undefined;
   #head: Buffer | undefined = noBytes;
   #decoder: TextDecoder | undefined;
+  #isMarked = false;
   /** Why rules may have read the text otherwise than a client does. */
   problem: string | undefined;
 
   constructor(declared: string | undefined) {
     this.#declared = declared;
+  }
+
+  /** Whether the text is made of other bytes than came, as far as that is known. */
+  get isOther(): boolean {
+    return this.#declared !== undefined || this.#isMarked;
   }
 
   push(bytes: Buffer): Buffer {
@@ -84,6 +90,7 @@ export class TextReader {
   #begin(head: Buffer, isStream: boolean): Buffer {
     this.#head = undefined;
     const marked = markOf(head);
+    this.#isMarked = marked !== undefined;
     const encoding = marked === undefined ? this.#trusted(head) : marked.encoding;
     if (encoding !== undefined) this.#decoder = new TextDecoder(encoding);
     return this.#read(marked === undefined ? head : head.subarray(marked.bytes), isStream);

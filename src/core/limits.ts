@@ -264,6 +264,10 @@ export const limits = {
   ...scannerLimits,
   /** Bytes from the start of what a redact rule masks to where it is known: a window of an expression and the reach of a credential stay below. */
   redactedBytes: 1_024,
+  /** Bytes of a coded body, coded or not, that are masked: beyond it a match blocks. Coding so many anew takes up to 50 ms. */
+  recodedBytes: 1_048_576,
+  /** Pieces that such a body may come in: a thousand of the size of a packet hold the most that may wait. */
+  recodedPieces: 4_096,
   /** Files of one exchange in its record. */
   recordFiles: 16,
   /** Alarms of one rule in one transaction; a body full of card numbers is one finding. */

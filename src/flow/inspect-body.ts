@@ -1,4 +1,4 @@
-import { type ContentCodings, contentCodings } from '../codec/content-coding.ts';
+import { type ContentCoding, type ContentCodings, contentCodings } from '../codec/content-coding.ts';
 import { ContentDecoder } from '../codec/content-decoder.ts';
 import { fileHeadBytes, isText } from '../codec/file-type.ts';
 import { mayBeMarked, type TextDeclaration, TextReader, textDeclaration } from '../codec/text-encoding.ts';
@@ -77,6 +77,12 @@ export class InspectedBody {
   /** Whether rules are given something else than the bytes as they come: they cannot count on the length of the head. */
   get isRecoded(): boolean {
     return this.#isRecoded;
+  }
+
+  /** The codings that stand between the bytes and what rules see of them; undefined where something else does too, or nothing. */
+  get codings(): readonly ContentCoding[] | undefined {
+    const codings = this.#codings;
+    return codings.kind === 'coded' && this.#text?.isOther !== true ? codings.codings : undefined;
   }
 
   push(chunk: Buffer): readonly Match[] {

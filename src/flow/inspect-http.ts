@@ -261,8 +261,7 @@ class InspectedExchange implements ScannableExchange {
     }
     const verdict = verdictOf(matches);
     if (verdict.kind !== 'allow') return this.settle(verdict);
-    // What stands in a coded body cannot be masked without coding it anew: it is blocked.
-    const unmasked = matches.find((match) => match.action === 'redact' && this.#isRecoded(match.field));
+    const unmasked = matches.find((match) => match.action === 'redact' && !this.#isMasked(match));
     return unmasked === undefined ? verdict : this.settle({ kind: 'block', rule: unmasked.rule });
   }
 
@@ -283,8 +282,12 @@ class InspectedExchange implements ScannableExchange {
     return true;
   }
 
-  #isRecoded(field: string): boolean {
-    return (field.startsWith('http.request.') ? this.#requestBody : this.#responseBody)?.isRecoded === true;
+  /** What stands in a coded body is masked where all of it waits, and blocked elsewhere; so is text in another encoding. */
+  #isMasked(match: Match): boolean {
+    const isRequest = match.field.startsWith('http.request.');
+    const body = isRequest ? this.#requestBody : this.#responseBody;
+    if (body?.isRecoded !== true) return true;
+    return (isRequest ? this.#requestPassage : this.#responsePassage)?.masks(match) === true;
   }
 }
 

@@ -1,4 +1,4 @@
-import { gzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import type { AlarmFacts, HttpTransactionFacts } from '../../src/core/record.ts';
 import { inspectHttp } from '../../src/flow/inspect-http.ts';
@@ -64,6 +64,25 @@ describe('a body in HTTP/2', () => {
       expect(bodyOf(frames)).toBe(body.replace('Moonbeam', '********'));
       expect(transactions[0]?.changes).toEqual(['response body masked: 1 (rule r)']);
       expect(transactions[0]?.outcome.complete).toBe(true);
+    }
+  });
+
+  test('that is coded is masked too, wherever its frames cut it, and keeps its length', () => {
+    const text = `${'All is well. '.repeat(30)}${'Project Moonbeam! '.repeat(2)}Moon, beam, Project.`;
+    const coded = gzipSync(text, { level: 1 });
+    for (const cut of [1, 13, 50, coded.length]) {
+      const { client, origin, taken, transactions } = inspectedHttp2(rule('redact'));
+      client(headers(1, get, true));
+      origin(headers(1, [':status=200', `content-length=${coded.length}`, 'content-encoding=gzip']));
+      for (let at = 0; at < coded.length; at += cut) {
+        origin(data(1, Buffer.from(coded.subarray(at, at + cut)), at + cut >= coded.length));
+      }
+      const [head, ...frames] = taken('client');
+      expect(head).toContain(`content-length=${coded.length}`);
+      const body = Buffer.from(bodyOf(frames), 'latin1');
+      expect(body).toHaveLength(coded.length);
+      expect(gunzipSync(body).toString()).toBe(text.replaceAll('Moonbeam', '********'));
+      expect(transactions[0]?.changes).toEqual(['response body masked: 2 (rule r)']);
     }
   });
 

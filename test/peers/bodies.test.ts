@@ -27,11 +27,19 @@ const rules = `
   action: block
   hold: body
   when: { all: [{ field: http.path, prefix: /held/ }, { field: http.response.body, contains: the end of evil }] }
+- id: statement
+  title: Card numbers in statements
+  action: redact
+  when: { all: [{ field: http.path, prefix: /statement }, { field: http.response.body, detector: card_number }] }
 - id: mask
   title: Card numbers
   action: redact
   when: { all: [{ field: http.path, prefix: /mask/ }, { field: http.response.body, detector: card_number }] }
 `;
+const statement = '<p>4111 1111 1111 1111 and 5500005555555559</p>\n'.repeat(10);
+const maskedStatement = statement.replace(/4111 1111 1111 1111|5500005555555559/g, (number) =>
+  '*'.repeat(number.length),
+);
 const page = Buffer.from(`<html>${'<p>nothing to see</p>\n'.repeat(5_000)}</html>`);
 const minutes = Buffer.from(`${page}Top Secret Minutes${page}`);
 const evil = Buffer.from(`\x7fELF${'\0'.repeat(300_000)}the end of evil`, 'latin1');
@@ -62,6 +70,7 @@ beforeAll(async () => {
     nginx = await startNginx(credentials, 'gzip on; gzip_types *; gzip_min_length 1;', 'http2');
     writeFileSync(join(nginx.root, 'page.html'), page);
     writeFileSync(join(nginx.root, 'minutes.html'), minutes);
+    writeFileSync(join(nginx.root, 'statement.html'), statement);
   }
   port = await freePort();
   gateway = await startGateway({
@@ -91,7 +100,9 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
     request.on('end', () => response.end('taken'));
     return;
   }
-  const body = { page, minutes, held: evil, mask: Buffer.from(card) }[kind] ?? Buffer.from('ok');
+  const body =
+    { page, minutes, held: evil, mask: Buffer.from(card), statement: Buffer.from(statement) }[kind] ??
+    Buffer.from('ok');
   const coded = coders[coding]?.(body);
   response.setHeader('Alt-Svc', 'h3=":443"');
   if (coded !== undefined) response.setHeader('Content-Encoding', coding);
@@ -156,6 +167,15 @@ describe.runIf(isHere)('curl', () => {
     expect(gatewayField(await transaction('/mask/none'), 'changes')).toContain('response body masked: 1 (rule mask)');
   });
 
+  it.each(Object.keys(coders))('gets numbers masked in %s, whose length and coding stay', async (coding) => {
+    const path = `/statement/${coding}`;
+    const { stdout } = await curl('--compressed', '--include', url(path));
+    expect(stdout.split('\r\n\r\n').at(-1)).toBe(maskedStatement);
+    expect(stdout).toContain(`Content-Encoding: ${coding}`);
+    expect(stdout).toContain(`Content-Length: ${coders[coding]?.(Buffer.from(statement)).length}`);
+    expect(gatewayField(await transaction(path), 'changes')).toContain('response body masked: 20 (rule statement)');
+  });
+
   it('uploads documents and no programs, whatever they are called', async () => {
     const file = join(directory, 'report.pdf');
     const document = Buffer.from('%PDF-1.7\nharmless');
@@ -184,5 +204,18 @@ describe.runIf(speaksNginx)('nginx over HTTP/2', () => {
     expect(bad.stdout).not.toContain('Top Secret Minutes');
     expect(member(await transaction('/minutes.html'), 'firewall_rule', 'uid')).toBe('minutes');
     expect(gatewayField(await transaction('/page.html'), 'changes')).toContain('response header set: X-Inspected');
+  });
+
+  it('compresses what is masked all the same', async () => {
+    const masked = await curl(
+      '--http2',
+      '--compressed',
+      '--include',
+      `https://localhost:${nginx?.port}/statement.html`,
+    );
+    expect(masked.stdout).toContain('content-encoding: gzip');
+    expect(masked.stdout.split('\r\n\r\n').at(-1)).toBe(maskedStatement);
+    const record = await transaction('/statement.html');
+    expect(gatewayField(record, 'changes')).toContain('response body masked: 20 (rule statement)');
   });
 });
