@@ -219,6 +219,8 @@ export const limits = {
   recordHeaderValueBytes: 2_048,
   /** Header fields of one head in a record, as JSON; further ones are left out and the record is marked. */
   recordHeadBytes: 16_384,
+  /** Heads up to this length are kept for the next record of their connection and direction. */
+  recordHeadMemoBytes: 8_192,
   /** Path and query in a record: longer ones are cut and marked. */
   recordTargetBytes: 8_192,
   /** Reasons and details in a record, which may quote a peer. */

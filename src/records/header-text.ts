@@ -39,7 +39,7 @@ let cachedBytes = 0;
 
 /** Writes the header fields of a message. */
 export function headText(headers: readonly Header[]): HeadText {
-  return joined(headers, headers.map(fieldOf));
+  return new HeadMemo().textOf(headers);
 }
 
 /**
@@ -55,19 +55,29 @@ export class HeadMemo {
     if (this.#text !== undefined && headers === this.#headers) return this.#text;
     const [before, known] = [this.#headers, this.#fields];
     const fields: Field[] = [];
+    let [kept, written] = [0, 0];
     for (let index = 0; index < headers.length; index += 1) {
       const header = headers[index];
       if (header === undefined) break;
       const [last, field] = [before[index], known[index]];
       if (last === undefined || field === undefined || last[0] !== header[0]) fields.push(fieldOf(header));
       else fields.push(last[1] === header[1] ? field : fieldWith(field.name, header[1]));
+      kept += header[0].length + header[1].length;
+      written += fields[index]?.text.length ?? 0;
+      // The record has no room for what follows; the comma before the first field is not in it.
+      if (written - 1 > limits.recordHeadBytes) break;
     }
-    this.#headers = headers;
-    this.#fields = fields;
-    this.#text = joined(headers, fields);
-    return this.#text;
+    const text = joined(headers, fields);
+    // Connections are many, and their idle ones would keep what a hostile peer sent once.
+    const isKept = kept <= limits.recordHeadMemoBytes;
+    this.#headers = isKept ? headers : none;
+    this.#fields = isKept ? fields : none;
+    this.#text = isKept ? text : undefined;
+    return text;
   }
 }
+
+const none: readonly never[] = [];
 
 function joined(headers: readonly Header[], fields: readonly Field[]): HeadText {
   let json = '';
