@@ -1,4 +1,5 @@
 import type { Header } from '../core/http.ts';
+import { declaredEncoding, isEncoding, type Markup, markupHeadBytes } from './markup-encoding.ts';
 
 /** Bytes of the longest byte order mark. */
 const longestMark = 3;
@@ -11,8 +12,14 @@ export interface TextDeclaration {
   /** A label that TextDecoder knows. */
   readonly encoding: string | undefined;
   readonly mayBeText: boolean;
+  /** Markup whose head says no encoding: it may say one itself. */
+  readonly markup?: Markup;
+  /** A label that nobody knows: clients guess. */
+  readonly unknown?: string;
 }
 
+/** Browsers look whether a body without a type is HTML. */
+const untyped: TextDeclaration = { encoding: undefined, mayBeText: true, markup: 'html' };
 const plain: TextDeclaration = { encoding: undefined, mayBeText: true };
 const binary: TextDeclaration = { encoding: undefined, mayBeText: false };
 
@@ -30,7 +37,7 @@ export function textDeclaration(headers: readonly Header[]): TextDeclaration {
     if (remembered.size < mostRemembered && value.length < 128) remembered.set(value, declaration);
     return declaration;
   }
-  return plain;
+  return untyped;
 }
 
 function declarationOf(value: string): TextDeclaration {
@@ -44,7 +51,21 @@ function declarationOf(value: string): TextDeclaration {
     return plain;
   }
   const label = /;\s*charset\s*=\s*["']?([a-z0-9_.:+-]{1,40})/.exec(type)?.[1];
-  return label === undefined ? plain : { encoding: otherThanUtf8(label), mayBeText: true };
+  const markup = markupOf(type);
+  if (label === undefined) return markup === undefined ? plain : { ...plain, markup };
+  if (isEncoding(label) || label === 'utf8' || label === 'ascii') return { ...plain, encoding: otherThanUtf8(label) };
+  return markup === undefined ? { ...plain, unknown: label } : { ...plain, unknown: label, markup };
+}
+
+function markupOf(type: string): Markup | undefined {
+  if (/^\s*text\/html/.test(type)) return 'html';
+  return /^[^;]*[/+]xml\s*(?:;|$)/.test(type) ? 'xml' : undefined;
+}
+
+/** Whether the begin of markup settles by itself that it is text in UTF-8, as far as it says: nothing has to be read anew. */
+export function isSettledMarkup(begin: Buffer, markup: Markup, isWhole: boolean): boolean {
+  const label = declaredEncoding(begin, markup);
+  return label === undefined ? isWhole || begin.length >= markupHeadBytes : otherThanUtf8(label) === undefined;
 }
 
 /** Whether the first bytes are, or may become, a byte order mark. */
@@ -61,16 +82,21 @@ export class TextReader {
   #head: Buffer | undefined = noBytes;
   #decoder: TextDecoder | undefined;
   #isMarked = false;
+  /** Markup that may say its encoding yet, and the begin of it. */
+  #markup: Markup | undefined;
+  #begun: Buffer = noBytes;
   /** Why rules may have read the text otherwise than a client does. */
   problem: string | undefined;
 
-  constructor(declared: string | undefined) {
+  /** `markup` may say its encoding itself where none was declared. */
+  constructor(declared: string | undefined, markup?: Markup) {
     this.#declared = declared;
+    this.#markup = markup;
   }
 
   /** Whether the text is made of other bytes than came, as far as that is known. */
   get isOther(): boolean {
-    return this.#declared !== undefined || this.#isMarked;
+    return this.#declared !== undefined || this.#isMarked || this.#decoder !== undefined;
   }
 
   push(bytes: Buffer): Buffer {
@@ -92,6 +118,7 @@ export class TextReader {
     const marked = markOf(head);
     this.#isMarked = marked !== undefined;
     const encoding = marked === undefined ? this.#trusted(head) : marked.encoding;
+    if (marked !== undefined) this.#markup = undefined;
     if (encoding !== undefined) this.#decoder = new TextDecoder(encoding);
     return this.#read(marked === undefined ? head : head.subarray(marked.bytes), isStream);
   }
@@ -110,7 +137,22 @@ export class TextReader {
     return undefined;
   }
 
+  /** A declaration says how its whole page is to be read: what went before it in other pieces was taken as it is. */
+  #look(bytes: Buffer, markup: Markup): void {
+    const before = this.#begun;
+    this.#begun = Buffer.concat([before, bytes.subarray(0, markupHeadBytes - before.length)]);
+    const label = declaredEncoding(this.#begun, markup);
+    if (label === undefined && this.#begun.length < markupHeadBytes) return;
+    this.#markup = undefined;
+    this.#begun = noBytes;
+    const encoding = label && otherThanUtf8(label);
+    if (encoding === undefined) return;
+    this.#decoder = new TextDecoder(encoding);
+    if (!isAscii(before)) this.problem = `text before it said to be ${encoding}`;
+  }
+
   #read(bytes: Buffer, stream: boolean): Buffer {
+    if (this.#markup !== undefined) this.#look(bytes, this.#markup);
     if (this.#decoder === undefined) return bytes;
     return Buffer.from(this.#decoder.decode(bytes, { stream }));
   }
@@ -122,6 +164,11 @@ function markOf(head: Buffer): { readonly encoding: string | undefined; readonly
   if (first === 0xfe && second === 0xff) return { encoding: 'utf-16be', bytes: 2 };
   if (first === 0xef && second === 0xbb && third === 0xbf) return { encoding: undefined, bytes: 3 };
   return undefined;
+}
+
+/** Without the escapes of ISO-2022-JP, which are ASCII too. */
+function isAscii(bytes: Buffer): boolean {
+  return bytes.every((byte) => byte < 0x80 && byte !== 0x0e && byte !== 0x0f && byte !== 0x1b);
 }
 
 /** The encoding that a label means, unless that is UTF-8 or ASCII, which rules read as they are. */

@@ -1,7 +1,13 @@
 import { type ContentCoding, type ContentCodings, contentCodings } from '../codec/content-coding.ts';
 import { ContentDecoder } from '../codec/content-decoder.ts';
 import { fileHeadBytes, isText } from '../codec/file-type.ts';
-import { mayBeMarked, type TextDeclaration, TextReader, textDeclaration } from '../codec/text-encoding.ts';
+import {
+  isSettledMarkup,
+  mayBeMarked,
+  type TextDeclaration,
+  TextReader,
+  textDeclaration,
+} from '../codec/text-encoding.ts';
 import type { BodyFraming, Header } from '../core/http.ts';
 import type { FileFacts } from '../core/record.ts';
 import type { Match } from '../core/verdict.ts';
@@ -43,7 +49,8 @@ export class InspectedBody {
   #budget: DecoderBudget | undefined;
   #isBegun = false;
   #isEnded = false;
-  #isRecoded = false;
+  /** What comes goes through a reader: codings are undone, or the text may turn out to be in another encoding. */
+  #isRead = false;
   #parts: PartsObserver | undefined;
   #files: readonly FileFacts[] = noFiles;
   #missingBytes = Number.POSITIVE_INFINITY;
@@ -76,7 +83,7 @@ export class InspectedBody {
 
   /** Whether rules are given something else than the bytes as they come: they cannot count on the length of the head. */
   get isRecoded(): boolean {
-    return this.#isRecoded;
+    return this.#codings.kind === 'coded' || this.#text?.isOther === true;
   }
 
   /** The codings that stand between the bytes and what rules see of them; undefined where something else does too, or nothing. */
@@ -87,7 +94,7 @@ export class InspectedBody {
 
   push(chunk: Buffer): readonly Match[] {
     if (!this.#isBegun) this.#start(chunk);
-    if (!this.#isRecoded && this.#parts === undefined) {
+    if (!this.#isRead && this.#parts === undefined) {
       this.#excerpt.add(chunk);
       return this.#needed ? this.#toRules(chunk) : none;
     }
@@ -138,7 +145,7 @@ export class InspectedBody {
 
   /** Bytes made of the body so far, when the excerpt shows those. */
   get decodedBytes(): number | undefined {
-    return this.#isRecoded ? this.#decodedBytes : undefined;
+    return this.isRecoded ? this.#decodedBytes : undefined;
   }
 
   get #needed(): boolean {
@@ -150,8 +157,12 @@ export class InspectedBody {
     const codings = this.#codings;
     if (codings.kind === 'unknown') this.#note(`content-encoding ${codings.label}`);
     if (codings.kind === 'coded' || !isPlainText(chunk, this.#missingBytes) || this.#isTold) this.#observeParts();
-    if (this.#isRecoded || !mayBeMarked(chunk[0] ?? 0) || !this.#declared.mayBeText) return;
-    this.#text = new TextReader(undefined);
+    const { mayBeText, markup, unknown } = this.#declared;
+    if (unknown !== undefined) this.#note(`charset ${unknown}`);
+    if (this.#isRead || !mayBeText) return;
+    const isWhole = chunk.length >= this.#missingBytes;
+    if (!mayBeMarked(chunk[0] ?? 0) && (markup === undefined || isSettledMarkup(chunk, markup, isWhole))) return;
+    this.#text = new TextReader(undefined, markup);
     this.#recode();
     this.#scan.recoded(this.#message);
   }
@@ -174,9 +185,9 @@ export class InspectedBody {
   }
 
   #recode(): void {
-    this.#isRecoded = true;
+    this.#isRead = true;
     if (this.#codings.kind !== 'coded') return;
-    if (this.#declared.mayBeText) this.#text ??= new TextReader(undefined);
+    if (this.#declared.mayBeText) this.#text ??= new TextReader(undefined, this.#declared.markup);
     this.#budget = new DecoderBudget(this.#options.decodedBytes);
     this.#decoder = new ContentDecoder(this.#codings.codings, this.#budget, (bytes) => this.#plain(bytes));
   }
@@ -196,7 +207,7 @@ export class InspectedBody {
     if (this.#isEnded) return;
     this.#isEnded = true;
     const isWanted = this.#isBegun && this.#isWanted;
-    if (this.#isRecoded && isWanted) this.#finishText();
+    if (this.#isRead && isWanted) this.#finishText();
     this.#decoder?.close();
     if (this.#parts !== undefined && this.#isBegun) {
       const isSeen = isWhole && isWanted && this.#problem === undefined;

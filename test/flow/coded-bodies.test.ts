@@ -9,6 +9,7 @@ import { get, type InspectedRelay, inspectedRelay, postOf, responseOf } from './
 const rules = `
 - { id: in, title: Comes in, severity: high, action: block, when: { field: http.response.body, contains: Moonbeam } }
 - { id: out, title: Goes out, severity: high, action: block, when: { field: http.request.body, contains: Moonbeam } }
+- { id: japanese, title: Secret papers, severity: low, action: alarm, when: { field: http.response.body, contains: 秘密の資料 } }
 - { id: umlaut, title: Price list, severity: low, action: alarm, when: { field: http.response.body, contains: Preisübersicht } }
 `;
 const secret = Buffer.from(
@@ -172,6 +173,89 @@ describe('text in another encoding than UTF-8', () => {
         relay.send('client', get);
         relay.send('origin', responseOf(fields, coded ? gzipSync(body) : body), pieceBytes);
         expect(relay.alarms.map(({ match }) => match.rule.id)).toEqual(expect.arrayContaining(['umlaut', 'in']));
+      }
+    }
+  });
+
+  const japanese: readonly (readonly [string, string])[] = [
+    ['iso-2022-jp', '1b2442486b4c29244e3b714e411b2842'],
+    ['shift_jis', '94e996a782cc8e9197bf'],
+    ['euc-jp', 'c8ebcca9a4cebbf1cec1'],
+  ];
+  test.each(japanese)('is found in %s, as the head or the page itself says', (encoding, hex) => {
+    const secretText = Buffer.from(hex, 'hex');
+    const filler = '<p>nothing</p>'.repeat(200);
+    const declared: readonly (readonly [type: string | undefined, begin: string])[] = [
+      [`text/html; charset=${encoding}`, ''],
+      ['text/html', `<!-- <meta charset=utf-8> --><html><head><META CHARSET="${encoding}">`],
+      ['text/html', `<meta content="text/html; charset=${encoding}" http-equiv=Content-Type>`],
+      ['text/html; charset=unknown-8bit', `<meta charset=${encoding}>`],
+      ['application/rss+xml', `<?xml version="1.0" encoding="${encoding}"?>`],
+      [undefined, `<title>x</title><meta charset='${encoding}'/>`],
+    ];
+    for (const [type, begin] of declared) {
+      for (const pieceBytes of [1, 3, 50, 65_536]) {
+        for (const rest of ['', filler]) {
+          const body = Buffer.concat([Buffer.from(begin), secretText, Buffer.from(rest)]);
+          const relay = inspectedRelay(rules);
+          relay.send('client', get);
+          relay.send('origin', responseOf(type === undefined ? '' : `Content-Type: ${type}\r\n`, body), pieceBytes);
+          expect(relay.alarms.map(({ match }) => match.rule.id)).toEqual(['japanese']);
+          expect(relay.wire.bytesTo('client').subarray(-body.length)).toEqual(body);
+          expect(relay.transactions[0]?.notInspected).toEqual(
+            type?.includes('unknown') ? ['response charset unknown-8bit'] : [],
+          );
+        }
+      }
+    }
+  });
+
+  test('is found behind escapes that change nothing, in a page that says so', () => {
+    const body = Buffer.from('<meta charset=iso-2022-jp>Project Moon\x1b(Jbe\x1b(Bam', 'latin1');
+    for (const pieceBytes of [1, 65_536]) {
+      for (const coded of [false, true]) {
+        const relay = inspectedRelay(rules);
+        relay.send('client', get);
+        const fields = `Content-Type: text/html\r\n${coded ? 'Content-Encoding: br\r\n' : ''}`;
+        relay.send('origin', responseOf(fields, coded ? brotliCompressSync(body) : body), pieceBytes);
+        expect(relay.alarms.map(({ match }) => match.rule.id)).toEqual(['in']);
+      }
+    }
+  });
+
+  test('that stands before the declaration, in a piece of its own, is marked as not read', () => {
+    const begin = Buffer.from('<title>Moon\x1b(Jbeam</title>', 'latin1');
+    const declaration = Buffer.from('<meta charset=iso-2022-jp><p>All is well.</p>');
+    const whole = responseOf('Content-Type: text/html\r\n', Buffer.concat([begin, declaration]));
+    const together = inspectedRelay(rules);
+    together.send('client', get);
+    together.send('origin', whole);
+    expect(together.alarms).toHaveLength(1);
+    const apart = inspectedRelay(rules);
+    apart.send('client', get);
+    apart.send('origin', whole.subarray(0, -declaration.length));
+    apart.send('origin', whole.subarray(-declaration.length));
+    expect(apart.transactions[0]?.notInspected).toEqual(['response text before it said to be iso-2022-jp']);
+    const strict = inspectedRelay(rules, { undecodable: 'block' });
+    strict.send('client', get);
+    strict.send('origin', whole.subarray(0, -declaration.length));
+    strict.send('origin', whole.subarray(-declaration.length));
+    expect(strict.transactions[0]).toMatchObject({ verdict: 'block', outcome: { complete: false } });
+  });
+
+  test('in UTF-8 needs no reading anew, whatever its page says, and can be masked', () => {
+    const redacting = '- { id: r, title: t, action: redact, when: { field: http.response.body, contains: Moonbeam } }';
+    for (const begin of ['<meta charset=utf-8>', '<meta charset=utf-16>', '<p>none</p>', '']) {
+      for (const pieceBytes of [1, 30, 65_536]) {
+        const relay = inspectedRelay(redacting);
+        relay.send('client', get);
+        relay.send(
+          'origin',
+          responseOf('Content-Type: text/html\r\n', Buffer.from(`${begin}Project Moonbeam`)),
+          pieceBytes,
+        );
+        expect(relay.wire.to('client')).toContain(`${begin}Project ********`);
+        expect(relay.transactions[0]?.responseDecodedBytes).toBeUndefined();
       }
     }
   });
