@@ -1,3 +1,4 @@
+import { archiveLimits } from './archive-limits.ts';
 import { mailLimits } from './mail-limits.ts';
 import { scannerLimits } from './scanner-limits.ts';
 
@@ -73,6 +74,7 @@ export const limits = {
   /** How long messages of one WebSocket gather for one record. */
   recordMessagesMs: 10_000,
   ...mailLimits,
+  ...archiveLimits,
   /** FTP: line of a command or reply, and the whole of a reply (STAT of a directory). */
   ftpLineBytes: 8_192,
   ftpReplyBytes: 1_048_576,

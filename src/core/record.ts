@@ -81,6 +81,17 @@ export interface FileFacts {
   /** Of all its bytes, lower-case hex; undefined when not all were seen. */
   readonly sha256: string | undefined;
   readonly isWhole: boolean;
+  /** What it holds, where it is an archive that was looked into. */
+  readonly archive?: ArchiveFacts | undefined;
+}
+
+/** What an archive holds, archives within it and all. */
+export interface ArchiveFacts {
+  /** Names of members, at most `limits.recordMembers`; all of them are counted. */
+  readonly members: readonly string[];
+  readonly count: number;
+  /** Why rules may have seen less of it than a recipient: `encrypted`, `incomplete`. */
+  readonly troubles: readonly string[];
 }
 
 /** What a content scanner said of a message. */

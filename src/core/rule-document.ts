@@ -27,7 +27,10 @@ export type RuleCondition =
   | FieldTest;
 
 /** What is known of a file in a message. */
-export type FileFact = 'name' | 'type' | 'declared' | 'sha256' | 'size';
+export type FileFact = 'name' | 'type' | 'declared' | 'sha256' | 'size' | ArchiveFact;
+
+/** Facts of an archive: names and true types of its members, and why some were not looked into. */
+export type ArchiveFact = 'member' | 'member.type' | 'archive';
 
 /**
  * Fields that a rule may look at. Bodies are streamed, parts of forms and files become known with them; everything else is

@@ -64,6 +64,7 @@ class InspectedTransfer implements ScannableTransfer {
       facts: hasContent && (wanted?.files ?? false),
       hashes: hasContent && (wanted?.hashes ?? false),
       records: isFile(request),
+      members: hasContent && wanted?.members === true ? ('all' as const) : ('none' as const),
     };
     this.#observer = new FileObserver(claims, wants, (fact, values) => this.#tell(`ftp.file.${fact}`, values));
   }

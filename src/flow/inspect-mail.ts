@@ -85,6 +85,7 @@ class InspectedMail implements Mail {
     this.#observer = new MailObserver({
       files: wanted?.files ?? false,
       hashes: wanted?.hashes ?? false,
+      members: wanted?.members ?? false,
       tell: (field, values) => this.#tell(field, values),
       headEnd: () => this.#headEnd(),
       part: (transferEncoding, charset) => this.#part(transferEncoding, charset),

@@ -1,6 +1,8 @@
 import { createHash, type Hash } from 'node:crypto';
 import { fileHeadBytes, fileTypeOf, isFileOfItsOwn } from '../codec/file-type.ts';
 import type { FileFacts } from '../core/record.ts';
+import type { FileFact } from '../core/rule-document.ts';
+import { ArchiveObserver } from './observe-archive.ts';
 
 /** What is known of a file before its first byte. */
 export interface FileClaims {
@@ -18,10 +20,12 @@ export interface FileWants {
   readonly hashes: boolean;
   /** Files are told of in the record. */
   readonly records: boolean;
+  /** Archives are looked into: not, or for the record where a file is one, or in every file since a rule asks. */
+  readonly members: 'none' | 'archives' | 'all';
 }
 
 /** Told of facts as they become known: name of the fact, and its values. */
-export type FactSink = (fact: 'name' | 'type' | 'declared' | 'sha256' | 'size', values: readonly string[]) => void;
+export type FactSink = (fact: FileFact, values: readonly string[]) => void;
 
 const noBytes = Buffer.alloc(0);
 
@@ -35,11 +39,14 @@ export class FileObserver {
   #isRecorded = false;
   #hash: Hash | undefined;
   #size = 0;
+  #archive: ArchiveObserver | undefined;
 
   constructor(claims: FileClaims, wants: FileWants, tell: FactSink) {
     this.#claims = claims;
     this.#wants = wants;
     this.#tell = tell;
+    if (wants.members !== 'none')
+      this.#archive = new ArchiveObserver(wants.members === 'all', wants.facts ? tell : undefined);
     if (!wants.facts) return;
     if (claims.names.length > 0) tell('name', claims.names);
     if (claims.declared !== undefined) tell('declared', [mediaType(claims.declared)]);
@@ -52,6 +59,7 @@ export class FileObserver {
 
   push(bytes: Buffer): void {
     this.#size += bytes.length;
+    this.#archive?.push(bytes);
     if (this.#head === undefined) {
       this.#hash?.update(bytes);
       return;
@@ -64,6 +72,7 @@ export class FileObserver {
   /** Ends the file; returns what is to be recorded of it. `isWhole` is false when it was cut. */
   end(isWhole: boolean): FileFacts | undefined {
     if (this.#head !== undefined) this.#decide(this.#head);
+    const archive = this.#archive?.end(isWhole);
     const sha256 = isWhole ? this.#hash?.digest('hex') : undefined;
     if (this.#wants.facts && isWhole) {
       this.#tell('size', [String(this.#size)]);
@@ -71,7 +80,7 @@ export class FileObserver {
     }
     if (!this.#isRecorded) return undefined;
     const { names, declared } = this.#claims;
-    return { name: names[0], type: this.#type, declared, size: this.#size, sha256, isWhole };
+    return { name: names[0], type: this.#type, declared, size: this.#size, sha256, isWhole, archive };
   }
 
   #decide(head: Buffer): void {

@@ -13,6 +13,8 @@ export interface MailObservation {
   /** Rules ask for facts of attachments, and for their hashes. */
   readonly files: boolean;
   readonly hashes: boolean;
+  /** Rules ask for what archives hold; else it is for the record alone. */
+  readonly members: boolean;
   /** Values of a rule field that turned up. */
   readonly tell: (field: string, values: readonly string[]) => void;
   /** The head of the mail was told in full. */
@@ -110,7 +112,7 @@ export class MailObserver {
   }
 
   #part(head: MimeHead): void {
-    const { tell, text, files, hashes } = this.#observation;
+    const { tell, text, files, hashes, members } = this.#observation;
     this.#parts += 1;
     if (this.#parts > 1) text(partGap);
     tell('mail.part.type', [head.type]);
@@ -123,8 +125,10 @@ export class MailObserver {
     const isNamed = head.isAttachment || head.fileNames.length > 0;
     if (!isNamed && /^(?:text|message)\//.test(head.type)) return;
     const claims = { names: head.fileNames, declared: head.declared, isNamed };
-    this.#file = new FileObserver(claims, { facts: files, hashes, records: true }, (fact, values) =>
-      tell(`mail.attachment.${fact}`, values),
+    this.#file = new FileObserver(
+      claims,
+      { facts: files, hashes, records: true, members: members ? 'all' : 'archives' },
+      (fact, values) => tell(`mail.attachment.${fact}`, values),
     );
   }
 

@@ -39,7 +39,12 @@ export function observeParts(
   recordsFiles: boolean,
   tell: FoundSink,
 ): PartsObserver | undefined {
-  const wants: FileWants = { facts: wanted.files, hashes: wanted.hashes, records: recordsFiles };
+  const wants: FileWants = {
+    facts: wanted.files,
+    hashes: wanted.hashes,
+    records: recordsFiles,
+    members: wanted.members ? 'all' : 'none',
+  };
   const type = fieldOf(described.headers, 'content-type') ?? '';
   const boundary = message === 'request' ? multipartBoundary(type) : undefined;
   const wantsFiles = wants.facts || wants.records;

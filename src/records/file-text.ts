@@ -44,6 +44,18 @@ function described(message: 'request' | 'response', file: FileFacts): JsonObject
     size: file.size,
     sha256: file.sha256,
     is_whole: file.isWhole,
+    ...archiveParts(file),
+  };
+}
+
+/** What an archive holds, which OCSF has no place for. */
+export function archiveParts({ archive }: FileFacts): JsonObject {
+  if (archive === undefined) return {};
+  const { members, count, troubles } = archive;
+  return {
+    members: members.map(shown),
+    member_count: count,
+    archive: troubles.length === 0 ? undefined : troubles,
   };
 }
 

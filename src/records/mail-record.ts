@@ -1,7 +1,7 @@
 import type { Header } from '../core/http.ts';
 import { limits } from '../core/limits.ts';
-import type { FlowFacts, MailFacts } from '../core/record.ts';
-import { fileParts } from './file-text.ts';
+import type { FileFacts, FlowFacts, MailFacts } from '../core/record.ts';
+import { archiveParts, fileParts } from './file-text.ts';
 import { endpointParts, gatewayParts } from './flow-parts.ts';
 import { cut, headText } from './header-text.ts';
 import type { JsonObject, JsonValue } from './json.ts';
@@ -100,10 +100,14 @@ function mailPart(mail: MailFacts): JsonObject {
       reply_code: reply?.code,
       reply: reply === undefined ? undefined : shown(reply.text),
       parts,
-      attachments: files.length === 0 ? undefined : files.map(({ isWhole, type }) => ({ type, is_whole: isWhole })),
+      attachments: files.length === 0 ? undefined : files.map(attachmentPart),
       removed_offers: listOf(envelope.removedOffers.map(shown)),
     },
   };
+}
+
+function attachmentPart(file: FileFacts): JsonObject {
+  return { type: file.type, is_whole: file.isWhole, ...archiveParts(file) };
 }
 
 const longest = limits.recordDetailBytes;

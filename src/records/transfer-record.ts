@@ -1,6 +1,6 @@
 import { limits } from '../core/limits.ts';
 import type { FlowFacts, TransferFacts } from '../core/record.ts';
-import { fileParts } from './file-text.ts';
+import { archiveParts, fileParts } from './file-text.ts';
 import { connectionPart, endpointParts, gatewayParts, proxyParts } from './flow-parts.ts';
 import { cut } from './header-text.ts';
 import type { JsonObject } from './json.ts';
@@ -87,6 +87,7 @@ function transferPart({
       offset: offset === 0 ? undefined : offset,
       is_protected: isProtected,
       is_whole: file?.isWhole,
+      ...(file === undefined ? {} : archiveParts(file)),
     },
   };
 }

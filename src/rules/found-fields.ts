@@ -17,6 +17,8 @@ export interface WantedFacts {
   readonly forms: boolean;
   readonly files: boolean;
   readonly hashes: boolean;
+  /** What archives hold. */
+  readonly members: boolean;
 }
 
 /** All tests of what is found in bodies. */
@@ -48,6 +50,7 @@ function wantedFacts(leaves: readonly FoundLeaf[]): WantedFacts {
   return {
     forms,
     hashes: kinds.has('sha256'),
+    members: kinds.has('member') || kinds.has('member.type') || kinds.has('archive'),
     files: kinds.size > (kinds.has('part') ? 1 : 0) + (kinds.has('form') ? 1 : 0),
   };
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
+import { zip } from '../support/archives.ts';
 import { get, inspectedRelay, postOf, responseOf } from './inspected-relay.ts';
 
 const program = Buffer.concat([Buffer.from('MZ\x90\0\x03\0\0\0', 'latin1'), Buffer.alloc(3_000, 'x')]);
@@ -43,6 +44,34 @@ describe('a download', () => {
         expect(relay.alarms.map(({ match }) => match.field)).toEqual([field]);
         expect(relay.wire.to('client')).not.toContain(response.toString('latin1'));
       }
+    }
+  });
+
+  test.each([
+    ['the name of a member', 'http.response.file.member', 'suffix: .exe'],
+    [
+      'the true type of a member',
+      'http.response.file.member.type',
+      'equals: application/vnd.microsoft.portable-executable',
+    ],
+    ['what nobody can look into', 'http.response.file.archive', 'equals: [encrypted]'],
+  ])('that is an archive is known by %s', (_, field, test) => {
+    const archive = zip([
+      { name: 'cat.txt', data: Buffer.from('meow') },
+      { name: 'cat.exe', data: program },
+      { name: 'cat.doc', data: program, flags: 1 },
+    ]);
+    for (const coded of [false, true]) {
+      const relay = inspectedRelay(rule(field, test));
+      const response = responseOf(
+        coded ? `${fields}Content-Encoding: gzip\r\n` : fields,
+        coded ? gzipSync(gzipSync(archive)) : archive,
+      );
+      relay.send('client', get);
+      relay.send('origin', response, 100);
+      expect(relay.alarms.map(({ match }) => match.field)).toEqual([field]);
+      expect(relay.wire.to('client')).not.toContain(response.toString('latin1'));
+      expect(relay.transactions[0]?.responseFiles?.[0]?.archive?.members).toContain('cat.txt');
     }
   });
 

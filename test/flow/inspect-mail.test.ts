@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import type { MailEnvelope } from '../../src/core/mail.ts';
@@ -8,6 +8,7 @@ import { inspectMail } from '../../src/flow/inspect-mail.ts';
 import { mailRecordLine } from '../../src/records/mail-record.ts';
 import { compileRules } from '../../src/rules/compile.ts';
 import { parseRuleFile } from '../../src/rules/rule-file.ts';
+import { tar, zip } from '../support/archives.ts';
 import { ocsfProblems } from '../support/ocsf.ts';
 import { flowFacts, startMs, writer } from '../support/record-facts.ts';
 
@@ -212,6 +213,48 @@ describe('the record of a mail', () => {
       'multipart without its end',
       'an unknown content-transfer-encoding',
     ]);
+  });
+
+  it.each([
+    ['a name in it', 'mail.attachment.member', 'invoice/run.exe'],
+    ['the true type of a member', 'mail.attachment.member.type', 'application/vnd.microsoft.portable-executable'],
+    ['that one is encrypted', 'mail.attachment.archive', 'encrypted'],
+  ] as const)('and rules see of an archive %s', (_what, field, equals) => {
+    const content = zip([
+      { name: 'letter.txt', data: randomBytes(2_000) },
+      { name: 'invoice/run.exe', data: executable },
+      { name: 'secret.doc', data: executable, flags: 1 },
+    ]);
+    for (const file of [
+      content,
+      Buffer.concat([executable, content]),
+      gzipSync(tar([{ name: 'in.zip', data: content }])),
+    ]) {
+      const base64 = file.toString('base64').replace(/.{76}/g, '$&\r\n');
+      const text = `Content-Type: application/pdf; name=a.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n${base64}\r\n`;
+      const { at, alarms, facts, flow } = judge([document({ field, equals })], 11, text);
+      expect(at).toEqual(['content']);
+      expect(alarms).toMatchObject([{ match: { field } }]);
+      if (facts === undefined) throw new Error('no record');
+      const line = mailRecordLine(writer, flow, facts, { sequence: 3, loggedMs: startMs });
+      expect(ocsfProblems(JSON.parse(line))).toEqual([]);
+    }
+    expect(judge([document({ field, equals })]).at).toEqual([]);
+  });
+
+  it('lists what an archive holds, where no rule asks for it too', () => {
+    const data = Buffer.from('x');
+    const content = zip(
+      Array.from({ length: 40 }, (_, index) => ({ name: `${index}.txt`, data, flags: index === 39 ? 1 : 0 })),
+    );
+    const text = `Content-Disposition: attachment; filename=a.zip\r\nContent-Transfer-Encoding: base64\r\n\r\n${content.toString('base64')}`;
+    const { facts, flow } = judge([], 1_000, text);
+    if (facts === undefined) throw new Error('no record');
+    const line = mailRecordLine(writer, flow, facts, { sequence: 3, loggedMs: startMs });
+    const [attachment] = JSON.parse(line).unmapped.gateway.mail.attachments;
+    expect(attachment).toMatchObject({ member_count: 40, archive: ['encrypted'] });
+    expect(attachment.members).toHaveLength(32);
+    expect(attachment.members[3]).toBe('3.txt');
   });
 
   it('lists an attachment that is an archive by its type and hash', () => {

@@ -1,0 +1,159 @@
+import { limits } from '../core/limits.ts';
+import { fileHeadBytes, fileTypeOf } from './file-type.ts';
+import { GzipMember } from './gzip-member.ts';
+import { isTarHead, TarReader } from './tar-reader.ts';
+import { ZipScanner } from './zip-scanner.ts';
+
+/** Why not all of an archive could be looked at. */
+export type ArchiveTrouble = 'encrypted' | 'incomplete';
+
+/** Told of what an archive holds, on every level of archives within archives. Text is one character per byte. */
+export interface ArchiveSink {
+  /** Every name that a reader may give a member. */
+  names(names: readonly string[]): void;
+  /** Media type that the first bytes of a member tell. */
+  type(type: string): void;
+  trouble(trouble: ArchiveTrouble): void;
+}
+
+/** Reads one archive as its bytes pass, and never throws. Views that it is given do not outlive the call. */
+export interface ArchiveReader {
+  push(bytes: Buffer): void;
+  end(): void;
+  /** Gives native memory back; must be called if `end` is not. */
+  close(): void;
+}
+
+/**
+ * What one file may cost, archives within it and all. Time is linear in the bytes that came: those that are made of them
+ * are at most so many times as many.
+ */
+export class ArchiveBudget {
+  readonly #sink: ArchiveSink;
+  readonly #told = new Set<string>();
+  #readBytes = 0;
+  #madeBytes = 0;
+  #troubles = new Set<ArchiveTrouble>();
+
+  constructor(sink: ArchiveSink) {
+    this.#sink = sink;
+  }
+
+  read(bytes: number): void {
+    this.#readBytes += bytes;
+  }
+
+  /** Accounts for bytes that were made; false when it is too much. */
+  make(bytes: number): boolean {
+    this.#madeBytes += bytes;
+    const made = this.#madeBytes;
+    const isTooMuch =
+      made > limits.archiveMadeBytes ||
+      (made > limits.archiveRatioFromBytes && made > limits.archiveRatio * this.#readBytes);
+    if (isTooMuch) this.trouble('incomplete');
+    return !isTooMuch;
+  }
+
+  /** Tells names of one member, once each; those that are too long by their end. */
+  names(names: readonly string[]): void {
+    const fresh: string[] = [];
+    for (const whole of names) {
+      const name = whole.slice(-limits.archiveNameBytes);
+      if (name === '' || this.#told.has(name)) continue;
+      if (name.length < whole.length) this.trouble('incomplete');
+      if (this.#told.size >= limits.archiveMembers) {
+        this.trouble('incomplete');
+        break;
+      }
+      this.#told.add(name);
+      fresh.push(name);
+    }
+    if (fresh.length > 0) this.#sink.names(fresh);
+  }
+
+  type(type: string): void {
+    this.#sink.type(type);
+  }
+
+  trouble(trouble: ArchiveTrouble): void {
+    if (this.#troubles.has(trouble)) return;
+    this.#troubles.add(trouble);
+    this.#sink.trouble(trouble);
+  }
+}
+
+/**
+ * The content of a member, or the whole of a file: its first bytes tell whether it is an archive that can be looked into.
+ * `isWanted` is false once nothing more can be found in it.
+ */
+export class ArchiveContent implements ArchiveReader {
+  readonly #budget: ArchiveBudget;
+  readonly #depth: number;
+  /** A file of any type may be one with a zip archive at its end. */
+  readonly #isScanned: boolean;
+  #head: Buffer | undefined = Buffer.alloc(0);
+  #reader: ArchiveReader | undefined;
+  #isArchive = false;
+
+  constructor(budget: ArchiveBudget, depth = 0, isScanned = false) {
+    this.#budget = budget;
+    this.#depth = depth;
+    this.#isScanned = isScanned;
+  }
+
+  get isWanted(): boolean {
+    return this.#head !== undefined || this.#reader !== undefined;
+  }
+
+  /** It was an archive, and looked into. */
+  get isArchive(): boolean {
+    return this.#isArchive;
+  }
+
+  push(bytes: Buffer): void {
+    if (this.#depth === 0) this.#budget.read(bytes.length);
+    if (this.#head === undefined) return this.#reader?.push(bytes);
+    this.#head = Buffer.concat([this.#head, bytes]);
+    if (this.#head.length >= fileHeadBytes) this.#decide(this.#head);
+  }
+
+  end(): void {
+    if (this.#head !== undefined) this.#decide(this.#head);
+    this.#reader?.end();
+    this.close();
+  }
+
+  close(): void {
+    this.#reader?.close();
+    this.#reader = undefined;
+  }
+
+  #decide(head: Buffer): void {
+    this.#head = undefined;
+    if (this.#depth > 0) {
+      const type = fileTypeOf(head);
+      if (type !== undefined) this.#budget.type(type);
+    }
+    this.#reader = this.#readerOf(head);
+    this.#isArchive = this.#reader !== undefined;
+    this.#reader?.push(head);
+  }
+
+  #readerOf(head: Buffer): ArchiveReader | undefined {
+    const kind = kindOf(head) ?? (this.#isScanned ? 'zip' : undefined);
+    if (kind === undefined) return undefined;
+    if (this.#depth >= limits.archiveDepth) {
+      this.#budget.trouble('incomplete');
+      return undefined;
+    }
+    const inside = (): ArchiveContent => new ArchiveContent(this.#budget, this.#depth + 1);
+    if (kind === 'zip') return new ZipScanner(this.#budget, this.#depth, inside);
+    return kind === 'tar' ? new TarReader(this.#budget, inside) : new GzipMember(this.#budget, this.#depth, inside);
+  }
+}
+
+function kindOf(head: Buffer): 'zip' | 'tar' | 'gzip' | undefined {
+  if (head[0] === 0x50 && head[1] === 0x4b && (head[2] === 3 || head[2] === 5 || head[2] === 7)) return 'zip';
+  if (head[0] === 0x1f && head[1] === 0x8b && head[2] === 8) return 'gzip';
+  return isTarHead(head) ? 'tar' : undefined;
+}

@@ -1,0 +1,41 @@
+import { ArchiveBudget, ArchiveContent } from '../codec/archive.ts';
+import { limits } from '../core/limits.ts';
+import type { ArchiveFacts } from '../core/record.ts';
+import type { FactSink } from './observe-file.ts';
+
+/** Looks into one file as into an archive while its bytes pass, if it is one. */
+export class ArchiveObserver {
+  readonly #content: ArchiveContent;
+  readonly #members: string[] = [];
+  readonly #troubles: string[] = [];
+  #count = 0;
+
+  /** `isScanned`: a zip archive is looked for in files of every type. */
+  constructor(isScanned: boolean, tell: FactSink | undefined) {
+    const budget = new ArchiveBudget({
+      names: (names) => {
+        this.#count += names.length;
+        if (this.#members.length < limits.recordMembers) this.#members.push(...names);
+        tell?.('member', names);
+      },
+      type: (type) => tell?.('member.type', [type]),
+      trouble: (trouble) => {
+        this.#troubles.push(trouble);
+        tell?.('archive', [trouble]);
+      },
+    });
+    this.#content = new ArchiveContent(budget, 0, isScanned);
+  }
+
+  push(bytes: Buffer): void {
+    if (this.#content.isWanted) this.#content.push(bytes);
+  }
+
+  /** Returns what there is to record; `isWhole` is false when the file was cut. */
+  end(isWhole: boolean): ArchiveFacts | undefined {
+    if (isWhole) this.#content.end();
+    else this.#content.close();
+    if (this.#count === 0 && this.#troubles.length === 0) return undefined;
+    return { members: this.#members.slice(0, limits.recordMembers), count: this.#count, troubles: this.#troubles };
+  }
+}
