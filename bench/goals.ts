@@ -1,4 +1,4 @@
-import type { Summary } from './report.ts';
+import { ratioOf, type Summary } from './report.ts';
 
 interface Goal {
   readonly text: string;
@@ -56,6 +56,7 @@ function ratio(
   most: number,
 ): readonly Goal[] {
   if (own === undefined || peer === undefined) return [];
-  const value = own.cpu[workload].median / peer.cpu[workload].median;
-  return Number.isNaN(value) ? [] : [{ text, value, most }];
+  const { median, least, most: highest } = ratioOf(own, peer, workload);
+  if (Number.isNaN(median)) return [];
+  return [{ text: `${text} (${least.toFixed(3)} to ${highest.toFixed(3)} in single rounds)`, value: median, most }];
 }

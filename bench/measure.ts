@@ -25,6 +25,8 @@ export interface Measurement {
 
 /** What one system did in one round. */
 export interface Round {
+  /** Counted from 1. */
+  readonly round: number;
   readonly system: string;
   readonly idle: Memory;
   /** Memory after all workloads of the round; its peak is that of the whole round. */
@@ -46,24 +48,75 @@ const http2Connections = 1;
 /** Time after the start before idle memory is read: caches of start-up are given back by then. */
 const settleMs = 1_000;
 
-/** Starts a system, measures it idle and under each workload, and stops it. */
-export async function measureRound(system: System, site: Site, options: Options, round: number): Promise<Round> {
+/**
+ * One round: starts every system and measures it idle; then, workload by workload, each in turn, so that what is compared
+ * was measured within seconds, whatever the machine's own speed does over minutes; then reads their memory and stops them.
+ * A system that fails takes no further part: its error stands in its place.
+ */
+export async function measureRound(
+  systems: readonly System[],
+  site: Site,
+  options: Options,
+  round: number,
+): Promise<readonly (Round | Error)[]> {
+  const entrants: Entrant[] = [];
+  try {
+    for (const system of systems) entrants.push(await enter(system, site, round));
+    for (const workload of workloads) {
+      if (options.workloads.length > 0 && !options.workloads.includes(workload.workload)) continue;
+      for (const entrant of rotated(entrants, round)) await take(entrant, workload, site, options);
+    }
+    return entrants.map(({ system, running, idle, measurements, error }) =>
+      error !== undefined || running === undefined || idle === undefined
+        ? new Error(`${system.name}: ${error?.message}`)
+        : { round, system: system.name, idle, loaded: memoryOf(running.child.pid), measurements },
+    );
+  } finally {
+    for (const { running } of entrants) await running?.child.stop();
+  }
+}
+
+/** A system that takes part in a round, and what came of it so far. */
+interface Entrant {
+  readonly system: System;
+  readonly running: Running | undefined;
+  readonly idle: Memory | undefined;
+  readonly measurements: Measurement[];
+  error: Error | undefined;
+}
+
+async function enter(system: System, site: Site, round: number): Promise<Entrant> {
   const folder = join(site.folder, `${system.name}-${round}`);
   mkdirSync(folder);
-  const running = await system.start(site, folder);
   try {
+    const running = await system.start(site, folder);
     await pause(settleMs);
-    const idle = memoryOf(running.child.pid);
-    const measurements: Measurement[] = [];
-    for (const workload of workloads) {
-      const isChosen = options.workloads.length === 0 || options.workloads.includes(workload.workload);
-      if (!isChosen || (workload.workload === 'h2-streams' && running.http2Port === undefined)) continue;
-      measurements.push(await measure(jobFor(workload, running, site, options), running));
-    }
-    return { system: system.name, idle, loaded: memoryOf(running.child.pid), measurements };
-  } finally {
-    await running.child.stop();
+    return { system, running, idle: memoryOf(running.child.pid), measurements: [], error: undefined };
+  } catch (error) {
+    return { system, running: undefined, idle: undefined, measurements: [], error: error as Error };
   }
+}
+
+async function take(
+  entrant: Entrant,
+  workload: Pick<LoadJob, 'workload' | 'path' | 'bodyBytes'>,
+  site: Site,
+  options: Options,
+): Promise<void> {
+  const { running, error } = entrant;
+  if (running === undefined || error !== undefined) return;
+  if (workload.workload === 'h2-streams' && running.http2Port === undefined) return;
+  try {
+    entrant.measurements.push(await measure(jobFor(workload, running, site, options), running));
+  } catch (failure) {
+    entrant.error = failure as Error;
+  }
+}
+
+/** Nobody is always the first after a change of workload. */
+function rotated<T>(all: readonly T[], by: number): readonly T[] {
+  const start = by % all.length;
+  return [...all.slice(start), ...all.slice(0, start)];
 }
 
 function jobFor(

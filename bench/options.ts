@@ -18,8 +18,9 @@ Runs Daylight beside other proxies on loopback, in a network namespace of its ow
 proxy's processes per operation. bench/install-peers.sh installs the others.
 
   --only NAME      run this system only (may be repeated)
-  --workload NAME  measure this workload only: keep-alive, new-session, large-body, h2-streams (may be repeated)
-  --rounds N       rounds; systems take turns within each (default 3)
+  --workload NAME  measure this workload only: keep-alive, new-session, large-body, h2-streams, html,
+                   html-gzip (may be repeated)
+  --rounds N       rounds; in each, systems take turns with every workload (default 3)
   --seconds S      length of one measurement (default 2), after half as much again of warm-up
   --quick          one round, one second each
   --json FILE      also write every sample as JSON

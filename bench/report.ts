@@ -14,6 +14,8 @@ export interface Summary {
   readonly name: string;
   readonly title: string;
   readonly cpu: Readonly<Record<Workload, Spread>>;
+  /** The same in each round, by its number. */
+  readonly cpuOfRound: ReadonlyMap<number, Readonly<Partial<Record<Workload, number>>>>;
   readonly rate: Readonly<Record<Workload, Spread>>;
   readonly idleRss: Spread;
   readonly idlePss: Spread;
@@ -41,6 +43,12 @@ export function summarize(system: System, rounds: readonly Round[]): Summary {
     name: system.name,
     title: system.title,
     cpu: spreads((measurement) => measurement.cpuPerOperationUs),
+    cpuOfRound: new Map(
+      rounds.map(({ round, measurements }) => [
+        round,
+        Object.fromEntries(measurements.map(({ workload, cpuPerOperationUs }) => [workload, cpuPerOperationUs])),
+      ]),
+    ),
     rate: spreads((measurement) => measurement.operationsPerSecond),
     idleRss: spread(rounds.map(({ idle }) => idle.rss)),
     idlePss: spread(rounds.map(({ idle }) => idle.pss)),
@@ -48,6 +56,19 @@ export function summarize(system: System, rounds: readonly Round[]): Summary {
     otherLoad: spread(rounds.flatMap(({ measurements }) => measurements.map((measurement) => measurement.otherLoad))),
     remarks: remarksOn(rounds),
   };
+}
+
+/**
+ * What a workload costs in one system for each unit that it costs in another: of the ratios of the single rounds, since
+ * within one the two were measured within seconds, while the machine's own speed changes by up to two over minutes.
+ */
+export function ratioOf(own: Summary, peer: Summary, workload: Workload): Spread {
+  return spread(
+    [...own.cpuOfRound].flatMap(([round, costs]) => {
+      const ratio = (costs[workload] ?? Number.NaN) / (peer.cpuOfRound.get(round)?.[workload] ?? Number.NaN);
+      return Number.isNaN(ratio) ? [] : [ratio];
+    }),
+  );
 }
 
 /** The tables: CPU per operation, ratios to Daylight, operations a second, memory, and what to know about each system. */
@@ -60,9 +81,12 @@ export function formatReport(summaries: readonly Summary[]): string {
     ),
     base === undefined
       ? ''
-      : section('Ratio to Daylight (above 1: costs more)', titles, summaries, ({ cpu }) =>
+      : section('Ratio to Daylight (above 1: costs more), median of the rounds', titles, summaries, (summary) =>
           columns.map(({ workload }) =>
-            orDash(cpu[workload], ({ median }) => (median / base.cpu[workload].median).toFixed(2)),
+            orDash(
+              ratioOf(summary, base, workload),
+              ({ median, least, most }) => `**${median.toFixed(2)}** (${least.toFixed(2)}-${most.toFixed(2)})`,
+            ),
           ),
         ),
     section(

@@ -28,7 +28,7 @@ async function main(): Promise<number> {
   return (await enterNamespace()) ?? (await benchmark(options));
 }
 
-/** One run: every system in turn, round after round, then the report. */
+/** One run: round after round, then the report. */
 async function benchmark(options: Options): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130));
   const folder = mkdtempSync(join(tmpdir(), 'daylight-bench-'));
@@ -63,16 +63,15 @@ function choose(options: Options): readonly System[] {
 async function runRounds(chosen: readonly System[], site: Site, options: Options): Promise<readonly Round[]> {
   const rounds: Round[] = [];
   for (let round = 1; round <= options.rounds; round++) {
-    for (const system of chosen) {
-      try {
-        const result = await measureRound(system, site, options, round);
-        rounds.push(result);
-        const costs = result.measurements.map(({ cpuPerOperationUs }) => cpuPerOperationUs.toFixed(1));
-        const others = Math.max(...result.measurements.map(({ otherLoad }) => otherLoad * 100));
-        console.error(`round ${round} ${system.name}: ${costs.join(' / ')} us (others ${others.toFixed(0)} %)`);
-      } catch (error) {
-        console.error(`round ${round} ${system.name} FAILED: ${error instanceof Error ? error.message : error}`);
+    for (const result of await measureRound(chosen, site, options, round)) {
+      if (result instanceof Error) {
+        console.error(`round ${round} FAILED: ${result.message}`);
+        continue;
       }
+      rounds.push(result);
+      const costs = result.measurements.map(({ cpuPerOperationUs }) => cpuPerOperationUs.toFixed(1));
+      const others = Math.max(...result.measurements.map(({ otherLoad }) => otherLoad * 100));
+      console.error(`round ${round} ${result.system}: ${costs.join(' / ')} us (others ${others.toFixed(0)} %)`);
     }
   }
   return rounds;
@@ -101,7 +100,7 @@ function preamble(site: Site, chosen: readonly System[], options: Options): stri
 - ${new Date().toISOString().slice(0, 10)}, commit ${commit()}, Linux ${release()}, ${processors.length} x ${processors[0]?.model}
 - ${site.isolated ? 'loopback inside a network namespace of its own' : 'loopback of this machine (no namespace could be made)'}
 - origin ${nginx}: RSA-2048 certificate, no session resumption; load: Node ${process.versions.node}, 16 connections, key exchange P-256
-- ${options.rounds} rounds of ${options.measureMs / 1000} s each workload, systems in turn
+- ${options.rounds} rounds of ${options.measureMs / 1000} s each workload; all systems run, and each workload is measured on one after the other
 - ${[...new Set(chosen.map((system) => system.version()))].join(', ')}
 `;
 }
