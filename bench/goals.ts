@@ -43,6 +43,20 @@ function goalsOf(by: ReadonlyMap<string, Summary>): readonly Goal[] {
     ...ratio('1 MB body to SSLsplit', own, by.get('sslsplit'), 'large-body', 1.25),
     ...ratio('h2 with 16 streams of 1 KB to HAProxy', own, by.get('haproxy'), 'h2-streams', 4),
     ...ratio('h2 with 16 streams of 1 KB to mitmproxy', own, by.get('mitmproxy'), 'h2-streams', 1 / 20),
+    ...ratio(
+      '1 MB HTML read in full to Squid, which reads none',
+      by.get('daylight-bodies'),
+      by.get('squid'),
+      'html',
+      1,
+    ),
+    ...ratio(
+      '1 MB HTML in gzip read in full to Squid, which reads none',
+      by.get('daylight-bodies'),
+      by.get('squid'),
+      'html-gzip',
+      1,
+    ),
     { text: 'idle RSS, MB', value: own.idleRss.median / megabyte, most: 160 },
     { text: 'peak RSS, MB', value: own.peakRss.most / megabyte, most: 500 },
   ];
@@ -58,5 +72,5 @@ function ratio(
   if (own === undefined || peer === undefined) return [];
   const { median, least, most: highest } = ratioOf(own, peer, workload);
   if (Number.isNaN(median)) return [];
-  return [{ text: `${text} (${least.toFixed(3)} to ${highest.toFixed(3)} in single rounds)`, value: median, most }];
+  return [{ text: `${text} (${least.toFixed(3)} to ${highest.toFixed(3)} in single passes)`, value: median, most }];
 }

@@ -12,6 +12,8 @@ import type { Running, System } from './system.ts';
 /** One measurement of one system under one workload. */
 export interface Measurement {
   readonly workload: Workload;
+  /** Which of the passes over all systems, counted from 1 in each round. */
+  readonly pass: number;
   readonly operations: number;
   readonly operationsPerSecond: number;
   /** User and system time of all processes of the proxy, per operation. */
@@ -48,9 +50,13 @@ const http2Connections = 1;
 /** Time after the start before idle memory is read: caches of start-up are given back by then. */
 const settleMs = 1_000;
 
+/** Before each measurement: connections are open by then, and what was compiled is in the caches again. */
+const shortWarmUpMs = 700;
+
 /**
- * One round: starts every system and measures it idle; then, workload by workload, each in turn, so that what is compared
- * was measured within seconds, whatever the machine's own speed does over minutes; then reads their memory and stops them.
+ * One round: starts every system and measures it idle; then, workload by workload, warms each up and measures all in turn,
+ * pass after pass, so that what is compared was measured within seconds, whatever the machine's own speed does over
+ * minutes; then reads their memory and stops them.
  * A system that fails takes no further part: its error stands in its place.
  */
 export async function measureRound(
@@ -64,7 +70,9 @@ export async function measureRound(
     for (const system of systems) entrants.push(await enter(system, site, round));
     for (const workload of workloads) {
       if (options.workloads.length > 0 && !options.workloads.includes(workload.workload)) continue;
-      for (const entrant of rotated(entrants, round)) await take(entrant, workload, site, options);
+      for (const entrant of entrants) await take(entrant, workload, site, options, 'warm-up');
+      for (let pass = 1; pass <= options.passes; pass++)
+        for (const entrant of rotated(entrants, pass)) await take(entrant, workload, site, options, pass);
     }
     return entrants.map(({ system, running, idle, measurements, error }) =>
       error !== undefined || running === undefined || idle === undefined
@@ -102,12 +110,18 @@ async function take(
   workload: Pick<LoadJob, 'workload' | 'path' | 'bodyBytes'>,
   site: Site,
   options: Options,
+  pass: number | 'warm-up',
 ): Promise<void> {
-  const { running, error } = entrant;
+  const { system, running, error } = entrant;
+  const times =
+    pass === 'warm-up'
+      ? { warmUpMs: system.compilesAsItRuns ? options.warmUpMs : shortWarmUpMs, measureMs: 100 }
+      : { warmUpMs: shortWarmUpMs, measureMs: options.measureMs };
   if (running === undefined || error !== undefined) return;
   if (workload.workload === 'h2-streams' && running.http2Port === undefined) return;
   try {
-    entrant.measurements.push(await measure(jobFor(workload, running, site, options), running));
+    const measurement = await measure({ ...jobFor(workload, running, site), ...times }, running);
+    if (pass !== 'warm-up') entrant.measurements.push({ ...measurement, pass });
   } catch (failure) {
     entrant.error = failure as Error;
   }
@@ -123,8 +137,7 @@ function jobFor(
   workload: Pick<LoadJob, 'workload' | 'path' | 'bodyBytes'>,
   running: Running,
   site: Site,
-  options: Options,
-): LoadJob {
+): Omit<LoadJob, 'warmUpMs' | 'measureMs'> {
   return {
     ...workload,
     ip: '127.0.0.1',
@@ -134,16 +147,14 @@ function jobFor(
     authority: site.originPort === 443 ? site.host : `${site.host}:${site.originPort}`,
     caFile: running.caFile,
     connections: workload.workload === 'h2-streams' ? http2Connections : connections,
-    warmUpMs: options.warmUpMs,
-    measureMs: options.measureMs,
   };
 }
 
-function measure(job: LoadJob, running: Running): Promise<Measurement> {
+function measure(job: LoadJob, running: Running): Promise<Omit<Measurement, 'pass'>> {
   const generator = fork(join(import.meta.dirname, 'processes', 'load-generator.ts'), { serialization: 'json' });
   const pid = running.child.pid;
   let start: Clocks | undefined;
-  let outcome: Measurement | Error = new Error('the load generator ended without a result');
+  let outcome: Omit<Measurement, 'pass'> | Error = new Error('the load generator ended without a result');
   generator.on('message', (report: LoadReport) => {
     if (report.kind === 'failed') outcome = new Error(report.reason);
     else if (report.kind === 'measuring') start = readClocks(pid);
@@ -177,7 +188,7 @@ function toMeasurement(
   report: Extract<LoadReport, { kind: 'measured' }>,
   start: Clocks,
   end: Clocks,
-): Measurement {
+): Omit<Measurement, 'pass'> {
   const { operations, elapsedMs, tls, sharedOrigin, errors } = report;
   const otherUs = end.machineUs - start.machineUs - (end.benchmarkUs - start.benchmarkUs);
   return {

@@ -14,8 +14,8 @@ export interface Summary {
   readonly name: string;
   readonly title: string;
   readonly cpu: Readonly<Record<Workload, Spread>>;
-  /** The same in each round, by its number. */
-  readonly cpuOfRound: ReadonlyMap<number, Readonly<Partial<Record<Workload, number>>>>;
+  /** The same in each pass of each round, by `round.pass`. */
+  readonly cpuOfPass: Readonly<Record<Workload, ReadonlyMap<string, number>>>;
   readonly rate: Readonly<Record<Workload, Spread>>;
   readonly idleRss: Spread;
   readonly idlePss: Spread;
@@ -43,12 +43,9 @@ export function summarize(system: System, rounds: readonly Round[]): Summary {
     name: system.name,
     title: system.title,
     cpu: spreads((measurement) => measurement.cpuPerOperationUs),
-    cpuOfRound: new Map(
-      rounds.map(({ round, measurements }) => [
-        round,
-        Object.fromEntries(measurements.map(({ workload, cpuPerOperationUs }) => [workload, cpuPerOperationUs])),
-      ]),
-    ),
+    cpuOfPass: Object.fromEntries(
+      columns.map(({ workload }) => [workload, costsOf(rounds, workload)]),
+    ) as Summary['cpuOfPass'],
     rate: spreads((measurement) => measurement.operationsPerSecond),
     idleRss: spread(rounds.map(({ idle }) => idle.rss)),
     idlePss: spread(rounds.map(({ idle }) => idle.pss)),
@@ -58,15 +55,25 @@ export function summarize(system: System, rounds: readonly Round[]): Summary {
   };
 }
 
+function costsOf(rounds: readonly Round[], workload: Workload): ReadonlyMap<string, number> {
+  return new Map(
+    rounds.flatMap(({ round, measurements }) =>
+      measurements
+        .filter((measurement) => measurement.workload === workload)
+        .map(({ pass, cpuPerOperationUs }) => [`${round}.${pass}`, cpuPerOperationUs] as const),
+    ),
+  );
+}
+
 /**
- * What a workload costs in one system for each unit that it costs in another: of the ratios of the single rounds, since
+ * What a workload costs in one system for each unit that it costs in another: of the ratios of the single passes, since
  * within one the two were measured within seconds, while the machine's own speed changes by up to two over minutes.
  */
 export function ratioOf(own: Summary, peer: Summary, workload: Workload): Spread {
   return spread(
-    [...own.cpuOfRound].flatMap(([round, costs]) => {
-      const ratio = (costs[workload] ?? Number.NaN) / (peer.cpuOfRound.get(round)?.[workload] ?? Number.NaN);
-      return Number.isNaN(ratio) ? [] : [ratio];
+    [...own.cpuOfPass[workload]].flatMap(([pass, cost]) => {
+      const peerCost = peer.cpuOfPass[workload].get(pass);
+      return peerCost === undefined ? [] : [cost / peerCost];
     }),
   );
 }
@@ -81,7 +88,7 @@ export function formatReport(summaries: readonly Summary[]): string {
     ),
     base === undefined
       ? ''
-      : section('Ratio to Daylight (above 1: costs more), median of the rounds', titles, summaries, (summary) =>
+      : section('Ratio to Daylight (above 1: costs more), median of the passes', titles, summaries, (summary) =>
           columns.map(({ workload }) =>
             orDash(
               ratioOf(summary, base, workload),

@@ -100,7 +100,7 @@ function preamble(site: Site, chosen: readonly System[], options: Options): stri
 - ${new Date().toISOString().slice(0, 10)}, commit ${commit()}, Linux ${release()}, ${processors.length} x ${processors[0]?.model}
 - ${site.isolated ? 'loopback inside a network namespace of its own' : 'loopback of this machine (no namespace could be made)'}
 - origin ${nginx}: RSA-2048 certificate, no session resumption; load: Node ${process.versions.node}, 16 connections, key exchange P-256
-- ${options.rounds} rounds of ${options.measureMs / 1000} s each workload; all systems run, and each workload is measured on one after the other
+- ${options.rounds} rounds of ${options.passes} passes, ${options.measureMs / 1000} s each workload; all systems run, and each workload is measured on one after the other
 - ${[...new Set(chosen.map((system) => system.version()))].join(', ')}
 `;
 }

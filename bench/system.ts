@@ -7,6 +7,8 @@ export interface System {
   readonly name: string;
   /** How it stands in the table. */
   readonly title: string;
+  /** Its code is compiled while it runs, so that it must have served thousands of operations before it is measured. */
+  readonly compilesAsItRuns?: true;
   /** Version to print, or undefined when it is not installed here. */
   version(): string | undefined;
   /** Starts it in a folder of its own. */

@@ -16,6 +16,7 @@ const bodiesPort = 18_109;
 export const daylight: System = {
   name: 'daylight',
   title: 'Daylight (explicit, starter rules, records on)',
+  compilesAsItRuns: true,
   version,
   async start(site, folder) {
     const listener = `{ mode: explicit, listen: "127.0.0.1:${explicitPort}" }`;
@@ -34,6 +35,7 @@ export const daylight: System = {
 export const daylightReverse: System = {
   name: 'daylight-reverse',
   title: 'Daylight (reverse, starter rules, records on)',
+  compilesAsItRuns: true,
   version,
   async start(site, folder) {
     const origin = `${site.host}:${site.originPort}`;
@@ -53,6 +55,7 @@ export const daylightReverse: System = {
 export const daylightBodies: System = {
   name: 'daylight-bodies',
   title: 'Daylight (explicit, responses read in full, records on)',
+  compilesAsItRuns: true,
   version,
   async start(site, folder) {
     writeFileSync(join(folder, 'bodies.yaml'), responseRules);

@@ -13,6 +13,7 @@ const mitmPort = 18_106;
 export const pipedSockets: System = {
   name: 'piped-sockets',
   title: 'two TLSSockets piped, no parsing',
+  compilesAsItRuns: true,
   version: () => `Node ${process.versions.node}`,
   async start(site, folder) {
     const { ip, originPort, host, staticCertificate, staticKey, originCa } = site;
@@ -31,6 +32,7 @@ export const pipedSockets: System = {
 export const httpMitmProxy: System = {
   name: 'http-mitm-proxy',
   title: 'http-mitm-proxy',
+  compilesAsItRuns: true,
   version: () =>
     existsSync(join(peers, 'node_modules', 'http-mitm-proxy'))
       ? `http-mitm-proxy 1.1.0 on Node ${process.versions.node}`
