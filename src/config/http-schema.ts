@@ -14,6 +14,14 @@ const bodies = {
         'A body that a rule looks at and whose content coding is unknown, broken or beyond the limits: let it pass, with `not_inspected` in its record, or block it.',
       examples: ['block'],
     },
+    bombs: {
+      type: 'string',
+      enum: ['block', 'allow'],
+      default: 'block',
+      description:
+        'A body that a rule looks at and that grows to more than 200 times its size, takes more than 2 seconds to decode, or finds no memory for it: block it, or let it pass as `undecodable` says.',
+      examples: ['allow'],
+    },
     decodeBytes: {
       type: ['integer', 'string'],
       format: 'size',

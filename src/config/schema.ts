@@ -166,9 +166,9 @@ const records = {
     onFailure: {
       type: 'string',
       enum: ['continue', 'stop'],
-      default: 'continue',
+      default: 'stop',
       description: 'When records cannot be written (full disk): let traffic go on and count what is lost, or stop it.',
-      examples: ['stop'],
+      examples: ['continue'],
     },
     alarmDurability: {
       type: 'string',

@@ -384,6 +384,10 @@ export const failures = {
     'The content coding of a body cannot be undone, and policy refuses what cannot be inspected.',
     'The record says why; correct the peer, or set http.bodies.undecodable: allow.',
   ),
+  POLICY_BODY_BOMB: policy(
+    'A body costs far more to decode than it took to send, or there is no memory left to decode it.',
+    'Tell the owner of the peer; set http.bodies.bombs: allow to let such bodies pass unread.',
+  ),
   POLICY_SCANNER_BLOCK: policy(
     'A content scanner found this harmful, or would have replaced it.',
     'The alarm names the scanner and what it found.',

@@ -1,3 +1,4 @@
+import type { BodiesPolicy } from './bodies-policy.ts';
 import type { RevocationMode } from './revocation.ts';
 import type { RuleDocument } from './rule-document.ts';
 import type { ScannerPolicy } from './scanner.ts';
@@ -225,14 +226,6 @@ export interface HeaderPolicy {
   /** Names in lower case. */
   readonly remove: readonly string[];
   readonly set: readonly (readonly [name: string, value: string])[];
-}
-export interface BodiesPolicy {
-  /** A body whose codings cannot be undone within the limits, where a rule would look at it. */
-  readonly undecodable: 'allow' | 'block';
-  /** Bytes made of one body by undoing its codings, beyond which it counts as undecodable. */
-  readonly decodeBytes: number;
-  /** Whether uploads and downloads are told of in the record, with their true type and hash. */
-  readonly files: 'record' | 'off';
 }
 export interface MailPolicy {
   /** Mail passes over TLS only, whatever the origin offers. */

@@ -4,6 +4,8 @@
  */
 export const faults = {
   inspection: 'an inspector throws at the head of a request',
+  evaluation: 'a rule fails while it reads a body',
+  decoding: 'there is no memory to undo the coding of a body',
   validation: 'the check of an origin throws',
   signing: 'the key of the CA cannot sign',
   random: 'the random number generator fails when a leaf gets its serial number',

@@ -1,5 +1,6 @@
 import type { DecoderBounds } from '../codec/content-decoder.ts';
 import { limits } from '../core/limits.ts';
+import { strikes } from '../core/simulation.ts';
 
 /** Native memory of all decoders of this process. */
 let reservedBytes = 0;
@@ -7,6 +8,8 @@ let reservedBytes = 0;
 /** What undoing the codings of one body may cost: memory shared with all others, size, growth and time of its own. */
 export class DecoderBudget implements DecoderBounds {
   readonly #decodedLimit: number;
+  /** It cost more than any honest body does: in growth, time or memory, whatever its size. */
+  isBomb = false;
   readonly #startMs = performance.now();
   #readBytes = 0;
   #madeBytes = 0;
@@ -33,19 +36,27 @@ export class DecoderBudget implements DecoderBounds {
     const made = this.#madeBytes;
     if (made > this.#decodedLimit) return `more than ${this.#decodedLimit} bytes when decoded`;
     if (made > limits.decodedRatioFromBytes && made > limits.decodedBodyRatio * this.#readBytes) {
-      return `more than ${limits.decodedBodyRatio} times as large when decoded`;
+      return this.#bomb(`more than ${limits.decodedBodyRatio} times as large when decoded`);
     }
-    if (performance.now() - this.#startMs - this.#pausedMs > limits.decodedBodyMs) return 'decoding takes too long';
-    return undefined;
+    if (performance.now() - this.#startMs - this.#pausedMs <= limits.decodedBodyMs) return undefined;
+    return this.#bomb('decoding takes too long');
   }
 
   reserve(bytes: number): boolean {
-    if (reservedBytes + bytes > limits.decoderMemoryBytes) return false;
+    if (reservedBytes + bytes > limits.decoderMemoryBytes || strikes('decoding')) {
+      this.isBomb = true;
+      return false;
+    }
     reservedBytes += bytes;
     return true;
   }
 
   release(bytes: number): void {
     reservedBytes -= bytes;
+  }
+
+  #bomb(problem: string): string {
+    this.isBomb = true;
+    return problem;
   }
 }

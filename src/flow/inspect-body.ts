@@ -10,6 +10,7 @@ import {
 } from '../codec/text-encoding.ts';
 import type { BodyFraming, Header } from '../core/http.ts';
 import type { FileFacts } from '../core/record.ts';
+import { strike } from '../core/simulation.ts';
 import type { Match } from '../core/verdict.ts';
 import type { TransactionScan } from '../rules/compile.ts';
 import { BodyExcerpt } from './body-excerpt.ts';
@@ -134,6 +135,11 @@ export class InspectedBody {
     return this.#isUnjudged;
   }
 
+  /** Whether it costs too much to decode. */
+  get isBomb(): boolean {
+    return this.#budget?.isBomb === true;
+  }
+
   get excerpt(): Buffer | undefined {
     return this.#excerpt.bytes();
   }
@@ -241,6 +247,7 @@ export class InspectedBody {
   }
 
   #toRules(text: Buffer): readonly Match[] {
+    strike('evaluation');
     return this.#message === 'request' ? this.#scan.requestBody(text) : this.#scan.responseBody(text);
   }
 

@@ -201,7 +201,11 @@ class InspectedExchange implements ScannableExchange {
   #judgeBody(body: InspectedBody, matches: readonly Match[]): Verdict {
     const verdict = this.#judge(matches);
     if (body.problem === undefined || !body.isUnjudged || verdict.kind !== 'allow') return verdict;
-    if (this.#inspection.http.bodies.undecodable === 'allow') return verdict;
+    const { bombs, undecodable } = this.#inspection.http.bodies;
+    if (body.isBomb && bombs === 'block') {
+      return this.settle({ kind: 'refuse', code: 'POLICY_BODY_BOMB', detail: body.problem });
+    }
+    if (undecodable === 'allow') return verdict;
     return this.settle({ kind: 'refuse', code: 'POLICY_BODY_UNDECODABLE', detail: body.problem });
   }
 

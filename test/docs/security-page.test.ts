@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { failures } from '../../src/core/failures.ts';
 import { faults } from '../../src/core/simulation.ts';
 import { casesOf } from '../../src/selftest/cases/all-cases.ts';
 import { Farm } from '../../src/selftest/farm.ts';
@@ -29,6 +30,15 @@ describe('docs/security.md', () => {
   it('names every fault that can be simulated', () => {
     const shown = page.slice(page.indexOf('## Under attack'));
     expect(Object.keys(faults).filter((fault) => !shown.includes(`${fault}\``))).toEqual([]);
+  });
+
+  it('names failures and metrics that exist', () => {
+    const codes = [...page.matchAll(/`((?:CLIENT|ORIGIN|POLICY|GATEWAY)_\w+)`/g)].map(([, code = '']) => code);
+    const metrics = [...page.matchAll(/`(daylight_\w+)/g)].map(([, name = '']) => name);
+    expect(codes.length).toBeGreaterThan(15);
+    expect(codes.filter((code) => !Object.keys(failures).includes(code))).toEqual([]);
+    const known = readProjectFile('docs/metrics.md');
+    expect(metrics.filter((name) => !known.includes(`\`${name}\``))).toEqual([]);
   });
 
   it('has a line for each of the 30 tests towards origins, and for each of the seven mistakes', () => {

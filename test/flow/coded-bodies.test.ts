@@ -98,7 +98,6 @@ describe('what cannot be decoded', () => {
       Buffer.concat([deflateRawSync(harmless), Buffer.from('more')]),
       'bytes behind',
     ],
-    ['that grows beyond all measure', 'gzip', gzipSync(Buffer.alloc(8_000_000)), 'more than 200 times as large'],
     ['that is not what it says', 'gzip', harmless, 'not gzip, although labelled so'],
   ];
 
@@ -118,6 +117,42 @@ describe('what cannot be decoded', () => {
     expect(relay.wire.to('client')).toContain('POLICY_BODY_UNDECODABLE');
     expect(relay.transactions[0]).toMatchObject({ verdict: 'block', outcome: { failure: 'POLICY_BODY_UNDECODABLE' } });
     expect(relay.transactions[0]?.notInspected).toEqual([expect.stringContaining(note)]);
+  });
+
+  describe('that grows beyond all measure', () => {
+    const bomb = responseOf('Content-Encoding: gzip\r\n', gzipSync(Buffer.alloc(8_000_000)));
+    const note = [expect.stringContaining('more than 200 times as large')];
+
+    test('is refused unless policy says otherwise', () => {
+      const relay = inspectedRelay(rules);
+      relay.send('client', get);
+      relay.send('origin', bomb);
+      expect(relay.wire.to('client')).toContain('POLICY_BODY_BOMB');
+      const outcome = { failure: 'POLICY_BODY_BOMB' };
+      expect(relay.transactions[0]).toMatchObject({ verdict: 'block', outcome, notInspected: note });
+    });
+
+    test('passes with a note where policy says so', () => {
+      const relay = inspectedRelay(rules, { bombs: 'allow' });
+      relay.send('client', get);
+      relay.send('origin', bomb);
+      expect(relay.wire.bytesTo('client')).toEqual(bomb);
+      expect(relay.transactions[0]?.notInspected).toEqual(note);
+    });
+
+    test('is one that cannot be undone, where policy lets bombs pass', () => {
+      const relay = inspectedRelay(rules, { bombs: 'allow', undecodable: 'block' });
+      relay.send('client', get);
+      relay.send('origin', bomb);
+      expect(relay.wire.to('client')).toContain('POLICY_BODY_UNDECODABLE');
+    });
+
+    test('passes where no rule looks at it', () => {
+      const relay = inspectedRelay('- { id: r, title: t, action: block, when: { field: http.path, equals: /none } }');
+      relay.send('client', get);
+      relay.send('origin', bomb);
+      expect(relay.wire.bytesTo('client')).toEqual(bomb);
+    });
   });
 
   test('passes where no rule looks at it, whatever policy says', () => {

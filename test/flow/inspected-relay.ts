@@ -1,4 +1,5 @@
-import type { BodiesPolicy, HttpPolicy } from '../../src/core/policy.ts';
+import type { BodiesPolicy } from '../../src/core/bodies-policy.ts';
+import type { HttpPolicy } from '../../src/core/policy.ts';
 import type { AlarmFacts, HttpTransactionFacts } from '../../src/core/record.ts';
 import type { Side } from '../../src/core/side.ts';
 import { inspectHttp } from '../../src/flow/inspect-http.ts';

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { faults } from '../../src/core/simulation.ts';
 import { loadOrCreateAuthority } from '../../src/pki/authority.ts';
@@ -23,6 +24,11 @@ beforeAll(async () => {
 });
 afterAll(() => origin?.[Symbol.asyncDispose]());
 
+/** A rule that has to read bodies, and finds nothing. */
+const bodyRule =
+  '- { id: b, title: t, action: alarm, when: { field: http.response.body, contains: nothing of the kind } }';
+const reading = { rules: { files: ['$DIRECTORY/body.yaml'] } };
+
 /** A gateway under a fault, with what a client meets there. */
 interface Stricken extends AsyncDisposable {
   readonly gateway: RunningGateway;
@@ -42,7 +48,7 @@ async function stricken(fault: string | undefined, more: object = {}, to: TestOr
     admin: { listen: `127.0.0.1:${adminPort}` },
     ...more,
   };
-  const files = { 'roots.pem': authority.rootPem };
+  const files = { 'roots.pem': authority.rootPem, 'body.yaml': bodyRule };
   const args = fault === undefined ? [] : ['--simulate', fault];
   const gateway = await startGateway({ directory, config, files, args });
   const before = `CONNECT localhost:${to.port} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
@@ -91,8 +97,25 @@ describe('a gateway with a fault', { timeout: 90_000 }, () => {
     expect(ground.gateway.log()).not.toContain('GATEWAY_RELAY_CRASHED');
   });
 
-  it('of records refuses new flows where policy says to stop', async () => {
-    await using ground = await stricken('records', { records: { directory: '$DIRECTORY/records', onFailure: 'stop' } });
+  it.each([
+    ['evaluation', '', 'ECONNRESET', 'GATEWAY_INTERNAL'],
+    ['decoding', 'POLICY_BODY_BOMB', '', 'POLICY_BODY_BOMB'],
+  ])('of %s lets no body pass that a rule was to read', async (fault, said, error, code) => {
+    await using coded = await startOrigin(await authority.issue({ names: ['localhost'] }), (_request, response) => {
+      response.setHeader('content-encoding', 'gzip');
+      response.end(gzipSync('a body that is fine'));
+    });
+    await using ground = await stricken(fault, reading, coded);
+    const heard = await ground.get();
+    expect({ error: heard.error, text: heard.text }).toEqual({ error, text: expect.stringContaining(said) });
+    expect(heard.text).not.toContain('HTTP/1.1 200');
+    await expect.poll(() => ground.metric(struck(fault)), { timeout: 10_000 }).toBeGreaterThan(0);
+    await expect.poll(() => ground.metric(failed(code)), { timeout: 10_000 }).toBeGreaterThan(0);
+    expect(await ground.metric('daylight_relays')).toBe(1);
+  });
+
+  it('of records refuses new flows unless policy says otherwise', async () => {
+    await using ground = await stricken('records');
     // The first flow is how it learns that nothing can be written.
     await ground.get();
     await expect
@@ -104,8 +127,9 @@ describe('a gateway with a fault', { timeout: 90_000 }, () => {
       .toBeGreaterThan(0);
   });
 
-  it('of records goes on by default, loudly', async () => {
-    await using ground = await stricken('records');
+  it('of records goes on where policy says so, loudly', async () => {
+    const records = { directory: '$DIRECTORY/records', onFailure: 'continue' };
+    await using ground = await stricken('records', { records });
     expect((await ground.get()).text).toMatch(/^HTTP\/1.1 200/);
     await ground.gateway.waitForLog(/GATEWAY_RECORDS_UNWRITABLE/);
     expect((await ground.get()).text).toMatch(/^HTTP\/1.1 200/);

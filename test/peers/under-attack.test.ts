@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { setPriority } from 'node:os';
+import { brotliCompressSync, constants, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { limits } from '../../src/core/limits.ts';
 import { smugglingVectors } from '../flow/relay/smuggling-vectors.ts';
@@ -28,8 +29,8 @@ const rules = `
 - { id: bomb.proof, title: t, action: block, when: { field: http.request.body, contains: detonated } }
 `;
 
-/** The origins are in this process, which the flood keeps busy. */
-const timeouts = { ...shortTimeouts, handshake: '5s' };
+/** Clients and origins are in this process, which the attacks keep busy: what they are late with is not what is tested. */
+const timeouts = { ...shortTimeouts, opening: '6s', connect: '6s', handshake: '6s', idle: '8s' };
 let ground: HostileGround;
 
 beforeAll(async () => {
@@ -128,6 +129,39 @@ describe('a body made for the rules', () => {
     socket.write('detonated');
     await expect.poll(() => answer, { timeout: 20_000 }).toContain('bomb.proof');
     socket.destroy();
+  });
+});
+
+describe('decompression bombs', () => {
+  const zeros = Buffer.alloc(100_000_000);
+  const quickly = { params: { [constants.BROTLI_PARAM_QUALITY]: 3 } };
+  const twice = gzipSync(gzipSync(zeros));
+  it('are blocked and counted, and cost nobody else anything', { timeout: 60_000 }, async () => {
+    const bombs: readonly (readonly [coding: string, body: Buffer])[] = [
+      ['gzip', gzipSync(zeros)],
+      ['br', brotliCompressSync(zeros, quickly)],
+      ['zstd', zstdCompressSync(zeros)],
+      ['gzip, gzip', twice],
+    ];
+    const before = await ground.metric('daylight_failures_total{code="POLICY_BODY_BOMB"}');
+    const light = async (coding: string, body: Buffer): Promise<string> => {
+      const head = `POST /bomb HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: ${coding}\r\nContent-Length: ${body.length}\r\n\r\n`;
+      const { text } = await talk(ground.port, {
+        before: tunnelTo(ground.origin.port),
+        until: '\r\n\r\n',
+        tls: { servername: 'localhost', ALPNProtocols: ['http/1.1'] },
+        say: Buffer.concat([Buffer.from(head), body]),
+        patienceMs: 25_000,
+      });
+      return text;
+    };
+    const four = [...bombs, ...bombs, ...bombs, ...bombs];
+    const heard = await Promise.all(four.map(([coding, body]) => light(coding, body)));
+    // Where the head has gone on already, there is nothing left to answer with.
+    for (const text of heard) expect(text).toMatch(/^$|^HTTP\/1\.1 403 [\s\S]*POLICY_BODY_BOMB/);
+    await expect
+      .poll(() => ground.metric('daylight_failures_total{code="POLICY_BODY_BOMB"}'), { timeout: 10_000 })
+      .toBeGreaterThanOrEqual(before + four.length);
   });
 });
 
