@@ -29,10 +29,26 @@ export interface QuicInitial extends QuicIds {
 export function openQuicInitial(datagram: Buffer, firstId?: Buffer): QuicInitial | undefined {
   const header = readHeader(datagram);
   if (header === undefined) return undefined;
-  const payload = decrypt(datagram, header, firstId ?? header.destinationId);
+  const keys = packetKeys(header.keys, firstId ?? header.destinationId);
+  const payload = decrypt(datagram, header, keys);
   if (payload === undefined) return undefined;
   const { version, destinationId, sourceId } = header;
-  return { version, destinationId, sourceId, pieces: cryptoPieces(payload) };
+  const others = coalesced(datagram.subarray(header.end), header, keys);
+  return { version, destinationId, sourceId, pieces: [payload, ...others].flatMap(cryptoPieces) };
+}
+
+/** What further Initial packets of the same connection hold that came in the same datagram (RFC 9000 section 12.2). */
+function coalesced(rest: Buffer, first: InitialHeader, keys: PacketKeys): readonly Buffer[] {
+  const payloads: Buffer[] = [];
+  for (let bytes = rest; payloads.length < mostCoalesced; ) {
+    const header = readHeader(bytes);
+    if (header?.version !== first.version || !header.destinationId.equals(first.destinationId)) break;
+    const payload = decrypt(bytes, header, keys);
+    if (payload === undefined) break;
+    payloads.push(payload);
+    bytes = bytes.subarray(header.end);
+  }
+  return payloads;
 }
 
 /** The ids in what looks like an Initial packet. No key is made, so it may be none; a peer that sent none knows no such ids. */
@@ -70,6 +86,8 @@ export function refuseQuic({ destinationId, sourceId }: QuicIds): Buffer {
 
 const clientHelloMessage = 1;
 const mostIdBytes = 20;
+/** Further packets of one datagram that are opened: clients send one or two. */
+const mostCoalesced = 7;
 
 interface VersionKeys {
   readonly salt: Buffer;
@@ -120,13 +138,24 @@ function readHeader(bytes: Buffer): InitialHeader | undefined {
   return { version, keys, destinationId, sourceId, numberAt: cursor.at, end };
 }
 
-function decrypt(datagram: Buffer, header: InitialHeader, keyId: Buffer): Buffer | undefined {
-  const { keys, numberAt, end } = header;
-  const initial = createHmac('sha256', keys.salt).update(keyId).digest();
+interface PacketKeys {
+  readonly key: Buffer;
+  readonly iv: Buffer;
+  readonly hp: Buffer;
+}
+
+function packetKeys({ salt, label }: VersionKeys, id: Buffer): PacketKeys {
+  const initial = createHmac('sha256', salt).update(id).digest();
   const secret = expandLabel(initial, 'client in', 32);
-  const key = expandLabel(secret, `${keys.label} key`, 16);
-  const iv = expandLabel(secret, `${keys.label} iv`, 12);
-  const hp = expandLabel(secret, `${keys.label} hp`, 16);
+  return {
+    key: expandLabel(secret, `${label} key`, 16),
+    iv: expandLabel(secret, `${label} iv`, 12),
+    hp: expandLabel(secret, `${label} hp`, 16),
+  };
+}
+
+function decrypt(datagram: Buffer, { numberAt, end }: InitialHeader, { key, iv: base, hp }: PacketKeys) {
+  const iv = Buffer.from(base);
   const sample = datagram.subarray(numberAt + 4, numberAt + 20);
   const mask = createCipheriv('aes-128-ecb', hp, null).update(sample);
   const first = (datagram[0] ?? 0) ^ ((mask[0] ?? 0) & 0x0f);

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { fingerprintsOf } from '../../src/codec/fingerprint.ts';
 import { helloOfPieces, openQuicInitial, refuseQuic } from '../../src/codec/quic-initial.ts';
 import { sealInitial } from '../support/quic-initial.ts';
+import { clientHello, serverNames } from './hello-builder.ts';
 import { readPublicVectors } from './public-vectors.ts';
 
 interface QuicVector {
@@ -25,6 +26,27 @@ describe('an Initial packet of a client', () => {
     expect(opened?.destinationId.toString('hex')).toBe('8394c8f03e515708');
     expect(opened?.pieces).toEqual([{ offset: 0, bytes: Buffer.alloc(0xf1, 7) }]);
     expect(helloOfPieces(opened?.pieces ?? [])).toBeUndefined();
+  });
+
+  it.each(['v1', 'v2'] as const)('is read with those that share its datagram: %s', (name) => {
+    const crypto = (offset: number, bytes: Buffer): Buffer =>
+      Buffer.concat([Buffer.from([6, offset, 0x40, bytes.length]), bytes]);
+    const message = clientHello({ extensions: [serverNames('coalesced.example')] });
+    const third = Math.floor(message.length / 3);
+    const parts = [message.subarray(2 * third), message.subarray(0, third), message.subarray(third, 2 * third)];
+    const offsets = [2 * third, 0, third];
+    const packets = parts.map((part, at) =>
+      sealInitial(name, Buffer.concat([Buffer.from([1, 0]), crypto(offsets[at] ?? 0, part), Buffer.alloc(30)])),
+    );
+    const opened = openQuicInitial(Buffer.concat([...packets, Buffer.alloc(300)]));
+    expect(helloOfPieces(opened?.pieces ?? [])?.serverName).toBe('coalesced.example');
+    // What is no packet of it ends the reading, and takes nothing of what was read.
+    const broken = Buffer.from(packets[1] ?? '');
+    broken[broken.length - 1] = (broken.at(-1) ?? 0) ^ 1;
+    expect(openQuicInitial(Buffer.concat([packets[0] ?? broken, broken, packets[2] ?? broken]))?.pieces).toHaveLength(
+      1,
+    );
+    expect(openQuicInitial(Buffer.concat(Array(50).fill(packets[0])))?.pieces).toHaveLength(8);
   });
 
   it('that is cut or changed anywhere is none', () => {

@@ -142,6 +142,37 @@ describe('a body in HTTP/2', () => {
     expect(transactions[0]).toMatchObject({ verdict: 'block' });
   });
 
+  test.each(['response', 'request'] as const)(
+    'of a %s is held at its start alone where a rule asks for no more',
+    (message) => {
+      const rules = rule('block', 'hold: start,').replace('response.body', `${message}.body`);
+      const hold = { startBytes: 100, bodyBytes: 1_000 };
+      const sendTo = (part: string, recording: Inspected, isLast = false): void => {
+        if (message === 'request') recording.client(data(1, part, isLast));
+        else recording.origin(data(1, part, isLast));
+      };
+      for (const [rest, verdict] of [
+        [' Moonbeam', 'block'],
+        ['.'.repeat(60), 'allow'],
+      ] as const) {
+        const recording = inspectedHttp2(rules, hold);
+        recording.client(headers(1, message === 'request' ? post : get, message === 'response'));
+        if (message === 'response') recording.origin(headers(1, [':status=200']));
+        const receiver = message === 'request' ? 'origin' : 'client';
+        recording.taken(receiver);
+        sendTo('x'.repeat(50), recording);
+        expect(recording.taken(receiver).filter((line) => !line.startsWith('windowUpdate'))).toEqual([]);
+        sendTo(rest, recording);
+        const passed = bodyOf(recording.taken(receiver).filter((line) => line.startsWith('data')));
+        if (verdict === 'allow') expect(passed).toBe('x'.repeat(50) + rest);
+        else expect(passed).not.toContain('xx');
+        if (verdict === 'allow') sendTo('', recording, true);
+        if (verdict === 'allow' && message === 'request') recording.origin(headers(1, [':status=204'], true));
+        expect(recording.transactions[0]).toMatchObject({ verdict, notHeld: [] });
+      }
+    },
+  );
+
   test('beyond the limit goes on unheld, is still judged, and its record says so', () => {
     const { client, origin, taken, transactions } = inspectedHttp2(rule('block', 'hold: body,'), {
       startBytes: 10,
