@@ -33,8 +33,10 @@ export class IcapConnections {
       }
       return result;
     } finally {
-      this.#taken--;
-      this.#waiting.shift()?.();
+      // The place goes to whoever waits: nobody may take it in between.
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#taken--;
+      else next();
     }
   }
 
@@ -56,8 +58,7 @@ export class IcapConnections {
         throw new FlowFailure('GATEWAY_OVERLOADED', 'too many messages wait for the content scanner');
       }
       await this.#turn(signal);
-    }
-    this.#taken++;
+    } else this.#taken++;
   }
 
   #turn(signal: AbortSignal): Promise<void> {

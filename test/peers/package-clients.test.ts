@@ -142,7 +142,7 @@ describe.runIf(servesGit).each(['', 'http2'] as const)('git over smart HTTP (%s)
     backend?.kill('SIGTERM');
   });
 
-  it('pushes more than a buffer holds, and clones it again', async () => {
+  it('pushes more than a buffer holds, and clones it again', { timeout: 90_000 }, async () => {
     const git = async (...args: string[]): Promise<void> => {
       const options = { 'user.name': 'Ann', 'user.email': 'ann@example.org', 'init.defaultBranch': 'main' };
       const secure = { 'http.sslCAInfo': gateway.caFile, 'http.proxy': `http://127.0.0.1:${port}` };
