@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { type FailureCode, failureOf, failures } from '../src/core/failures.ts';
+import { type MailForm, mailForms, mailReply } from '../src/core/mail-failures.ts';
 
 const faults = [
   { prefix: 'CLIENT_', title: "The client's fault" },
@@ -12,7 +13,8 @@ const introduction = `# Failures
 
 Every failure has one code, the same in the log, the metric, the page that a client sees and this list. The prefix says
 whose fault it is. *Status* is the HTTP status where the failure is answered in HTTP, *alert* the TLS alert where it is
-answered to a ClientHello (RFC 8446 section 6).
+answered to a ClientHello (RFC 8446 section 6), *mail* the reply of SMTP: at STARTTLS in place of the consent, in the session, which ends
+with it, or in place of the origin's answer to a mail; a dash where the failure cannot come up in mail ([protocols.md](protocols.md)).
 
 What becomes of a flow whose origin fails its check is policy (\`onOriginFailure\`, \`originFailures\`, per asset too):
 \`close\` it with the alert; \`warn\`, where the client meets a leaf that nobody trusts and behind it a page with code and
@@ -39,9 +41,26 @@ function section(prefix: string, title: string): string {
   const codes = (Object.keys(failures) as FailureCode[]).filter((code) => code.startsWith(prefix)).sort();
   const rows = codes.map((code) => {
     const { meaning, remedy, status, alert } = failureOf(code);
-    return `| \`${code}\` | ${cell(meaning)} | ${cell(remedy)} | ${status} | \`${alert}\` |`;
+    return `| \`${code}\` | ${cell(meaning)} | ${cell(remedy)} | ${status} | \`${alert}\` | ${mailCell(code)} |`;
   });
-  return `## ${title}\n\n| code | meaning | remedy | status | alert |\n|---|---|---|---|---|\n${rows.join('\n')}\n`;
+  return `## ${title}\n\n| code | meaning | remedy | status | alert | mail |\n|---|---|---|---|---|---|\n${rows.join('\n')}\n`;
+}
+
+const places: Readonly<Record<Exclude<MailForm, 'alert' | 'cut'>, string>> = {
+  greeting: 'as greeting',
+  starttls: 'at STARTTLS',
+  warned: 'as greeting behind the untrusted leaf (`warn`)',
+  command: 'at the command',
+  session: 'in the session',
+  mail: 'for the mail',
+};
+
+function mailCell(code: FailureCode): string {
+  const forms = mailForms[code].map((form) => {
+    if (form === 'alert') return 'alert where TLS begins';
+    return form === 'cut' ? 'the connection ends' : `\`${mailReply(form, code)}\` ${places[form]}`;
+  });
+  return forms.length === 0 ? '–' : forms.join(', ');
 }
 
 function cell(text: string): string {

@@ -31,7 +31,7 @@ export async function answerFailure(flow: Flow, failure: FlowFailure): Promise<v
       client.write(pageFor(flow, failure));
       return;
     case 'greeting':
-      client.write(greetingFor(failure));
+      client.write(`${smtpAnswers.failed('greeting', failure.code, failure.detail)}\r\n`);
       return;
     case 'http2':
       // No page can answer a request that nobody has read yet.
@@ -44,14 +44,6 @@ export async function answerFailure(flow: Flow, failure: FlowFailure): Promise<v
       if (flow.hello !== undefined && warnsOf(flow, failure.code)) await showUntrusted(flow, failure, flow.hello);
       else refuseWithAlert(client, failureOf(failure.code).alert);
   }
-}
-
-/** 421 lets a sender try again, which is right for an origin that is down; policy is final. */
-function greetingFor({ code, detail }: FlowFailure): string {
-  const text = code.startsWith('POLICY_')
-    ? smtpAnswers.refused('554 5.7.1', code, detail)
-    : smtpAnswers.closing('4.4.1', code, detail);
-  return `${text}\r\n`;
 }
 
 function pageFor({ facts }: Flow, { code, detail }: FlowFailure): Buffer {
@@ -87,7 +79,7 @@ async function showUntrusted(flow: Flow, failure: FlowFailure, hello: ClientHell
   });
   flow.client = leg.socket;
   if (isMail) {
-    leg.socket.write(`${smtpAnswers.closing('4.7.5', failure.code, failure.detail)}\r\n`);
+    leg.socket.write(`${smtpAnswers.failed('warned', failure.code, failure.detail)}\r\n`);
     return;
   }
   await requestSeen(leg.socket, timeouts.openingMs);

@@ -1,4 +1,5 @@
 import type { FailureCode } from '../../core/failures.ts';
+import { type MailMoment, mailReply } from '../../core/mail-failures.ts';
 
 /** What the gateway says itself, with enhanced codes (RFC 3463) and the failure code or the rule for whoever reads it. */
 export const answers = {
@@ -7,20 +8,11 @@ export const answers = {
   badCommand: '500 5.5.2 Not a command',
   notPassed: '502 5.5.1 The gateway does not pass this command on',
   badOrder: '503 5.5.1 Not in the middle of a mail',
-  needsTls: '530 5.7.0 POLICY_TLS_REQUIRED Must issue a STARTTLS command first',
-  /** Refused at TLS: the sender keeps the mail and tries again, which is right for a certificate that will be renewed. */
-  tlsFailed: (code: FailureCode, detail: string): string => `454 4.7.5 ${code} ${printable(detail)}`,
-  closing: (enhanced: string, code: FailureCode, detail: string): string =>
-    `421 ${enhanced} ${code} ${printable(detail)}`,
-  refused: (reply: string, code: FailureCode, detail: string): string => `${reply} ${code} ${printable(detail)}`,
+  needsTls: `${mailReply('command', 'POLICY_TLS_REQUIRED')} POLICY_TLS_REQUIRED Must issue a STARTTLS command first`,
+  /** A failure of the catalogue as it is told at some moment. */
+  failed: (moment: MailMoment, code: FailureCode, detail: string): string =>
+    `${mailReply(moment, code)} ${code} ${printable(detail)}`,
 } as const;
-
-/** Policy is final; trouble of the gateway is not, and the sender tries again. */
-export function refusalReply(code: FailureCode): string {
-  if (code.startsWith('GATEWAY_')) return '451 4.7.1';
-  if (code === 'CLIENT_SMTP_TOO_LARGE') return '552 5.3.4';
-  return code === 'POLICY_RULE_BLOCK' ? '550 5.7.1' : '554 5.7.1';
-}
 
 /** One line that fits into a reply (512 bytes, RFC 5321 section 4.5.3.1.5), whatever a detail quotes. */
 function printable(text: string): string {

@@ -13,7 +13,7 @@ export type CommandDecision =
   | { readonly kind: 'mail'; readonly command: SmtpCommand }
   | { readonly kind: 'answer'; readonly text: string }
   /** The session ends. */
-  | { readonly kind: 'refuse'; readonly reply: string; readonly code: FailureCode; readonly detail: string }
+  | { readonly kind: 'refuse'; readonly code: FailureCode; readonly detail: string }
   | { readonly kind: 'not-mail' };
 
 export interface CommandContext {
@@ -28,8 +28,8 @@ export interface CommandContext {
 
 /** Decides on a command line with its line end: pure. */
 export function decideOnCommand(line: Buffer, context: CommandContext): CommandDecision {
-  if (looksLikeHttp(line)) return refuse('421 4.7.0', 'CLIENT_SMTP_CROSS_PROTOCOL', 'an HTTP line');
-  if (isAmbiguous(line)) return refuse('521 5.5.2', 'CLIENT_SMTP_AMBIGUOUS', 'a bare CR, LF or NUL in a command');
+  if (looksLikeHttp(line)) return refuse('CLIENT_SMTP_CROSS_PROTOCOL', 'an HTTP line');
+  if (isAmbiguous(line)) return refuse('CLIENT_SMTP_AMBIGUOUS', 'a bare CR, LF or NUL in a command');
   const command = parseCommand(line);
   if (command === undefined) return answer(answers.badCommand);
   const { verb, argument } = command;
@@ -114,6 +114,6 @@ function answer(text: string): CommandDecision {
   return { kind: 'answer', text };
 }
 
-function refuse(reply: string, code: FailureCode, detail: string): CommandDecision {
-  return { kind: 'refuse', reply, code, detail };
+function refuse(code: FailureCode, detail: string): CommandDecision {
+  return { kind: 'refuse', code, detail };
 }

@@ -1,6 +1,7 @@
 import { ReplyReader, type SmtpReply } from '../../codec/smtp-reply.ts';
 import type { FailureCode } from '../../core/failures.ts';
 import type { Wire } from '../../core/relay.ts';
+import { answers } from './smtp-answers.ts';
 
 /** What the next reply of the origin answers. */
 export interface ExpectedReply {
@@ -114,7 +115,8 @@ export class Conversation {
     }
     const { fault } = this.#reader;
     if (fault !== undefined && !this.#isOver) {
-      this.endNow(`421 4.3.0 ORIGIN_SMTP_MALFORMED ${fault}`, 'ORIGIN_SMTP_MALFORMED', fault);
+      const code = 'ORIGIN_SMTP_MALFORMED';
+      this.endNow(answers.failed('session', code, fault), code, fault);
     }
   }
 

@@ -20,7 +20,7 @@ export function helloAnswered(
   session.removedOffers = offer.removed;
   if (requireTls && !isSecure && verb !== 'HELO' && !offer.keywords.has('STARTTLS')) {
     const detail = 'the origin offers no STARTTLS';
-    return talk.endNow(answers.closing('4.7.4', 'POLICY_TLS_REQUIRED', detail), 'POLICY_TLS_REQUIRED', detail);
+    return talk.endNow(answers.failed('session', 'POLICY_TLS_REQUIRED', detail), 'POLICY_TLS_REQUIRED', detail);
   }
   wire.send('client', offer.raw);
 }

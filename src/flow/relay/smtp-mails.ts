@@ -265,7 +265,7 @@ export class SmtpMails {
     const code = 'CLIENT_SMTP_AMBIGUOUS';
     const detail = `${lookAlike} may end a mail`;
     this.cut(code, detail);
-    this.#options.talk.endNow(answers.refused('521 5.5.2', code, detail), code, detail);
+    this.#options.talk.endNow(answers.failed('session', code, detail), code, detail);
     return { phase: 'waiting', rest: noBytes };
   }
 }

@@ -1,5 +1,5 @@
 import type { Wire } from '../../core/relay.ts';
-import { answers, refusalReply } from './smtp-answers.ts';
+import { answers } from './smtp-answers.ts';
 import type { Conversation } from './smtp-conversation.ts';
 import type { SmtpTransfer } from './smtp-transfer.ts';
 
@@ -20,7 +20,7 @@ export function refuseMail(transfer: SmtpTransfer, talk: Conversation, wire: Wir
   }
   const code = verdict.kind === 'block' ? 'POLICY_RULE_BLOCK' : verdict.code;
   const detail = verdict.kind === 'block' ? verdict.rule.id : verdict.detail;
-  const answer = answers.refused(refusalReply(code), code, detail);
+  const answer = answers.failed('mail', code, detail);
   transfer.finish({ complete: true, reply: undefined, failure: code, detail });
   if (transfer.isPassed) {
     // The origin has a part of it and is never told of an end: without its connection it forgets the mail.

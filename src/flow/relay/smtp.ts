@@ -63,7 +63,7 @@ class SmtpRelay implements Relay, ReplyHandler {
     const detail = 'in the middle of a mail session';
     this.#mails.cut(from === 'client' ? 'CLIENT_GONE' : 'ORIGIN_GONE', detail);
     if (from === 'client') return this.#wire.abort('CLIENT_GONE', detail);
-    this.#talk.endNow(answers.closing('4.4.2', 'ORIGIN_GONE', detail), 'ORIGIN_GONE', detail);
+    this.#talk.endNow(answers.failed('session', 'ORIGIN_GONE', detail), 'ORIGIN_GONE', detail);
   }
 
   cut(code: FailureCode, detail: string): void {
@@ -74,7 +74,7 @@ class SmtpRelay implements Relay, ReplyHandler {
   timedOut(): void {
     const code = this.#talk.outstanding > 0 ? 'ORIGIN_IDLE_TIMEOUT' : 'CLIENT_IDLE_TIMEOUT';
     this.#mails.cut(code);
-    this.#talk.endNow(answers.closing('4.4.2', code, 'no byte within the idle limit'), code, '');
+    this.#talk.endNow(answers.failed('session', code, 'no byte within the idle limit'), code, '');
   }
 
   idle(): boolean {
@@ -96,7 +96,7 @@ class SmtpRelay implements Relay, ReplyHandler {
   }
 
   upgradeFailed(code: FailureCode, detail: string): void {
-    this.#talk.endNow(answers.tlsFailed(code, detail), code, detail);
+    this.#talk.endNow(answers.failed('starttls', code, detail), code, detail);
   }
 
   unsolicited(reply: SmtpReply): void {
@@ -104,7 +104,7 @@ class SmtpRelay implements Relay, ReplyHandler {
     const code: FailureCode = reply.code === 421 ? 'ORIGIN_GONE' : 'ORIGIN_SMTP_UNSOLICITED';
     const detail = `${reply.code} that nothing had asked for`;
     this.#mails.cut(code, detail);
-    this.#talk.endNow(answers.closing('4.3.0', code, detail), code, detail);
+    this.#talk.endNow(answers.failed('session', code, detail), code, detail);
   }
 
   reply(reply: SmtpReply, expected: ExpectedReply): void {
@@ -247,7 +247,7 @@ class SmtpRelay implements Relay, ReplyHandler {
       case 'answer':
         return this.#talk.own(decision.text);
       case 'refuse':
-        return this.#refuse(decision.reply, decision.code, decision.detail);
+        return this.#refuse(decision.code, decision.detail);
       case 'not-mail':
         return this.#options.notMail(Buffer.concat([line, this.#input.takeAll()]));
     }
@@ -266,14 +266,14 @@ class SmtpRelay implements Relay, ReplyHandler {
     this.#waiting = undefined;
     const { line, command } = waiting;
     const phase = command.verb === 'DATA' ? this.#mails.data(line) : this.#mails.chunk(line, command.argument);
-    if (phase === undefined) this.#refuse('503 5.5.1', 'CLIENT_SMTP_AMBIGUOUS', 'octets that nobody can count');
+    if (phase === undefined) this.#refuse('CLIENT_SMTP_AMBIGUOUS', 'octets that nobody can count', 'command');
     else this.#phase = phase;
     return true;
   }
 
   #starttls(line: Buffer): void {
     // Kept, they would be taken for protected by TLS (CVE-2011-0411).
-    if (this.#input.length > 0) return this.#refuse('554 5.7.0', 'CLIENT_UPGRADE_INJECTION', 'bytes behind STARTTLS');
+    if (this.#input.length > 0) return this.#refuse('CLIENT_UPGRADE_INJECTION', 'bytes behind STARTTLS');
     this.#isTlsAsked = true;
     this.#send(line, { kind: 'starttls' });
   }
@@ -287,14 +287,14 @@ class SmtpRelay implements Relay, ReplyHandler {
   #takeLine(mostBytes: number): Buffer | undefined {
     const line = this.#input.takeLine(mostBytes);
     if (line !== 'too-long') return line;
-    this.#refuse('500 5.5.6', 'CLIENT_SMTP_TOO_LARGE', `a line longer than ${mostBytes} bytes`);
+    this.#refuse('CLIENT_SMTP_TOO_LARGE', `a line longer than ${mostBytes} bytes`);
     return undefined;
   }
 
-  #refuse(reply: string, code: FailureCode, detail: string): void {
+  #refuse(code: FailureCode, detail: string, moment: 'session' | 'command' = 'session'): void {
     this.#mails.cut(code, detail);
     this.#phase = 'waiting';
     this.#input.clear();
-    this.#talk.end(answers.refused(reply, code, detail), code, detail);
+    this.#talk.end(answers.failed(moment, code, detail), code, detail);
   }
 }
