@@ -19,6 +19,8 @@ export interface LoadedConfig {
   readonly authorityDirectory: string;
   /** Where control finds the passphrase of the authority's keys. */
   readonly authorityPassphraseFile: string | undefined;
+  /** Whether leafs begin before they are issued. */
+  readonly backdatesLeafs: boolean;
   /** `files` are absolute paths. */
   readonly originTrust: {
     readonly system: boolean;
@@ -70,6 +72,7 @@ export function loadConfig(file: string, directory: string = process.cwd()): Loa
       authorityDirectory: inputs.resolve(authority.directory),
       originTrust: { ...originTrust, files: originTrust.files.map((path) => inputs.resolve(path)) },
       authorityPassphraseFile: authority.passphraseFile && inputs.resolve(authority.passphraseFile),
+      backdatesLeafs: authority.backdate,
       relays: relays === 'auto' ? availableParallelism() : relays,
       files: inputs.watched,
       ruleFiles: files,

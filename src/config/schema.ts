@@ -1,4 +1,5 @@
 import { limits } from '../core/limits.ts';
+import { authority } from './authority-schema.ts';
 import { originClientCertificates } from './client-certificate-schema.ts';
 import { bypassFiles, learnedBypass, originFailureAction, originFailures } from './client-trust-schema.ts';
 import { exportSchema, keyLog } from './export-schema.ts';
@@ -23,29 +24,6 @@ const timeout = (ms: number, description: string, example: string) =>
     description,
     examples: [example],
   }) as const satisfies ScalarSchema;
-
-const authority = {
-  type: 'object',
-  default: {},
-  description: 'The CA that signs leafs. It is made on the first start if the directory holds none.',
-  required: [],
-  properties: {
-    directory: {
-      type: 'string',
-      format: 'path',
-      default: 'certs',
-      description: 'Where the CA is kept; `ca.pem` in it is the certificate that clients install.',
-      examples: ['certs'],
-    },
-    passphraseFile: {
-      type: 'string',
-      format: 'path',
-      description:
-        'File, or descriptor such as `/dev/fd/3`, whose first line is the passphrase that the keys of the CA are encrypted with. Keys that are not yet are encrypted when it is named.',
-      examples: ['/run/credentials/daylight.service/ca-passphrase'],
-    },
-  },
-} as const satisfies ObjectSchema;
 
 const originTrust = {
   type: 'object',

@@ -1,6 +1,7 @@
 import type { Server } from 'node:http';
 import { serveAdmin } from '../admin/server.ts';
 import { FlowFailure } from '../core/failures.ts';
+import { limits } from '../core/limits.ts';
 import type { Fault } from '../core/simulation.ts';
 import type { Exposition } from '../metrics/exposition.ts';
 import { IssuerService } from './issuers/issuer-service.ts';
@@ -46,7 +47,11 @@ export class Gateway {
     const { loaded, log, metrics, simulate } = options;
     this.#options = options;
     this.#loaded = loaded;
-    this.#signer = createSigner(loaded.authority, (problem) => log.warn(problem));
+    this.#signer = createSigner(
+      loaded.authority,
+      (problem) => log.warn(problem),
+      () => (this.#loaded.config.backdatesLeafs ? limits.leafBackdateMs : 0),
+    );
     this.#learning = new Learning({
       directory: loaded.config.authorityDirectory,
       policy: () => this.#loaded.document.learnedBypass,

@@ -15,7 +15,11 @@ export interface Signer {
 }
 
 /** Issues leafs for relays; each one is in the issuance log before a relay gets it, and in time under a seal. */
-export function createSigner(authority: Authority, onProblem: (problem: string) => void = () => {}): Signer {
+export function createSigner(
+  authority: Authority,
+  onProblem: (problem: string) => void = () => {},
+  backdateMs: () => number = () => limits.leafBackdateMs,
+): Signer {
   let present = authority;
   let log = new IssuanceLog(authority.directory);
   let sealed: string | undefined;
@@ -34,7 +38,7 @@ export function createSigner(authority: Authority, onProblem: (problem: string) 
   const timer = setInterval(() => void seal(), limits.issuanceSealMs).unref();
   return {
     async sign(request) {
-      const leaf = await issueLeaf(present, request, Date.now());
+      const leaf = await issueLeaf(present, request, Date.now(), backdateMs());
       await log.append(leaf, request);
       return leaf;
     },

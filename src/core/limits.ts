@@ -137,6 +137,8 @@ export const limits = {
   keyShareMemoryMs: 3_600_000,
   /** Time for which the end of TLS is watched at an origin that ended a body by it. */
   watchedOriginMs: 86_400_000,
+  /** How far before now a leaf is valid, where policy backdates it: the skew that Kerberos takes for normal. */
+  leafBackdateMs: 300_000,
   /** Leafs being minted or waited for at once, per relay. */
   leafPending: 256,
   /** Names of a certificate that are kept, recorded and mirrored into a leaf; CDN certificates hold some hundreds. */

@@ -27,12 +27,6 @@ import { oids } from './oids.ts';
 import { pemOf } from './pem.ts';
 import { keyWeakness } from './strength.ts';
 
-/**
- * How far before now a leaf is valid. STIP asks for 0, which would let every client whose clock is a second behind fail
- * at each new name; five minutes is the skew that Kerberos takes for normal. Callers that must follow STIP pass 0.
- */
-const leafBackdateMs = 300_000;
-
 /** From notBefore to notAfter. Under 24 h a leaf needs no revocation (STIP FDP_CSIR_EXT.1). */
 const leafLifetimeMs = 86_400_000 - 60_000;
 
@@ -40,14 +34,15 @@ const leafLifetimeMs = 86_400_000 - 60_000;
 const longestCommonName = 64;
 
 /**
- * Issues a leaf over the relay's key that mirrors the names of the origin. Signing runs on the thread pool. Rejects with
+ * Issues a leaf over the relay's key that mirrors the names of the origin. Without backdating, which STIP forbids, a client
+ * whose clock is a second behind fails at each new name. Signing runs on the thread pool. Rejects with
  * FlowFailure GATEWAY_LEAF_FAILED. The caller hands nothing out before the issuance log has its line.
  */
 export async function issueLeaf(
   authority: Authority,
   request: LeafRequest,
   now: number,
-  backdateMs: number = leafBackdateMs,
+  backdateMs: number = limits.leafBackdateMs,
 ): Promise<IssuedLeaf> {
   const issuer = request.untrusted ? authority.untrusted : authority.active;
   const publicKey = leafKey(request);

@@ -42,6 +42,7 @@ describe('loading', () => {
     const config = loaded(workspace, '# nothing\n');
     expect(config).toMatchObject({
       authorityDirectory: workspace.path('certs'),
+      backdatesLeafs: true,
       originTrust: { system: true, files: [] },
       warnings: [],
       files: [workspace.path('daylight.yaml'), workspace.path('certs/ca.pem')],

@@ -2,9 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { failureIn, loadPage, trustingHome } from '../support/chromium.ts';
+import { failureIn, loadPage, loadPublished, trustingHome } from '../support/chromium.ts';
 import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
+import { originShapes, shapeExceptions } from '../support/origin-shapes.ts';
 import { hasProgram, type Ran } from '../support/run.ts';
 import { createTestAuthority, type TestAuthority } from '../support/test-authority.ts';
 
@@ -64,6 +65,48 @@ describe.runIf(hasProgram('chromium') && hasProgram('certutil'))('Chromium', () 
     // So Chromium calls every alert about a certificate.
     expect(failureIn(refused)).toBe('ERR_BAD_SSL_CLIENT_AUTH_CERT');
     expect(expired.bytesReceived()).toBe(0);
+  });
+});
+
+describe.runIf(hasProgram('chromium') && hasProgram('certutil'))('Chromium, at published endpoints', () => {
+  it('takes the leaf of every shape of origin, and none without the CA', { timeout: 120_000 }, async () => {
+    const own = await createTestAuthority();
+    await using stack = new AsyncDisposableStack();
+    const homes = mkdtempSync(join(tmpdir(), 'daylight-shapes-'));
+    stack.defer(() => rmSync(homes, { recursive: true, force: true }));
+    const listeners: object[] = [];
+    const urls: string[] = [];
+    // One page has a script of each of the others; which of them ran stands in it.
+    for (const [host, wishes] of originShapes) {
+      const shape: TestOrigin = stack.use(
+        await startOrigin(await own.issue(wishes), (request, response) => {
+          const isPage = request.url === '/';
+          response.setHeader('content-type', isPage ? 'text/html' : 'text/javascript');
+          const scripts = urls.map((url) => `<script src="${url}/s.js"></script>`).join('\n');
+          response.end(isPage ? `<p id="p"></p>${scripts}` : `p.textContent += " ran:${host}";`);
+        }),
+      );
+      const listen = await freePort();
+      listeners.push({ mode: 'reverse', listen: `127.0.0.1:${listen}`, origin: `127.0.0.1:${shape.port}` });
+      urls.push(`https://${host}:${listen}`);
+    }
+    const shaped = stack.use(
+      await startGateway({
+        files: { 'roots.pem': own.rootPem },
+        config: {
+          listeners,
+          originTrust: { system: false, files: ['$DIRECTORY/roots.pem'] },
+          originExceptions: shapeExceptions,
+        },
+      }),
+    );
+    const [first = ''] = urls;
+    const trusting = await loadPublished(await trustingHome(join(homes, 'trusting'), shaped.caFile), `${first}/`);
+    const ran = trusting.stdout.match(/ran:[^ <]+/g)?.map((each) => each.slice(4));
+    expect(ran?.toSorted()).toEqual(originShapes.map(([host]) => host).toSorted());
+    expect(originShapes.length).toBeGreaterThanOrEqual(12);
+    const strange = await loadPublished(await trustingHome(join(homes, 'strange'), undefined), `${first}/`);
+    expect(failureIn(strange)).toBe('ERR_CERT_AUTHORITY_INVALID');
   });
 });
 

@@ -7,24 +7,11 @@ import { javaTrustStore } from '../../src/control/java-trust-store.ts';
 import { certificatesInPem } from '../../src/pki/pem.ts';
 import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
+import { originShapes, shapeExceptions } from '../support/origin-shapes.ts';
 import { hasProgram, run } from '../support/run.ts';
-import { createTestAuthority, type OriginWishes } from '../support/test-authority.ts';
+import { createTestAuthority } from '../support/test-authority.ts';
 
 const program = fileURLToPath(new URL('JsseClient.java', import.meta.url));
-const hour = 3_600_000;
-
-/** What origins show, by the name that is asked for. What no origin may show is told by other tests. */
-const shapes: readonly (readonly [host: string, wishes: OriginWishes])[] = [
-  ['www.example.com', { names: ['www.example.com'] }],
-  ['rsa.example.com', { names: ['rsa.example.com'], keyType: 'rsa' }],
-  ['a.wild.example', { names: ['*.wild.example'] }],
-  ['127.0.0.1', { names: ['127.0.0.1'] }],
-  ['h999.example.com', { names: Array.from({ length: 1_000 }, (_, index) => `h${index}.example.com`) }],
-  ['xn--bcher-kva.example', { names: ['xn--bcher-kva.example'] }],
-  ['years.example.com', { names: ['years.example.com'], validForMs: 20 * 365 * 24 * hour }],
-  ['ending.example.com', { names: ['ending.example.com'], validForMs: 1.5 * hour }],
-];
-
 describe.runIf(hasProgram('java') && hasProgram('javac'))(
   'the TLS of Java, with checks of its own',
   { timeout: 120_000 },
@@ -38,7 +25,7 @@ describe.runIf(hasProgram('java') && hasProgram('javac'))(
     beforeAll(async () => {
       directory = mkdtempSync(join(tmpdir(), 'daylight-java-'));
       const authority = await createTestAuthority();
-      for (const [host, wishes] of shapes) {
+      for (const [host, wishes] of originShapes) {
         const origin = await startOrigin(await authority.issue(wishes));
         origins.push(origin);
         targets.push(`${host}:${origin.port}`);
@@ -49,6 +36,7 @@ describe.runIf(hasProgram('java') && hasProgram('javac'))(
         config: {
           listeners: [{ mode: 'explicit', listen: `127.0.0.1:${port}` }],
           originTrust: { system: false, files: ['$DIRECTORY/roots.pem'] },
+          originExceptions: shapeExceptions,
         },
       });
       writeFileSync(join(directory, 'origins.jks'), storeOf(authority.rootPem));
@@ -87,13 +75,13 @@ describe.runIf(hasProgram('java') && hasProgram('javac'))(
 
     it.each(['TLSv1.3', 'TLSv1.2'])('takes the leaf of every shape of origin, in %s', async (version) => {
       const heard = await visit(await pkcs12Store(), version);
-      expect(heard).toEqual(shapes.map(([host]) => `${host} ${version} HTTP/1.1 200 OK`));
+      expect(heard).toEqual(originShapes.map(([host]) => `${host} ${version} HTTP/1.1 200 OK`));
     });
 
     it('takes none without the CA, and no origin is asked for anything', async () => {
       const before = origins.map(({ requests }) => requests.length);
       const heard = await visit(join(directory, 'origins.jks'), 'TLSv1.3');
-      expect(heard).toHaveLength(shapes.length);
+      expect(heard).toHaveLength(originShapes.length);
       for (const line of heard) expect(line).toMatch(/ failed: .*unable to find valid certification path/);
       expect(origins.map(({ requests }) => requests.length)).toEqual(before);
     });

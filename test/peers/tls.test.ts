@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { clientHelloBytes } from '../support/client-hello-bytes.ts';
@@ -6,6 +7,7 @@ import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
 import { hasProgram, run } from '../support/run.ts';
 import { createTestAuthority } from '../support/test-authority.ts';
 
+const begun = Date.now();
 let modern: RunningGateway;
 let legacy: RunningGateway;
 let origin: TestOrigin;
@@ -31,6 +33,7 @@ beforeAll(async () => {
     files,
     config: {
       ...common,
+      authority: { directory: '$DIRECTORY/certs', backdate: false },
       tls: { client: { keyExchange: ['ecdhe', 'dhe', 'rsa'] } },
       listeners: [{ mode: 'explicit', listen: `127.0.0.1:${legacyPort}` }],
     },
@@ -123,6 +126,20 @@ describe.runIf(hasProgram('openssl'))('the client leg, with openssl s_client', (
       { input: 'R\n', timeoutMs: 5_000 },
     );
     expect(ran.stderr + ran.stdout).toMatch(/no renegotiation|handshake failure|RENEGOTIATING[\s\S]*error/);
+  });
+
+  it('begins now where policy follows STIP, and five minutes back by default', async () => {
+    const startOf = async (gateway: RunningGateway, port: number): Promise<number> => {
+      const { stdout } = await sClient(gateway, port, '-showcerts');
+      const pem = stdout.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/)?.[0] ?? '';
+      return Date.parse(new X509Certificate(pem).validFrom);
+    };
+    // Leafs that other tests have caused are younger than this file.
+    const latest = Date.now();
+    expect(await startOf(legacy, legacyPort)).toBeGreaterThanOrEqual(begun - 1_000);
+    const backdated = await startOf(modern, modernPort);
+    expect(backdated).toBeGreaterThanOrEqual(begun - 301_000);
+    expect(backdated).toBeLessThanOrEqual(latest - 299_000 + 60_000);
   });
 
   it('mirrors every name of the origin, those over 64 characters too', async () => {

@@ -24,6 +24,20 @@ export function failureIn({ stdout, stderr }: Ran): string | undefined {
 
 /** Prints the document that Chromium makes of a page, through a proxy on the loopback. */
 export function loadPage(from: string, proxyPort: number, url: string): Promise<Ran> {
+  return dump(from, url, [
+    // Whatever else it wants to know of the world ends at a port that nobody listens on.
+    `--proxy-server=https=127.0.0.1:${proxyPort};http=127.0.0.1:9`,
+    '--proxy-bypass-list=<-loopback>',
+    '--host-rules=MAP * 127.0.0.1:9, EXCLUDE localhost, EXCLUDE 127.0.0.1',
+  ]);
+}
+
+/** The same without a proxy, where every name leads to the loopback. */
+export function loadPublished(from: string, url: string): Promise<Ran> {
+  return dump(from, url, ['--no-proxy-server', '--host-resolver-rules=MAP * 127.0.0.1']);
+}
+
+function dump(from: string, url: string, network: readonly string[]): Promise<Ran> {
   return run(
     'chromium',
     [
@@ -37,10 +51,7 @@ export function loadPage(from: string, proxyPort: number, url: string): Promise<
       '--disable-component-update',
       '--disable-sync',
       `--user-data-dir=${join(from, 'profile')}`,
-      // Whatever else it wants to know of the world ends at a port that nobody listens on.
-      `--proxy-server=https=127.0.0.1:${proxyPort};http=127.0.0.1:9`,
-      '--proxy-bypass-list=<-loopback>',
-      '--host-rules=MAP * 127.0.0.1:9, EXCLUDE localhost, EXCLUDE 127.0.0.1',
+      ...network,
       '--dump-dom',
       url,
     ],

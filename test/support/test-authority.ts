@@ -22,6 +22,8 @@ export interface OriginWishes {
   /** Milliseconds from now. */
   readonly validFromMs?: number;
   readonly validForMs?: number;
+  /** Extended key usage: servers alone unless given; no such extension where it is empty. */
+  readonly purposes?: readonly string[];
 }
 
 export interface Credentials {
@@ -36,6 +38,7 @@ export interface TestAuthority {
 }
 
 const hourMs = 3_600_000;
+const forServers = [oids.serverAuth];
 
 /** Makes a fresh root (ECDSA P-256, or RSA-2048 where a test needs it). */
 export async function createTestAuthority(
@@ -73,7 +76,7 @@ async function issue(
   identifier: Buffer,
   signingKey: KeyObject,
 ): Promise<Credentials> {
-  const { names, keyType = 'ec', validFromMs = -hourMs, validForMs = 100 * hourMs } = wishes;
+  const { names, keyType = 'ec', validFromMs = -hourMs, validForMs = 100 * hourMs, purposes = forServers } = wishes;
   const key = makeKey(keyType);
   const der = await signCertificate(
     {
@@ -86,7 +89,9 @@ async function issue(
       extensions: [
         basicConstraintsExtension(undefined),
         keyUsageExtension('digitalSignature', 'keyEncipherment'),
-        extension(oids.extendedKeyUsage, false, sequence(oid(oids.serverAuth))),
+        ...(purposes.length === 0
+          ? []
+          : [extension(oids.extendedKeyUsage, false, sequence(...purposes.map((purpose) => oid(purpose))))]),
         extension(oids.subjectAltName, false, sequence(...names.map(generalName))),
         subjectKeyExtension(keyIdentifierOf(key.publicDer)),
         authorityKeyExtension(identifier),
