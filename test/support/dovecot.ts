@@ -17,13 +17,19 @@ import type { Credentials } from './test-authority.ts';
 /** A Dovecot of the test's own that takes mail by LMTP, with STARTTLS. Needs root. */
 export interface RunningDovecot extends AsyncDisposable {
   readonly port: number;
+  /** Where Postfix asks whether somebody may log in. */
+  readonly authSocket: string;
   /** Mails of one user. */
   readonly mailsOf: (user: string) => readonly string[];
   readonly log: () => string;
 }
 
-/** Starts Dovecot's LMTP server on the loopback, for the users that are named. */
-export async function startDovecot(credentials: Credentials, users: readonly string[]): Promise<RunningDovecot> {
+/** Starts Dovecot's LMTP server on the loopback, for the users that are named, and its check of their password. */
+export async function startDovecot(
+  credentials: Credentials,
+  users: readonly string[],
+  password = 'x',
+): Promise<RunningDovecot> {
   const directory = mkdtempSync(join(tmpdir(), 'daylight-dovecot-'));
   chmodSync(directory, 0o755);
   for (const name of ['run', 'mail']) mkdirSync(join(directory, name));
@@ -33,7 +39,7 @@ export async function startDovecot(credentials: Credentials, users: readonly str
   writeFileSync(join(directory, 'key.pem'), credentials.key, { mode: 0o600 });
   writeFileSync(
     join(directory, 'users'),
-    users.map((user) => `${user}:{PLAIN}x:65534:65534::${directory}/mail/${user}::\n`).join(''),
+    users.map((user) => `${user}:{PLAIN}${password}:65534:65534::${directory}/mail/${user}::\n`).join(''),
   );
   const conf = join(directory, 'dovecot.conf');
   writeFileSync(
@@ -47,6 +53,13 @@ ssl_key = <${directory}/key.pem
 first_valid_uid = 1
 mail_location = maildir:~/maildir
 disable_plaintext_auth = no
+auth_failure_delay = 0
+auth_mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256
+service auth {
+  unix_listener ${directory}/auth {
+    mode = 0666
+  }
+}
 passdb {
   driver = passwd-file
   args = ${directory}/users
@@ -84,6 +97,7 @@ protocol lmtp {
   if (child.exitCode !== null) throw new Error(`Dovecot ended: ${log()}`);
   return {
     port,
+    authSocket: join(directory, 'auth'),
     log,
     mailsOf: (user) => {
       const box = join(directory, 'mail', user, 'maildir', 'new');

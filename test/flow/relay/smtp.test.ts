@@ -82,6 +82,52 @@ describe('a mail session', () => {
     expect(smtp.wire.to('client')).toMatch(/250 queued\r\n221 bye\r\n$/);
   });
 
+  it.each([1, 4, 1_000])('passes binary content in chunks, whatever stands in it (pieces of %i)', (piece) => {
+    for (const judges of [false, true]) {
+      const smtp = openSmtp({ judges });
+      play(smtp, ['S: 220 mx', 'C: EHLO me', 'S: 250-mx', 'S: 250-BINARYMIME', 'S: 250 CHUNKING']);
+      expect(smtp.wire.to('client')).toContain('250-BINARYMIME\r\n250 CHUNKING\r\n');
+      play(smtp, ['C: MAIL FROM:<a@x> BODY=BINARYMIME', 'S: 250 Ok', 'C: RCPT TO:<b@y>', 'S: 250 Ok']);
+      const chunks = ['Subject: x\r\n\r\n\0\xff\n.\r\n.\r\nMAIL FROM:<c@x>\r', '\n.\n\r\r\n.'];
+      const text = chunks.map((chunk, at) => `BDAT ${chunk.length}${at === 1 ? ' LAST' : ''}\r\n${chunk}`).join('');
+      for (let at = 0; at < text.length; at += piece) smtp.say(text.slice(at, at + piece));
+      smtp.answer('250 one\r\n250 two\r\n');
+      expect(smtp.wire.to('origin').endsWith(text)).toBe(true);
+      expect(smtp.mails).toMatchObject([{ content: chunks.join(''), outcome: { complete: true } }]);
+    }
+  });
+
+  it.each([1, 5, 1_000])('passes replies of several lines to every command (pieces of %i)', (piece) => {
+    const smtp = openSmtp();
+    const replies = [
+      'S: 220-mx.example',
+      'S: 220 ready',
+      'C: EHLO me',
+      'S: 250-mx.example',
+      'S: 250 SIZE',
+      'C: MAIL FROM:<a@x>',
+      'S: 250-2.1.0 one',
+      'S: 250-2.1.0',
+      'S: 250 2.1.0 three',
+      'C: RCPT TO:<b@y>',
+      'S: 250-2.1.5 one',
+      'S: 250 2.1.5 two',
+      'C: DATA',
+      'S: 354-go',
+      'S: 354 on',
+      'C: x',
+      'C: .',
+      'S: 250-2.0.0 taken',
+      'S: 250 2.0.0 for good',
+      'C: HELP',
+      'S: 214-a',
+      'S: 214 b',
+    ];
+    play(smtp, replies, piece);
+    expect(smtp.wire.to('client')).toBe(said(replies, 'S'));
+    expect(smtp.mails).toMatchObject([{ outcome: { complete: true, reply: { text: '2.0.0 taken' } } }]);
+  });
+
   it('reads commands again when DATA is refused', () => {
     const smtp = openSmtp();
     play(smtp, [...hello, 'C: DATA', 'S: 503 no', 'C: NOOP', 'S: 250 Ok']);
