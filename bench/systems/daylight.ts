@@ -81,7 +81,7 @@ authority:   { directory: "${folder}/authority" }
 originTrust: { system: false, files: ["${site.originCa}"] }
 rules:       { files: ["${repository}/config/rules/*.yaml"${rules}] }
 records:     { directory: "${folder}/records" }
-relays:      1
+relays:      ${process.env.DAYLIGHT_BENCH_RELAYS ?? 1}
 `;
   writeFileSync(file, configuration);
   return launch({
