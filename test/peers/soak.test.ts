@@ -47,28 +47,32 @@ interface Footprint {
   readonly controlBytes: number;
 }
 
-it('descriptors, flows, timers and memory are flat after many connections of every kind', async () => {
-  const stage: Stage = { proxyPort: ground.port, originPort: origin.port, brokenPort: broken.port };
-  await perform(fetchWhole, stage);
-  const first = await settled();
-  const began = performance.now();
-  const load = new Load(stage, began + patienceMs);
-  await load.run(warm);
-  const middle = await settled(first);
-  await load.run(connections);
-  const last = await settled(first);
-  const seconds = Math.round((performance.now() - began) / 1_000);
-  console.log(`soak: ${load.begun} connections in ${seconds} s`, { first, middle, last });
+it(
+  'descriptors, flows, timers and memory are flat after many connections of every kind',
+  async () => {
+    const stage: Stage = { proxyPort: ground.port, originPort: origin.port, brokenPort: broken.port };
+    await perform(fetchWhole, stage);
+    const first = await settled();
+    const began = performance.now();
+    const load = new Load(stage, began + patienceMs);
+    await load.run(warm);
+    const middle = await settled(first);
+    await load.run(connections);
+    const last = await settled(first);
+    const seconds = Math.round((performance.now() - began) / 1_000);
+    console.log(`soak: ${load.begun} connections in ${seconds} s`, { first, middle, last });
 
-  expect(load.failed).toEqual([]);
-  expect(ground.gateway.log()).not.toMatch(/RELAY_CRASHED|GATEWAY_INTERNAL/);
-  expect(load.begun).toBeGreaterThan(warm);
-  for (const name of ['flows', 'timers', 'relaySockets', 'relayDescriptors', 'controlDescriptors'] as const) {
-    expect({ [name]: last[name] }).toEqual({ [name]: first[name] });
-  }
-  expect(last.relayBytes - middle.relayBytes).toBeLessThan(allowedGrowthBytes);
-  expect(last.controlBytes - middle.controlBytes).toBeLessThan(allowedGrowthBytes);
-}, timeoutMs);
+    expect(load.failed).toEqual([]);
+    expect(ground.gateway.log()).not.toMatch(/RELAY_CRASHED|GATEWAY_INTERNAL/);
+    expect(load.begun).toBeGreaterThan(warm);
+    for (const name of ['flows', 'timers', 'relaySockets', 'relayDescriptors', 'controlDescriptors'] as const) {
+      expect({ [name]: last[name] }).toEqual({ [name]: first[name] });
+    }
+    expect(last.relayBytes - middle.relayBytes).toBeLessThan(allowedGrowthBytes);
+    expect(last.controlBytes - middle.controlBytes).toBeLessThan(allowedGrowthBytes);
+  },
+  timeoutMs,
+);
 
 /** Of 20 connections 9 are good, 9 are broken off by one side or the other, 2 are slow or half-open. */
 class Load {
