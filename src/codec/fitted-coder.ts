@@ -1,13 +1,5 @@
-import {
-  brotliCompressSync,
-  brotliDecompressSync,
-  constants,
-  deflateRawSync,
-  deflateSync,
-  gzipSync,
-  type ZlibOptions,
-  zstdCompressSync,
-} from 'node:zlib';
+import { promisify } from 'node:util';
+import * as zlib from 'node:zlib';
 import { compressionHeadBytes, compressionOf } from './compression.ts';
 import type { ContentCoding } from './content-coding.ts';
 import type { Compression } from './inflater.ts';
@@ -17,14 +9,18 @@ import type { Compression } from './inflater.ts';
  * changes. Each format has something that means nothing and can fill up what is missing. Undefined where it cannot be done:
  * with bytes that grow when they are coded, or an original that was coded with more effort than is spent here.
  */
-export function codedToLength(plain: Buffer, codings: readonly ContentCoding[], original: Buffer): Buffer | undefined {
+export async function codedToLength(
+  plain: Buffer,
+  codings: readonly ContentCoding[],
+  original: Buffer,
+): Promise<Buffer | undefined> {
   const last = codings.at(-1);
   const kind = last && compressionOf(last, original.subarray(0, compressionHeadBytes), true);
   if (typeof kind !== 'object') return undefined;
   let bytes = plain;
-  for (const coding of codings.slice(0, -1)) bytes = innerCoders[coding](bytes);
+  for (const coding of codings.slice(0, -1)) bytes = await innerCoders[coding](bytes);
   for (const { mostBytes, code } of coders[kind.kind]) {
-    const filled = bytes.length > mostBytes ? undefined : code(bytes, original.length);
+    const filled = bytes.length > mostBytes ? undefined : await code(bytes, original.length);
     if (filled !== undefined) return filled;
   }
   return undefined;
@@ -32,17 +28,26 @@ export function codedToLength(plain: Buffer, codings: readonly ContentCoding[], 
 
 /** One way to code bytes and to fill what is missing. */
 interface FittedCoder {
-  /** What takes longer than some dozens of milliseconds is not tried. */
+  /** What takes longer than some hundred milliseconds in the worst case is not tried. */
   readonly mostBytes: number;
   /** Undefined when what is missing cannot be filled. */
-  readonly code: (bytes: Buffer, length: number) => Buffer | undefined;
+  readonly code: (bytes: Buffer, length: number) => Promise<Buffer | undefined>;
 }
 
-const innerCoders: Readonly<Record<ContentCoding, (bytes: Buffer) => Buffer>> = {
-  gzip: (bytes) => gzipSync(bytes),
-  deflate: (bytes) => deflateSync(bytes),
+/** In the threads of the pool: one megabyte takes some 30 ms, and ten times as much where somebody means it to. */
+const gzip = promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.gzip);
+const deflate = promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.deflate);
+const deflateRaw = promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.deflateRaw);
+const brotliCompress = promisify<Buffer, zlib.BrotliOptions, Buffer>(zlib.brotliCompress);
+const brotliDecompress = promisify<Buffer, zlib.BrotliOptions, Buffer>(zlib.brotliDecompress);
+const zstdCompress = promisify<Buffer, zlib.ZstdOptions, Buffer>(zlib.zstdCompress);
+const { constants } = zlib;
+
+const innerCoders: Readonly<Record<ContentCoding, (bytes: Buffer) => Promise<Buffer>>> = {
+  gzip: (bytes) => gzip(bytes, {}),
+  deflate: (bytes) => deflate(bytes, {}),
   br: (bytes) => brotli(bytes, 5),
-  zstd: (bytes) => zstdCompressSync(bytes),
+  zstd: (bytes) => zstdCompress(bytes, {}),
 };
 
 const any = Number.POSITIVE_INFINITY;
@@ -50,7 +55,7 @@ const any = Number.POSITIVE_INFINITY;
 /** What servers use for what they make as they go comes first; the others are there for their other lengths. */
 const deflateWays = [
   { mostBytes: any, options: { level: 6 } },
-  { mostBytes: any, options: { level: 9 } },
+  { mostBytes: 65_536, options: { level: 9 } },
   { mostBytes: 65_536, options: { level: 8 } },
   { mostBytes: 65_536, options: { level: 4 } },
   { mostBytes: 65_536, options: { level: 1 } },
@@ -71,28 +76,28 @@ const zstdWays = [
   { mostBytes: any, level: 6 },
   { mostBytes: any, level: 1 },
   { mostBytes: 65_536, level: 9 },
-  { mostBytes: 16_384, level: 19 },
+  { mostBytes: 16_384, level: 15 },
 ].flatMap((way) => [0, 1].map((checksum) => ({ ...way, checksum })));
 
-const deflateCoders = (coded: (bytes: Buffer, options: ZlibOptions, length: number) => Buffer | undefined) =>
-  deflateWays.map(
-    ({ mostBytes, options }): FittedCoder => ({
-      mostBytes,
-      code: (bytes, length) => coded(bytes, { ...options, memLevel: 9 }, length),
-    }),
-  );
+type Fill = (coded: Buffer, length: number) => Buffer | undefined;
+
+const deflateCoders = (coder: typeof gzip, fill: Fill): readonly FittedCoder[] =>
+  deflateWays.map(({ mostBytes, options }) => ({
+    mostBytes,
+    code: async (bytes, length) => fill(await coder(bytes, { ...options, memLevel: 9 }), length),
+  }));
 
 const coders: Readonly<Record<Compression['kind'], readonly FittedCoder[]>> = {
-  gzip: deflateCoders((bytes, options, length) => fillGzip(gzipSync(bytes, options), length)),
-  zlib: deflateCoders((bytes, options, length) => fillDeflate(deflateSync(bytes, options), 2, length)),
-  'raw-deflate': deflateCoders((bytes, options, length) => fillDeflate(deflateRawSync(bytes, options), 0, length)),
+  gzip: deflateCoders(gzip, fillGzip),
+  zlib: deflateCoders(deflate, (coded, length) => fillDeflate(coded, 2, length)),
+  'raw-deflate': deflateCoders(deflateRaw, (coded, length) => fillDeflate(coded, 0, length)),
   br: brotliWays.map(({ mostBytes, quality }) => ({
     mostBytes,
-    code: (bytes, length) => fillBrotli(brotli(bytes, quality), bytes, length),
+    code: async (bytes, length) => fillBrotli(await brotli(bytes, quality), bytes, length),
   })),
   zstd: zstdWays.map((way) => ({
     mostBytes: way.mostBytes,
-    code: (bytes, length) => fillZstd(zstd(bytes, way), length),
+    code: async (bytes, length) => fillZstd(await zstd(bytes, way), length),
   })),
 };
 
@@ -141,8 +146,8 @@ function fillGzip(coded: Buffer, length: number): Buffer | undefined {
 const brotliWindow = 22;
 const brotliWindowBits = 4;
 
-function brotli(bytes: Buffer, quality: number): Buffer {
-  return brotliCompressSync(bytes, {
+function brotli(bytes: Buffer, quality: number): Promise<Buffer> {
+  return brotliCompress(bytes, {
     params: {
       [constants.BROTLI_PARAM_LGWIN]: brotliWindow,
       [constants.BROTLI_PARAM_QUALITY]: quality,
@@ -156,7 +161,7 @@ function brotli(bytes: Buffer, quality: number): Buffer {
  * border of a byte. The rest then lies elsewhere within its bytes, which a stream with uncompressed blocks does not survive:
  * what came of it is looked at.
  */
-function fillBrotli(coded: Buffer, plain: Buffer, length: number): Buffer | undefined {
+async function fillBrotli(coded: Buffer, plain: Buffer, length: number): Promise<Buffer | undefined> {
   const rest = Buffer.alloc(coded.length);
   for (let at = 0; at < coded.length; at++) {
     rest[at] = ((coded[at] ?? 0) >> brotliWindowBits) | (((coded[at + 1] ?? 0) << brotliWindowBits) & 0xff);
@@ -167,23 +172,25 @@ function fillBrotli(coded: Buffer, plain: Buffer, length: number): Buffer | unde
     const missing = length - first.length - restBytes;
     if (missing < 0) return undefined;
     const filled = Buffer.concat([first, Buffer.alloc(missing, emptyMetadata), rest.subarray(0, restBytes)]);
-    if (isBrotliOf(filled, plain)) return filled;
+    if (await isBrotliOf(filled, plain)) return filled;
   }
   return undefined;
 }
 
 const emptyMetadata = 0x06;
 
-function isBrotliOf(coded: Buffer, plain: Buffer): boolean {
+async function isBrotliOf(coded: Buffer, plain: Buffer): Promise<boolean> {
   try {
-    return brotliDecompressSync(coded, { maxOutputLength: Math.max(1, plain.length) }).equals(plain);
+    return (await brotliDecompress(coded, { maxOutputLength: Math.max(1, plain.length) })).equals(plain);
   } catch {
     return false;
   }
 }
 
-function zstd(bytes: Buffer, { level, checksum }: (typeof zstdWays)[number]): Buffer {
-  return zstdCompressSync(bytes, {
+function zstd(bytes: Buffer, { level, checksum }: (typeof zstdWays)[number]): Promise<Buffer> {
+  return zstdCompress(bytes, {
+    // The tables of the coder are then as small as what it codes.
+    pledgedSrcSize: bytes.length,
     params: {
       [constants.ZSTD_c_compressionLevel]: level,
       [constants.ZSTD_c_checksumFlag]: checksum,

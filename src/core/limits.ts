@@ -270,7 +270,7 @@ export const limits = {
   ...scannerLimits,
   /** Bytes from the start of what a redact rule masks to where it is known: a window of an expression and the reach of a credential stay below. */
   redactedBytes: 1_024,
-  /** Bytes of a coded body, coded or not, that are masked: beyond it a match blocks. Coding so many anew takes up to 50 ms. */
+  /** Bytes of a coded body, coded or not, that are masked: beyond it a match blocks. Coding so many anew takes a thread of the pool some 30 ms. */
   recodedBytes: 1_048_576,
   /** Pieces that such a body may come in: a thousand of the size of a packet hold the most that may wait. */
   recodedPieces: 4_096,

@@ -242,9 +242,10 @@ class InspectedExchange implements ScannableExchange {
       this.#apart[`${message}Trailers`] = trailers;
     }
     const judged = ofBody.kind === 'allow' ? this.#judge(this.#scan.trailers(message, trailers)) : ofBody;
-    const passed = passage === undefined || judged.kind !== 'allow' ? judged : this.settle(passage.end());
+    const passed = passage === undefined || judged.kind !== 'allow' ? judged : passage.end((late) => this.settle(late));
     if (this.#apart === undefined || trailers.length === 0 || passed.kind !== 'allow') return passed;
-    return this.#apart.leaveOut(`${message} trailer`, trailers, this.#options.headers, this.#ruleChanges);
+    const left = this.#apart.leaveOut(`${message} trailer`, trailers, this.#options.headers, this.#ruleChanges);
+    return { ...passed, ...left };
   }
 
   settle(verdict: Verdict): Verdict {

@@ -85,17 +85,24 @@ export class MessagePassage {
     return this.#pass(bytes.length);
   }
 
-  end(): Verdict {
+  /** Every verdict is told to `settle`, that on a coded body later. */
+  end(settle: (verdict: Verdict) => Verdict): Verdict {
     this.#redactor?.end();
     if (this.#options.body.codings === undefined) this.#coded?.giveUp();
-    this.#coded?.end();
-    this.close();
-    return this.#late() ?? allow;
+    const masked = this.#coded?.end();
+    if (masked === undefined) return settle(this.#ended());
+    return { ...keepAll, until: masked.then(() => settle(this.#ended())) };
   }
 
   /** Gives memory back. */
   close(): void {
+    this.#coded?.giveUp();
     this.#hold.release();
+  }
+
+  #ended(): Verdict {
+    this.close();
+    return this.#late() ?? allow;
   }
 
   /** What was masked, in the words of the record. */

@@ -58,28 +58,32 @@ export class CodedBodyRedactor {
     this.#window.forgetAll();
   }
 
-  end(): void {
-    if (!this.isGivenUp && this.#found !== undefined && !this.#recode()) this.late = this.#found;
-    this.#plain = nothing;
+  /** Ends the body. Where something is to be masked, it may go on when this is done. Never rejects. */
+  end(): Promise<void> | undefined {
+    if (!this.isGivenUp && this.#found !== undefined) return inTurn(() => this.#recode()).then(() => this.giveUp());
     this.giveUp();
+    return undefined;
   }
 
   notes(message: ChangedMessage): readonly string[] {
     return this.late === undefined ? this.#masking.notes(message) : [];
   }
 
-  #recode(): boolean {
+  /** What has found something stays, and blocks, when this fails. */
+  async #recode(): Promise<void> {
+    // The exchange may be over meanwhile.
+    if (this.isGivenUp) return;
     const original = this.#window.bytes();
     const plain = this.#decoded(original);
-    if (plain === undefined) return false;
+    if (plain === undefined) return;
     this.#plain = plain;
     this.#masking.push(plain);
     this.#masking.end();
-    const coded = codedToLength(plain, this.#codings, original);
-    if (coded === undefined) return false;
+    this.#plain = nothing;
+    const coded = await codedToLength(plain, this.#codings, original);
+    if (coded === undefined || this.isGivenUp) return;
     this.#window.set(coded);
     this.#found = undefined;
-    return true;
   }
 
   /** Undefined when not all of it can be read as its recipient reads it. */
@@ -95,3 +99,15 @@ export class CodedBodyRedactor {
 }
 
 const nothing: Buffer = Buffer.alloc(0);
+
+/** Two bodies are coded at once: names are looked up by the same threads. */
+const turns: Promise<void>[] = [Promise.resolve(), Promise.resolve()];
+let turn = 0;
+
+/** Runs something when it is its turn. Never rejects. */
+function inTurn(work: () => Promise<void>): Promise<void> {
+  turn = (turn + 1) % turns.length;
+  const done = (turns[turn] ?? Promise.resolve()).then(work).catch(() => {});
+  turns[turn] = done;
+  return done;
+}

@@ -125,10 +125,16 @@ export class ScannedExchange implements Exchange {
     return scan.isActive ? { ...verdict, ...keepAll } : verdict;
   }
 
+  /** The scan begins when the message is as it will go on. */
   #end(scan: MessageScan | undefined, verdict: Verdict): Verdict {
-    const until = verdict.kind === 'allow' ? scan?.end() : undefined;
-    if (until === undefined) return verdict;
-    return { ...verdict, ...keepAll, until: until.then((scanned) => this.#inner.settle(scanned)) };
+    if (verdict.kind !== 'allow' || scan === undefined) return verdict;
+    const { until } = verdict;
+    const scanned =
+      until === undefined
+        ? scan.end()
+        : until.then((first) => (first.kind === 'allow' ? (scan.end() ?? first) : first));
+    if (scanned === undefined) return verdict;
+    return { ...verdict, ...keepAll, until: scanned.then((last) => this.#inner.settle(last)) };
   }
 
   #noted(facts: ScanFacts): void {

@@ -33,54 +33,54 @@ const page = Array.from(
 const masked = (text: string): Buffer => Buffer.from(text.replaceAll(/4\d{15}/g, '*'.repeat(16)));
 
 describe.each(Object.entries(coders))('a body in %s', (name, [coding, code]) => {
-  test.each([1, 3, 5])('is coded anew to the length that it had (level %i)', (level) => {
+  test.each([1, 3, 5])('is coded anew to the length that it had (level %i)', async (level) => {
     for (const text of [page, page.repeat(7), page.repeat(40)]) {
       const original = code(Buffer.from(text), level);
-      const coded = codedToLength(masked(text), [coding], original);
+      const coded = await codedToLength(masked(text), [coding], original);
       expect(coded?.length).toBe(original.length);
       expect(decoded([coding], coded ?? Buffer.alloc(0))).toEqual({ bytes: masked(text), problem: undefined });
     }
   });
 
-  test('of any length is what it should be, or is not made', () => {
+  test('of any length is what it should be, or is not made', async () => {
     let made = 0;
-    fc.assert(
-      fc.property(
+    await fc.assert(
+      fc.asyncProperty(
         fc.string({ unit: fc.constantFrom('a', 'b', '<p>', 'Moonbeam ', 'é', '0'), maxLength: 200 }),
         fc.integer({ min: -3, max: 40 }),
-        (text, more) => {
+        async (text, more) => {
           const plain = Buffer.from(text);
           const original = Buffer.concat([code(plain, 5), Buffer.alloc(40)]);
           const wished = original.subarray(0, original.length - 40 + more);
-          const coded = codedToLength(plain, [coding], wished);
+          const coded = await codedToLength(plain, [coding], wished);
           if (coded === undefined) return;
           made += 1;
           expect(coded.length).toBe(wished.length);
           expect(decoded([coding], coded)).toEqual({ bytes: plain, problem: undefined });
         },
       ),
-      { numRuns: 150 },
+      { numRuns: name === 'zstd' ? 40 : 120 },
     );
-    expect(made).toBeGreaterThan(name === 'gzip' ? 100 : 20);
+    expect(made).toBeGreaterThan(name === 'gzip' ? 80 : 15);
   });
 
-  test('that does not fit any more is not made', () => {
+  test('that does not fit any more is not made', async () => {
     const random = Buffer.from(Array.from({ length: 4_000 }, (_, n) => (n * n * 31 + n * 7) % 251));
-    expect(codedToLength(random, [coding], code(Buffer.alloc(4_000, 'a'), 5))).toBeUndefined();
+    expect(await codedToLength(random, [coding], code(Buffer.alloc(4_000, 'a'), 5))).toBeUndefined();
   });
 });
 
-test('a stack of codings is coded anew, inner and outer', () => {
+test('a stack of codings is coded anew, inner and outer', async () => {
   const stack: readonly ContentCoding[] = ['deflate', 'br', 'zstd', 'gzip'];
   const original = gzipSync(zstdCompressSync(brotliCompressSync(deflateSync(Buffer.from(page), { level: 1 }))));
-  const coded = codedToLength(masked(page), stack, original);
+  const coded = await codedToLength(masked(page), stack, original);
   expect(coded?.length).toBe(original.length);
   expect(decoded(stack, coded ?? Buffer.alloc(0)).bytes).toEqual(masked(page));
 });
 
-test('what is no coding of that name is left alone', () => {
-  expect(codedToLength(Buffer.from('text'), ['gzip'], Buffer.from('no gzip at all'))).toBeUndefined();
-  expect(codedToLength(Buffer.from('text'), [], Buffer.from('text'))).toBeUndefined();
+test('what is no coding of that name is left alone', async () => {
+  expect(await codedToLength(Buffer.from('text'), ['gzip'], Buffer.from('no gzip at all'))).toBeUndefined();
+  expect(await codedToLength(Buffer.from('text'), [], Buffer.from('text'))).toBeUndefined();
 });
 
 describe.runIf(hasProgram('gzip') && hasProgram('python3'))('other decoders', () => {
@@ -96,7 +96,7 @@ sys.stdout.write(zlib.decompress(data, int(sys.argv[2])).decode())`;
       ['raw deflate', '-15'],
     ] as const) {
       const [coding, code] = coders[name] ?? ['gzip', gzipSync];
-      const coded = codedToLength(masked(text), [coding], code(Buffer.from(text), 1));
+      const coded = await codedToLength(masked(text), [coding], code(Buffer.from(text), 1));
       const ran = await run('python3', ['-c', script, coded?.toString('hex') ?? '', windowBits]);
       expect(ran).toEqual({ code: 0, stdout: masked(text).toString(), stderr: '' });
     }

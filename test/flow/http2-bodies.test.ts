@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { AlarmFacts, HttpTransactionFacts } from '../../src/core/record.ts';
 import { inspectHttp } from '../../src/flow/inspect-http.ts';
 import { rulesOf } from '../rules/exchange.ts';
+import { waitUntil } from '../support/gateway.ts';
 import { policyDocument } from '../support/policy.ts';
 import { flowFacts } from '../support/record-facts.ts';
 import { data, frame, get, type Http2Recording, headers, number, openHttp2, post } from './relay/http2-recording.ts';
@@ -67,7 +68,7 @@ describe('a body in HTTP/2', () => {
     }
   });
 
-  test('that is coded is masked too, wherever its frames cut it, and keeps its length', () => {
+  test('that is coded is masked too, wherever its frames cut it, and keeps its length', async () => {
     const text = `${'All is well. '.repeat(30)}${'Project Moonbeam! '.repeat(2)}Moon, beam, Project.`;
     const coded = gzipSync(text, { level: 1 });
     for (const cut of [1, 13, 50, coded.length]) {
@@ -77,6 +78,10 @@ describe('a body in HTTP/2', () => {
       for (let at = 0; at < coded.length; at += cut) {
         origin(data(1, Buffer.from(coded.subarray(at, at + cut)), at + cut >= coded.length));
       }
+      await waitUntil(
+        () => transactions.length > 0,
+        () => 'the exchange does not end',
+      );
       const [head, ...frames] = taken('client');
       expect(head).toContain(`content-length=${coded.length}`);
       const body = Buffer.from(bodyOf(frames), 'latin1');

@@ -15,6 +15,8 @@ export interface InspectedRelay {
   readonly transactions: HttpTransactionFacts[];
   send(from: Side, bytes: Buffer | string, pieceBytes?: number): void;
   end(from: Side): void;
+  /** As the pump does it when the client is gone. */
+  cut(): void;
 }
 
 /** An HTTP/1.1 relay whose exchanges are inspected with real rules, between a recording wire and a recorder in memory. */
@@ -58,6 +60,7 @@ export function inspectedRelay(
         relay.receive(from, Buffer.from(all.subarray(at, at + pieceBytes)));
     },
     end: (from) => relay.end(from, true),
+    cut: () => relay.cut('CLIENT_GONE', ''),
   };
 }
 

@@ -12,7 +12,8 @@ import {
 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { limits } from '../../src/core/limits.ts';
-import { get, inspectedRelay, postOf, responseOf } from './inspected-relay.ts';
+import { waitUntil } from '../support/gateway.ts';
+import { get, type InspectedRelay, inspectedRelay, postOf, responseOf } from './inspected-relay.ts';
 
 const rule = (field: string): string =>
   `- { id: r, title: t, severity: low, action: redact, when: { field: ${field}, detector: card_number } }\n`;
@@ -36,6 +37,13 @@ function cardNumber(n: number): string {
   return digits + ((10 - (sum % 10)) % 10);
 }
 
+/** Waits for the end of the exchange, which a body that is coded anew delays. */
+const over = (relay: InspectedRelay): Promise<void> =>
+  waitUntil(
+    () => relay.transactions.length > 0,
+    () => 'the exchange does not end',
+  );
+
 type Code = (bytes: Buffer | string) => Buffer;
 const coders: readonly (readonly [label: string, code: Code, decode: (bytes: Buffer) => Buffer])[] = [
   ['gzip', (bytes) => gzipSync(bytes), (bytes) => gunzipSync(bytes)],
@@ -49,11 +57,12 @@ const coders: readonly (readonly [label: string, code: Code, decode: (bytes: Buf
 describe.each(coders)('a body in %s', (label, code, decode) => {
   const fields = `Content-Encoding: ${label}\r\nX: y\r\n`;
 
-  test.each([1, 13, 65_536])('is masked, with its coding and its length, in pieces of %i', (pieceBytes) => {
+  test.each([1, 13, 65_536])('is masked, with its coding and its length, in pieces of %i', async (pieceBytes) => {
     const coded = code(statement);
     const incoming = inspectedRelay(rule('http.response.body'));
     incoming.send('client', get);
     incoming.send('origin', responseOf(fields, coded), pieceBytes);
+    await over(incoming);
     const response = incoming.wire.bytesTo('client');
     expect(response.length).toBe(responseOf(fields, coded).length);
     const head = responseOf(fields, coded).subarray(0, -coded.length);
@@ -69,6 +78,10 @@ describe.each(coders)('a body in %s', (label, code, decode) => {
 
     const outgoing = inspectedRelay(rule('http.request.body'));
     outgoing.send('client', postOf(fields, coded), pieceBytes);
+    await waitUntil(
+      () => outgoing.wire.to('origin') !== '',
+      () => 'no request',
+    );
     const request = outgoing.wire.bytesTo('origin');
     expect(request.length).toBe(postOf(fields, coded).length);
     expect(decode(request.subarray(-coded.length)).toString()).toBe(masked);
@@ -84,7 +97,7 @@ describe.each(coders)('a body in %s', (label, code, decode) => {
   });
 });
 
-test('the chunks of a coded body keep their framing', () => {
+test('the chunks of a coded body keep their framing', async () => {
   const coded = gzipSync(statement);
   const chunked = (body: Buffer): Buffer => {
     const parts: Buffer[] = [
@@ -100,6 +113,7 @@ test('the chunks of a coded body keep their framing', () => {
     const relay = inspectedRelay(rule('http.response.body'));
     relay.send('client', get);
     relay.send('origin', chunked(coded), pieceBytes);
+    await over(relay);
     const sent = relay.wire.bytesTo('client');
     expect(sent.length).toBe(chunked(coded).length);
     const body: Buffer[] = [];
@@ -114,12 +128,54 @@ test('the chunks of a coded body keep their framing', () => {
   }
 });
 
+test('trailers behind a coded body lose what policy removes, and pipelined responses wait their turn', async () => {
+  const none = { remove: [], set: [] };
+  const headers = { request: none, response: { remove: ['x-secret'], set: [] } };
+  const relay = inspectedRelay(rule('http.response.body'), {}, { headers });
+  const coded = gzipSync(statement);
+  relay.send('client', get);
+  relay.send('client', get);
+  relay.send(
+    'origin',
+    Buffer.concat([
+      Buffer.from('HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n'),
+      Buffer.from(`${coded.length.toString(16)}\r\n`),
+      coded,
+      Buffer.from('\r\n0\r\nX-Secret: s\r\nX-Kept: k\r\n\r\n'),
+      responseOf('', Buffer.from('the second')),
+    ]),
+    1_000,
+  );
+  expect(relay.wire.to('client')).toBe('');
+  await waitUntil(
+    () => relay.transactions.length === 2,
+    () => 'no second response',
+  );
+  const sent = relay.wire.bytesTo('client');
+  const body = sent.subarray(sent.indexOf('\r\n', sent.indexOf('\r\n\r\n') + 4) + 2).subarray(0, coded.length);
+  expect(gunzipSync(body).toString()).toBe(masked);
+  expect(sent.toString('latin1')).toContain('\r\n0\r\nX-Kept: k\r\n\r\nHTTP/1.1 200 OK');
+  expect(sent.toString('latin1')).toMatch(/the second$/);
+});
+
+test('a client that leaves while a body is coded anew ends the exchange, once', async () => {
+  const relay = inspectedRelay(rule('http.response.body'));
+  relay.send('client', get);
+  relay.send('origin', responseOf('Content-Encoding: gzip\r\n', gzipSync(statement)));
+  relay.cut();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(relay.transactions).toHaveLength(1);
+  expect(relay.transactions[0]?.outcome).toMatchObject({ failure: 'CLIENT_GONE', complete: false });
+  expect(relay.wire.to('client')).toBe('');
+});
+
 describe('a match blocks', () => {
   /** What the client gets of a response, which begins with a page unless a part of it was there before. */
-  function answered(fields: string, body: Buffer, pieceBytes?: number) {
+  async function answered(fields: string, body: Buffer, pieceBytes?: number) {
     const relay = inspectedRelay(rule('http.response.body'));
     relay.send('client', get);
     relay.send('origin', responseOf(fields, body), pieceBytes);
+    await over(relay);
     expect(relay.transactions[0]).toMatchObject({ verdict: 'block', rule: { id: 'r' }, changes: [] });
     return relay.wire.to('client');
   }
@@ -135,21 +191,21 @@ describe('a match blocks', () => {
     ['that is cut', '', gzipSync(statement).subarray(0, -9)],
     ['of events, which waits for no end', 'Content-Type: text/event-stream\r\n', gzipSync(statement)],
     ['in many small pieces', '', gzipSync(Buffer.from(statement + noise(9_000)))],
-  ])('in a coded body %s', (_, fields, body) => {
+  ])('in a coded body %s', async (_, fields, body) => {
     const pieceBytes = body.length > limits.recodedPieces ? 1 : 65_536;
-    expect(answered(`${fields}Content-Encoding: gzip\r\n`, body, pieceBytes)).not.toContain('behind');
+    expect(await answered(`${fields}Content-Encoding: gzip\r\n`, body, pieceBytes)).not.toContain('behind');
   });
 
-  test('in one that is too long, of which a part has gone on by then', () => {
+  test('in one that is too long, of which a part has gone on by then', async () => {
     const body = gzipSync(Buffer.from(`${noise(limits.recodedBytes + 200_000)}${statement}`));
-    const sent = answered('Content-Encoding: gzip\r\n', body, 16_384);
+    const sent = await answered('Content-Encoding: gzip\r\n', body, 16_384);
     expect(sent).toMatch(/^HTTP\/1\.1 200/);
     expect(sent.length).toBeLessThan(body.length);
   });
 
-  test('with the page alone, where what is missing cannot be filled', () => {
+  test('with the page alone, where what is missing cannot be filled', async () => {
     const body = deflateSync('card 4111111111111111');
-    const sent = answered('Content-Encoding: deflate\r\n', body);
+    const sent = await answered('Content-Encoding: deflate\r\n', body);
     expect(sent).toMatch(/^HTTP\/1\.1 403/);
     expect(sent).not.toContain(body.toString('latin1'));
   });

@@ -117,14 +117,17 @@ describe('while a content scanner looks at one stream of HTTP/2', () => {
   });
 
   test('what it blocks is answered with a page on its stream alone', async () => {
-    const [blocked, gone] = [ask('/slow-down'), ask('/slow-gone')];
-    (await nextSlow())(replaced());
+    const blocked = ask('/slow-down');
+    const answer = await nextSlow();
+    const gone = ask('/slow-gone');
+    const end = await nextSlow();
+    answer(replaced());
     expect((await blocked.done).status).toBe(403);
     expect(plane.transactions.at(-1)).toMatchObject({
       outcome: { failure: 'POLICY_SCANNER_BLOCK' },
       scans: [{ outcome: 'blocked' }],
     });
-    (await nextSlow())('');
+    end('');
     expect(gone.isAnswered()).toBe(false);
     expect((await ask('/fast').done).status).toBe(200);
   });
