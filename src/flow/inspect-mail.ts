@@ -1,4 +1,5 @@
 import { KeptWindow } from '../codec/kept-window.ts';
+import { decodeWords } from '../codec/mime-header.ts';
 import { PartPlaces } from '../codec/part-places.ts';
 import { limits } from '../core/limits.ts';
 import type { Mail, MailEnvelope, MailInspector, MailOutcome } from '../core/mail.ts';
@@ -68,7 +69,7 @@ class InspectedMail implements Mail {
       originPort: flow.destination?.port,
       sni: flow.serverName,
     });
-    this.#changes = new MailChanges(inspection.headers, rules.mails?.headers);
+    this.#changes = new MailChanges(inspection.headers, rules.mails);
     this.#ledger = new MatchLedger({
       flow,
       recorder,
@@ -137,14 +138,16 @@ class InspectedMail implements Mail {
     count(transactionSeries[facts.verdict]);
     if (outcome.failure !== undefined) count(`daylight_failures_total{code="${outcome.failure}"}`);
     if (this.#envelope === undefined) return;
-    const { headers, subject, files, parts, notInspected } = this.#observer;
+    const { files, parts, notInspected } = this.#observer;
+    const headers = this.#changes.shown(this.#observer.headers);
+    const subject = headers.find(([name]) => name.toLowerCase() === 'subject')?.[1];
     recorder.mail(flow, {
       txId: this.#txId,
       startMs: this.#startMs,
       endMs: Date.now(),
       envelope: this.#envelope,
       headers,
-      subject,
+      subject: subject === undefined ? undefined : decodeWords(subject),
       files,
       parts,
       notInspected,

@@ -38,7 +38,6 @@ export class MailObserver {
   readonly #files: FileFacts[] = [];
   readonly #problems = new Set<string>();
   #headers: readonly Header[] = [];
-  #subject: string | undefined;
   #parts = 0;
   #decoder: TransferDecoder | undefined;
   #textReader: TextReader | undefined;
@@ -58,11 +57,6 @@ export class MailObserver {
 
   get headers(): readonly Header[] {
     return this.#headers;
-  }
-
-  /** Encoded words decoded. */
-  get subject(): string | undefined {
-    return this.#subject;
   }
 
   get files(): readonly FileFacts[] {
@@ -103,9 +97,7 @@ export class MailObserver {
       raw += `${name}: ${value}\r\n`;
       decoded += `${name}: ${words}\r\n`;
       tell(`mail.header.${lower}`, words === value ? [value] : [value, words]);
-      if (lower !== 'subject') continue;
-      this.#subject ??= words;
-      tell('mail.subject', [words]);
+      if (lower === 'subject') tell('mail.subject', [words]);
     }
     tell('mail.headers', raw === decoded ? [raw] : [raw, decoded]);
     this.#observation.headEnd();

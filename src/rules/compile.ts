@@ -5,6 +5,7 @@ import { type BodyPlan, planBody } from './body-plan.ts';
 import { type Condition, compileCondition, unknown } from './condition.ts';
 import { type FieldReader, fieldReader, foundFieldOf, type TransactionContext } from './field.ts';
 import { type FoundFields, planFoundFields } from './found-fields.ts';
+import { type HeadRedaction, planHeadRedactions } from './head-redaction.ts';
 import { compileHeadTest, type HeadTest } from './head-test.ts';
 import { planRedaction, type RedactionPlan } from './redaction.ts';
 import { type RuleSubject, subjectOf } from './rule-fields.ts';
@@ -16,6 +17,7 @@ import { TransactionScan } from './transaction-scan.ts';
 export type RuleHeader = NonNullable<RuleDocument['header']>;
 
 export type { TransactionContext } from './field.ts';
+export type { HeadRedaction } from './head-redaction.ts';
 export type { TransactionScan } from './transaction-scan.ts';
 
 /** A rule ready to run. */
@@ -60,6 +62,8 @@ export class CompiledRules {
   readonly redaction: Readonly<Record<'request' | 'response', RedactionPlan | undefined>>;
   /** By id: the field that a rule sets or removes. */
   readonly headers: ReadonlyMap<string, RuleHeader>;
+  /** By id: what a rule masks in the heads of mails. */
+  readonly headRedactions: ReadonlyMap<string, HeadRedaction>;
 
   constructor(documents: readonly RuleDocument[], subject: RuleSubject = 'exchanges') {
     const tests: FieldTest[] = [];
@@ -89,6 +93,7 @@ export class CompiledRules {
       response: planRedaction(redactTests(this.rules, tests, 'http.response.body')),
     };
     this.headers = new Map(own.flatMap(({ id, header }) => (header === undefined ? [] : [[id, header]])));
+    this.headRedactions = planHeadRedactions(own);
   }
 
   /** Begins the evaluation of one HTTP exchange. */

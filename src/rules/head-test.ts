@@ -22,7 +22,7 @@ export type HeadTest = (values: readonly string[]) => HeadHit | undefined;
 const mostExpressionBytes = 8_192;
 
 /** Part of a value: its offset, its length, what makes it distinct, and what to show for it. */
-interface Span {
+export interface Span {
   readonly offset: number;
   readonly length: number;
   readonly key?: string;
@@ -63,7 +63,7 @@ function lastOfDistinct(
 }
 
 /** What is true of one value: all spans of it that the operator finds. */
-function compileSpans(test: FieldTest): (value: string) => Iterable<Span> {
+export function compileSpans(test: FieldTest): (value: string) => Iterable<Span> {
   const fold = test.nocase === true || test.field === 'http.host' || test.field === 'tls.sni';
   const folded = (value: string): string => (fold ? value.toLowerCase() : value);
   const texts = (list: FieldTest['equals']): readonly string[] =>

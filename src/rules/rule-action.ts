@@ -1,7 +1,8 @@
 import { headerChangeProblem, mailHeaderProblem } from '../codec/header-change.ts';
-import type { ChangedMessage, FieldTest, RuleCondition, RuleDocument, RuleField } from '../core/rule-document.ts';
+import type { ChangedMessage, RuleCondition, RuleDocument, RuleField } from '../core/rule-document.ts';
 import type { RuleAction } from '../core/verdict.ts';
 import { fieldKind, foundFieldOf } from './field.ts';
+import { isFinding, maskedHeader, maskedTest } from './head-redaction.ts';
 import { fieldsOf, isOfMailHead, subjectOf } from './rule-fields.ts';
 import type { RuleMap, RuleSource } from './rule-source.ts';
 
@@ -66,21 +67,24 @@ function checkMoment(source: RuleSource, map: RuleMap, message: ChangedMessage, 
     source.report(map.get('when'), `${late} is known too late to change a header of the ${message}`);
 }
 
-/** What is masked has to be found in one body, once all else is known. */
+/** What is masked has to be found in one body or one field of a mail, once all else is known. */
 function checkRedaction(source: RuleSource, map: RuleMap, when: RuleCondition): void {
-  const parts = 'all' in when ? when.all : [when];
-  const bodies = parts.filter((part): part is FieldTest => 'field' in part && fieldKind(part.field) === 'body');
-  const [body] = bodies;
-  const others = parts.filter((part) => part !== body).flatMap(fieldsOf);
-  if (body === undefined || bodies.length > 1) {
-    source.report(map.get('when'), 'redact: one test of a body is needed, by itself or in "all"');
-  } else if ((body.contains ?? body.regex ?? body.detector) === undefined || (body.count ?? 1) > 1) {
-    source.report(map.get('when'), 'redact: contains, regex or detector is needed, without count');
-  } else if (others.some((field) => isLate(field) || (isOfResponse(field) && !isOfResponse(body.field)))) {
-    source.report(map.get('when'), 'redact: the other tests must be known before the body');
+  const report = (problem: string) => source.report(map.get('when'), `redact: ${problem}`);
+  const masked = maskedTest(when);
+  if (masked === undefined) {
+    report('one test of a body is needed, or of mail.subject or mail.header.NAME, by itself or in "all"');
+    return;
   }
-  if (body?.field === 'websocket.message')
-    source.report(map.get('when'), 'redact: WebSocket messages cannot be changed');
+  const parts = 'all' in when ? when.all : [when];
+  const others = parts.filter((part) => part !== masked).flatMap(fieldsOf);
+  const header = maskedHeader(masked);
+  const problem = header === undefined ? undefined : mailHeaderProblem(header);
+  if (problem !== undefined) report(problem);
+  else if (!isFinding(masked)) report('contains, regex or detector is needed, without count');
+  else if (others.some((field) => isLate(field) || (isOfResponse(field) && !isOfResponse(masked.field)))) {
+    report(`the other tests must be known before ${header === undefined ? 'the body' : 'the parts of the mail'}`);
+  }
+  if (masked.field === 'websocket.message') report('WebSocket messages cannot be changed');
 }
 
 /** Envelope and head of a mail are known before its parts. */

@@ -4,6 +4,7 @@ import type { HeaderPolicy } from '../../src/core/policy.ts';
 import type { AlarmFacts, MailFacts } from '../../src/core/record.ts';
 import { inspectMail } from '../../src/flow/inspect-mail.ts';
 import { HoldBudget } from '../../src/flow/relay/smtp-hold.ts';
+import { byteText } from '../../src/rules/byte-text.ts';
 import { compileRules } from '../../src/rules/compile.ts';
 import { parseRuleFile } from '../../src/rules/rule-file.ts';
 import { flowFacts } from '../support/record-facts.ts';
@@ -329,6 +330,71 @@ describe('a head', () => {
   });
 });
 
+describe('a redact rule about a field of the head', () => {
+  const subjects = `
+- { id: subjects, title: S, action: redact, when: { field: mail.subject, contains: [falcon, Größe], nocase: true } }
+- { id: cards, title: C, action: redact, when: { all: [{ field: mail.header.x-note, detector: card_number }, { field: mail.from, suffix: '@x' }] } }
+`;
+  const word = (text: string): string => `=?utf-8?B?${Buffer.from(text).toString('base64')}?=`;
+
+  it.each(pieces)('masks it as sent, in encoded words and in every line (pieces of %i)', (piece) => {
+    const head = [
+      'From: a@x',
+      `Subject: the Falcon ${word('and the fal')}`,
+      ` ${word('con ü')} =?iso-8859-1?Q?of_gr=F6=DFe=21?= ${word('unchanged')} FALCON`,
+      'X-Note: no number',
+      'X-Note: 4111 1111 1111 1111 (mine)',
+      'To: b@y',
+    ].join('\r\n');
+    const { mail, facts, alarms } = sent({ rules: subjects }, `${head}\r\n\r\nfalcon`, piece);
+    const [changed = '', body] = mail.split('\r\n\r\n');
+    expect(body).toBe('falcon');
+    expect(changed.split('\r\n')).toEqual([
+      `Subject: the ****** ${word('and the ***')} ${word('*** ü')} =?iso-8859-1?Q?of_gr=F6=DFe=21?= ${word('unchanged')} ******`.replace(
+        '=?iso-8859-1?Q?of_gr=F6=DFe=21?=',
+        word('of *******!'),
+      ),
+      'X-Note: no number',
+      'X-Note: ******************* (mine)',
+      'From: a@x',
+      'To: b@y',
+    ]);
+    expect(facts?.changes).toEqual([
+      'mail header masked: subject (rule subjects)',
+      'mail header masked: x-note (rule cards)',
+    ]);
+    expect(facts?.subject).toBe(byteText('the ****** and the ****** üof *******!unchanged ******'));
+    expect(JSON.stringify(facts)).not.toMatch(/4111 1111|[Ff]alcon/);
+    expect(alarms.map(({ match }) => match.rule.id)).toEqual(['subjects', 'cards']);
+  });
+
+  it('folds what is long, and leaves a head alone in which nothing is found', () => {
+    const long = `falcon ${'word '.repeat(400)}end`;
+    const { mail } = sent({ rules: subjects }, `Subject: ${long}\r\nTo: b@y\r\n\r\nx`);
+    const lines = mail.split('\r\n');
+    expect(Math.max(...lines.map(({ length }) => length))).toBeLessThan(80);
+    expect(mail.replaceAll('\r\n ', ' ')).toBe(`Subject: ${long.replace('falcon', '******')}\r\nTo: b@y\r\n\r\nx`);
+    const plain = `Subject: ${word('nothing')}\r\nX-Note: none\r\n\r\nx`;
+    expect(sent({ rules: subjects }, plain)).toMatchObject({ mail: plain, facts: { changes: [] } });
+  });
+
+  it('yields to what is set or removed, and shows it in no record', () => {
+    const wishes = { rules: subjects, headers: { remove: ['x-note'], set: [['Subject', 'none'] as const] } };
+    const mail = 'Subject: falcon\r\nX-Note: 4111111111111111\r\nTo: b@y\r\n\r\nx';
+    const session = sent(wishes, mail);
+    expect(session.mail).toBe('Subject: none\r\nTo: b@y\r\n\r\nx');
+    expect(JSON.stringify(session.facts)).not.toMatch(/4111|falcon/);
+  });
+
+  it('masks in chunks of BDAT', () => {
+    const session = open({ rules: subjects });
+    const mail = 'To: b@y\r\nSubject: my falcon\r\n\r\nx\r\n';
+    session.say(`BDAT ${mail.length} LAST\r\n${mail}`, 10);
+    const head = 'Subject: my ******\r\nTo: b@y\r\n';
+    expect(session.got()).toBe(`BDAT ${head.length}\r\n${head}BDAT 5 LAST\r\n\r\nx\r\n`);
+  });
+});
+
 describe('a rule file', () => {
   const problems = (rule: string): string =>
     parseRuleFile(`- { id: a, title: A, ${rule} }\n`, 'r.yaml')
@@ -348,7 +414,21 @@ describe('a rule file', () => {
     [`action: setHeader, header: { in: mail, name: Content-Type, value: b }, ${body}`, /how a mail is to be read/],
     [`action: setHeader, header: { in: mail, name: Received, value: b }, ${body}`, /where it came from/],
     [`action: setHeader, header: { in: mail, name: "X_A", value: b }, ${body}`, /not a name/],
-    ['action: redact, when: { field: mail.subject, contains: falcon }', /one test of a body is needed/],
+    ['action: redact, when: { field: mail.subject, contains: falcon }', /^$/],
+    ['action: redact, when: { field: mail.header.x-a, regex: "falc.n" }', /^$/],
+    [
+      'action: redact, when: { field: mail.subject, prefix: falcon }',
+      /one test of a body is needed, or of mail.subject/,
+    ],
+    [
+      'action: redact, when: { field: mail.headers, contains: falcon }',
+      /one test of a body is needed, or of mail.subject/,
+    ],
+    ['action: redact, when: { field: mail.header.from, contains: falcon }', /cannot be changed/],
+    [
+      'action: redact, when: { all: [{ field: mail.subject, contains: falcon }, { field: mail.size, greaterThan: 1 }] }',
+      /known before the parts/,
+    ],
     [
       'action: redact, when: { all: [{ field: mail.part.body, contains: falcon }, { field: mail.attachment.name, exists: true }] }',
       /known before the body/,
