@@ -32,9 +32,8 @@ export interface PostfixWishes {
   readonly credentials?: Credentials;
   /** Lines of main.cf. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** Runs it in a network namespace, on the address there. */
+  /** Runs it in a network namespace, on all addresses there. */
   readonly namespace?: string;
-  readonly address?: string;
 }
 
 /** Starts Postfix as a user would, with nothing of the machine's own configuration. Needs root. */
@@ -92,7 +91,7 @@ async function stop(child: ChildProcess, directory: string, exited: Promise<void
 function writeConfiguration(directory: string, port: number, tlsPort: number, wishes: PostfixWishes): void {
   for (const name of ['conf', 'queue', 'data', 'mail']) mkdirSync(join(directory, name));
   chmodSync(join(directory, 'mail'), 0o777);
-  const { credentials, settings, address = '127.0.0.1' } = wishes;
+  const { credentials, settings, namespace } = wishes;
   if (credentials !== undefined) {
     writeFileSync(join(directory, 'cert.pem'), credentials.cert);
     writeFileSync(join(directory, 'key.pem'), credentials.key, { mode: 0o600 });
@@ -109,7 +108,7 @@ function writeConfiguration(directory: string, port: number, tlsPort: number, wi
     maillog_file: '/dev/stdout',
     myhostname: 'mx.example.test',
     mydestination: '',
-    mynetworks: '127.0.0.0/8 10.0.0.0/8',
+    mynetworks: '127.0.0.0/8 10.0.0.0/8 [fd91::]/16',
     virtual_mailbox_domains: 'example.test',
     virtual_mailbox_base: join(directory, 'mail'),
     virtual_mailbox_maps: 'static:inbox/',
@@ -131,12 +130,15 @@ function writeConfiguration(directory: string, port: number, tlsPort: number, wi
   };
   const mainText = Object.entries(main).map(([name, value]) => `${name} = ${value}\n`);
   writeFileSync(join(directory, 'conf', 'main.cf'), mainText.join(''));
-  writeFileSync(join(directory, 'conf', 'master.cf'), masterText(address, port, tlsPort));
+  writeFileSync(
+    join(directory, 'conf', 'master.cf'),
+    masterText(namespace === undefined ? '127.0.0.1:' : '', port, tlsPort),
+  );
 }
 
-function masterText(address: string, port: number, tlsPort: number): string {
-  return `${address}:${port} inet n - n - - smtpd
-${address}:${tlsPort} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes
+function masterText(place: string, port: number, tlsPort: number): string {
+  return `${place}${port} inet n - n - - smtpd
+${place}${tlsPort} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
