@@ -14,6 +14,21 @@ export const files = {
         'Whether files pass over TLS only: commands other than AUTH are refused before it, and transfers that PROT P does not protect. False: plaintext passes and is recorded as such.',
       examples: [true],
     },
+    clearData: {
+      type: 'string',
+      enum: ['allow', 'refuse'],
+      default: 'allow',
+      description:
+        'Transfers in clear while the control connection is under TLS: PROT C passes, or is refused (534), and so is a transfer that PROT P does not protect (522). Sessions without TLS are not concerned.',
+      examples: ['refuse'],
+    },
+    requireResumption: {
+      type: 'boolean',
+      default: false,
+      description:
+        'Whether a data connection under TLS must resume the session of its control connection, which nobody else can: one that does not is refused (522). Not every client can (docs/protocols.md). A client without ALPN then resumes no earlier session with its control connection.',
+      examples: [true],
+    },
     passiveAddress: {
       type: 'string',
       enum: ['refuse', 'ignore'],

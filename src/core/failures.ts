@@ -175,6 +175,10 @@ export const failures = {
     'The client speaks HTTP to an FTP server.',
     'Look for a page that makes browsers post to an FTP port (cross-protocol attack).',
   ),
+  CLIENT_FTP_DATA_IDENTITY: client(
+    'The data connection does not resume the TLS session of its control connection, as policy demands (files.requireResumption).',
+    'Look for somebody who takes files of others; use a client that resumes sessions, or do not demand it.',
+  ),
   CLIENT_FTP_DATA_TIMEOUT: client(
     'The FTP client did not open the data connection in time.',
     'Let clients reach the ports of the gateway that it names in answer to PASV and EPSV.',

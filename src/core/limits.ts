@@ -78,11 +78,12 @@ export const limits = {
   /** FTP: line of a command or reply, and the whole of a reply (STAT of a directory). */
   ftpLineBytes: 8_192,
   ftpReplyBytes: 1_048_576,
-  /** Data channels of one relay; how long one waits for its peer, for the receiver of a file to close, for another relay. */
+  /** Data channels of one relay; how long one waits for its peer, for the receiver to close, for another relay, for ABOR. */
   ftpDataChannels: 1_024,
   ftpDataWaitMs: 60_000,
   ftpDataCloseMs: 2_000,
   ftpHandOverMs: 5_000,
+  ftpAbortMs: 10_000,
   /** Data connections of the explicit proxy that all relays know of at once: 16 relays with all their channels. */
   ftpAppointments: 16_384,
   /** Frames that one header block may be cut into (RFC 9113 section 6.10); four hold the largest head that is taken. */

@@ -59,6 +59,7 @@ export const mailForms: Readonly<Record<FailureCode, readonly MailForm[]>> = {
   CLIENT_FTP_AMBIGUOUS: none,
   CLIENT_FTP_BOUNCE: none,
   CLIENT_FTP_CROSS_PROTOCOL: none,
+  CLIENT_FTP_DATA_IDENTITY: none,
   CLIENT_FTP_DATA_TIMEOUT: none,
   CLIENT_FTP_HIJACK: none,
   CLIENT_FTP_TOO_LARGE: none,

@@ -1,4 +1,5 @@
 import type { BodiesPolicy } from './bodies-policy.ts';
+import type { FilesPolicy } from './files-policy.ts';
 import type { RevocationMode } from './revocation.ts';
 import type { RuleDocument } from './rule-document.ts';
 import type { ScannerPolicy } from './scanner.ts';
@@ -245,15 +246,6 @@ export interface SpoolPolicy {
   readonly mailBytes: number;
   /** Of all mails of a relay. */
   readonly totalBytes: number;
-}
-export interface FilesPolicy {
-  /** Files pass over TLS only: control and data connections. */
-  readonly requireTls: boolean;
-  /** A server that names another address than its own for data connections. */
-  readonly passiveAddress: 'refuse' | 'ignore';
-  readonly authSsl: 'refuse' | 'allow';
-  /** What the origin has of an upload that a rule blocks. */
-  readonly blockedUpload: 'keep' | 'delete';
 }
 export interface RecordsPolicy {
   readonly directory: string;

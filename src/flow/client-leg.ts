@@ -33,6 +33,7 @@ export function acceptClient(options: ClientLegOptions): Promise<ClientLeg> {
       isServer: true,
       requestCert: false,
       secureContext: options.leaf.context,
+      ...(options.leaf.sessions === undefined ? {} : { server: options.leaf.sessions.server }),
       ...(options.alpn === undefined ? {} : { ALPNProtocols: [options.alpn] }),
     });
     if (options.onKeys !== undefined) socket.on('keylog', options.onKeys);

@@ -1,11 +1,14 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect, TLSSocket } from 'node:tls';
+import { parseClientHello } from '../codec/client-hello.ts';
+import { resumptionOfferOf } from '../codec/client-hello-resumption.ts';
 import { FlowFailure } from '../core/failures.ts';
 import { peekOpening } from '../net/peek.ts';
 import { WatchedTransport, watchEnd } from '../net/watched-transport.ts';
 import { certificateFactsOf } from '../pki/certificate-facts.ts';
 import type { Flow } from './flow.ts';
+import type { LeafContext } from './leaf-store.ts';
 
 /** TLS over the data connections of one flow. */
 export interface DataTls {
@@ -15,12 +18,14 @@ export interface DataTls {
 
 /**
  * Data connections belong to the control connection: to the origin by resuming its TLS session, which many servers insist
- * on, or at least by the same certificate; to the client by the same leaf, whose sessions it may resume. How TLS ends is
+ * on, or at least by the same certificate; to the client by the same leaf, whose sessions it may resume, or must where
+ * policy says so: they are of its control connection alone, so that nobody else can. How TLS ends is
  * watched on the leg that a file comes from, because the end of its data connection is the end of the file (RFC 4217
  * section 12.2).
  */
 export function dataTls(flow: Flow): DataTls {
-  const { handshakeMs } = flow.policy.document.timeouts;
+  const { timeouts, files } = flow.policy.document;
+  const { handshakeMs } = timeouts;
   /** The newest session of a data connection. */
   let session: Buffer | undefined;
   return {
@@ -53,9 +58,11 @@ export function dataTls(flow: Flow): DataTls {
     async client(socket, direction) {
       const { leaf } = flow;
       if (leaf === undefined) throw new FlowFailure('GATEWAY_INTERNAL', 'no leaf');
-      const { opening } = await peekOpening(socket, { deadlineMs: handshakeMs, silenceMs: handshakeMs });
+      const { opening, bytes } = await peekOpening(socket, { deadlineMs: handshakeMs, silenceMs: handshakeMs });
       if (opening.kind !== 'tls')
         throw new FlowFailure('CLIENT_HANDSHAKE_FAILED', 'no ClientHello on a data connection');
+      // Before it is answered: with a full handshake a stranger would get tickets to come again with.
+      if (files.requireResumption && !mayResume(leaf, bytes)) throw notResumed('its ClientHello resumes no session');
       const { extensions, versions } = opening.hello;
       // Tickets that an uploading client never reads make its kernel reset the connection, and the tail of the file is lost.
       const isOlder = direction === 'upload' && !extensions.includes(preSharedKey) && versions.includes(0x0303);
@@ -64,11 +71,28 @@ export function dataTls(flow: Flow): DataTls {
         isServer: true,
         requestCert: false,
         secureContext: isOlder ? leaf.withoutTickets() : leaf.context,
+        ...(leaf.sessions === undefined ? {} : { server: leaf.sessions.server }),
       });
       if (transport instanceof WatchedTransport) watchEnd(secure, transport);
-      return settled(secure, 'secure', handshakeMs, 'CLIENT', () => undefined);
+      return settled(secure, 'secure', handshakeMs, 'CLIENT', () =>
+        files.requireResumption && !secure.isSessionReused()
+          ? notResumed('a session of another connection')
+          : undefined,
+      );
     },
   };
+}
+
+/** Whether a ClientHello offers what only its control connection can have given it; whether it has it, TLS finds out. */
+function mayResume({ sessions }: LeafContext, bytes: Buffer): boolean {
+  const parse = parseClientHello(bytes);
+  if (sessions === undefined || parse.kind !== 'complete') return false;
+  const { sessionId, hasTicket, hasPreSharedKey } = resumptionOfferOf(parse.helloBytes);
+  return hasPreSharedKey || hasTicket || sessions.has(sessionId);
+}
+
+function notResumed(detail: string): FlowFailure {
+  return new FlowFailure('CLIENT_FTP_DATA_IDENTITY', detail);
 }
 
 /** Extension of a ClientHello that resumes a session of TLS 1.3 (RFC 8446 section 4.2.11). */

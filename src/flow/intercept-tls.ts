@@ -26,7 +26,7 @@ export async function interceptTls(flow: Flow, tunnel: Tunnel, hello: ClientHell
   if (leg.tls.alpn === undefined) refuseUnconfirmed(alpn);
   // The origin may close while the leaf is being minted; the pump learns it as soon as it runs.
   const demand = watchDemand(leg);
-  const leaf = await leafOf(flow, tunnel, hello, leg.identity, leg.tls.alpn);
+  const leaf = boundForFiles(flow, hello, await leafOf(flow, tunnel, hello, leg.identity, leg.tls.alpn));
   demand.refuse();
   const name = leg.identity.name;
   const judged = tunnel.ownCertificate === undefined;
@@ -84,6 +84,14 @@ export async function leafOf(
     throw new FlowFailure('CLIENT_SIGNATURES_UNSUPPORTED');
   return leafs.contextFor({ kind: 'verified', identity, alpn }, leafKeyTypeFor(hello), policy);
 }
+
+/** Whoever may turn out to be an FTP client gets sessions of its own, by which its data connections are known. */
+function boundForFiles({ facts, policy }: Flow, { alpn }: ClientHello, leaf: LeafContext): LeafContext {
+  const mayBe = facts.destination?.port === implicitFtpPort || policy.document.files.requireResumption;
+  return mayBe && (alpn.length === 0 || alpn.some((protocol) => protocol.startsWith('ftp'))) ? leaf.bound() : leaf;
+}
+
+const implicitFtpPort = 990;
 
 /** Answers the client's handshake, and notes its leg in the flow. */
 export async function answerClient(

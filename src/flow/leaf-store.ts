@@ -1,5 +1,5 @@
-import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { createSecureContext, type SecureContext } from 'node:tls';
+import { createHash, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
+import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import { type FailureCode, FlowFailure } from '../core/failures.ts';
 import type { IssuedLeaf, LeafRequest } from '../core/ipc.ts';
 import { limits } from '../core/limits.ts';
@@ -10,6 +10,7 @@ import { certificateFactsOf } from '../pki/certificate-facts.ts';
 import { clientTlsOptions } from '../pki/tls-options.ts';
 import { coveringName } from './certificate-names.ts';
 import type { OwnCertificate } from './policy-snapshot.ts';
+import { SessionIds } from './session-ids.ts';
 
 /** What a client leg is opened with. */
 export interface LeafContext {
@@ -17,6 +18,10 @@ export interface LeafContext {
   readonly certificate: CertificateFacts;
   /** The same for a client that would leave tickets of TLS 1.3 unread: without TLS 1.3, where policy allows that. */
   withoutTickets(): SecureContext;
+  /** The same leaf with sessions of its own: what resumes one of them belongs to the connection that it was made for. */
+  bound(): LeafContext;
+  /** Sessions by id, of a bound one. */
+  readonly sessions?: SessionIds;
 }
 
 /**
@@ -125,20 +130,13 @@ export class LeafStore {
     certificate: CertificateFacts,
     policy: TlsPolicy['client'],
   ): LeafContext {
-    const options = {
+    return contextOf(certificate, policy.minVersion === 'TLSv1.3', {
       ...clientTlsOptions(policy),
       ...credentials,
       ticketKeys: this.#ticketKeys,
       // Tickets are readable by every relay; the id context keeps a ticket for one origin from resuming at another.
       sessionIdContext: createHash('sha256').update(key).digest('hex').slice(0, 32),
-    };
-    const context = createSecureContext(options);
-    let older: SecureContext | undefined = policy.minVersion === 'TLSv1.3' ? context : undefined;
-    const withoutTickets = (): SecureContext => {
-      older ??= createSecureContext({ ...options, maxVersion: 'TLSv1.2' });
-      return older;
-    };
-    return { context, certificate, withoutTickets };
+    });
   }
 
   #key(keyType: LeafKeyType): { readonly pem: string; readonly publicKey: Buffer } {
@@ -153,6 +151,36 @@ export class LeafStore {
     return made;
   }
 }
+
+function contextOf(
+  certificate: CertificateFacts,
+  isNewestOnly: boolean,
+  options: SecureContextOptions,
+  sessions?: SessionIds,
+): LeafContext {
+  const context = createSecureContext(options);
+  let older: SecureContext | undefined = isNewestOnly ? context : undefined;
+  return {
+    context,
+    certificate,
+    ...(sessions === undefined ? {} : { sessions }),
+    withoutTickets() {
+      older ??= createSecureContext({ ...options, maxVersion: 'TLSv1.2' });
+      return older;
+    },
+    bound() {
+      const own = {
+        ticketKeys: randomBytes(48),
+        sessionIdContext: randomBytes(16).toString('hex'),
+        sessionTimeout: boundSessionSeconds,
+      };
+      return contextOf(certificate, isNewestOnly, { ...options, ...own }, new SessionIds());
+    },
+  };
+}
+
+/** Sessions of files may last a day, and their last transfer resumes the session of their first second. */
+const boundSessionSeconds = 86_400;
 
 function pemOf(key: KeyObject): string {
   return key.export({ type: 'pkcs8', format: 'pem' }).toString();

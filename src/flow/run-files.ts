@@ -35,6 +35,7 @@ export function filesRelay(flow: Flow, wire: Wire, canUpgrade: boolean): Relay {
     canUpgrade,
     isSecure: facts.decrypted,
     requireTls: files.requireTls,
+    clearData: files.clearData,
     passiveAddress: files.passiveAddress,
     authSsl: files.authSsl,
     blockedUpload: files.blockedUpload,

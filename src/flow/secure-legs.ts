@@ -112,7 +112,8 @@ async function openClient(
 ): Promise<Duplex> {
   checkHello(flow, tunnel, origin, hello, alpn);
   const leaf = await leafOf(flow, tunnel, hello, origin.identity);
-  await answerClient(flow, hello, leaf, undefined);
+  // Whose data connections are to come is known here.
+  await answerClient(flow, hello, alpn.includes('ftp') ? leaf.bound() : leaf, undefined);
   return flow.client;
 }
 

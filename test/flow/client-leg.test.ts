@@ -56,5 +56,7 @@ it('a client that closes in the handshake without an alert is noticed at once', 
 
 function leafOf(credentials: Credentials): LeafContext {
   const context = createSecureContext(credentials);
-  return { context, certificate: certificateFactsOf(credentials.cert), withoutTickets: () => context };
+  const certificate = certificateFactsOf(credentials.cert);
+  const leaf: LeafContext = { context, certificate, withoutTickets: () => context, bound: () => leaf };
+  return leaf;
 }

@@ -362,7 +362,13 @@ describe('under TLS', () => {
         secure.on('data', (bytes: Buffer) => {
           const line = bytes.toString('latin1').trimEnd();
           secure?.write(
-            line === 'EPSV' ? `229 x (|||${data.port}|)\r\n` : line.startsWith('RETR') ? '150 here\r\n' : '200 OK\r\n',
+            line === 'EPSV'
+              ? `229 x (|||${data.port}|)\r\n`
+              : line.startsWith('RETR')
+                ? '150 here\r\n'
+                : line === 'PWD'
+                  ? '257 "/"\r\n'
+                  : '200 OK\r\n',
           );
         });
         return undefined;

@@ -113,7 +113,7 @@ describe('files that content scanners are shown', () => {
 
   it.each([
     ['passes where policy says so', 'allow', /^226 /],
-    ['is blocked where policy says so', 'block', /^550 POLICY_UNSCANNABLE /],
+    ['is blocked where policy says so', 'block', /^552 POLICY_UNSCANNABLE /],
   ] as const)('a file that is longer than the scanner is shown %s', async (_what, onFailure, expected) => {
     const content = Buffer.alloc(50_000, 'x');
     const { answer, received } = await transfer('RETR', content, () => unmodified, { maximumBytes: 10_000, onFailure });

@@ -31,6 +31,11 @@ export async function startScriptedFtpOrigin(
           continue;
         }
         heard.push(line.trimEnd());
+        // Where it is asked for to tell the answers to ABOR from others.
+        if (line.startsWith('PWD')) {
+          socket.write('257 "/"\r\n');
+          continue;
+        }
         const reply = answer(line.trimEnd(), socket);
         if (reply !== undefined) socket.write(Buffer.from(`${reply}\r\n`, 'latin1'));
       }

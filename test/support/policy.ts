@@ -47,7 +47,14 @@ export function policyDocument(changes: Partial<PolicyDocument> = {}): PolicyDoc
       spool: { directory: 'var/spool', mailBytes: 0, totalBytes: 0 },
       headers: { remove: [], set: [] },
     },
-    files: { requireTls: false, passiveAddress: 'refuse', authSsl: 'refuse', blockedUpload: 'keep' },
+    files: {
+      requireTls: false,
+      clearData: 'allow',
+      requireResumption: false,
+      passiveAddress: 'refuse',
+      authSsl: 'refuse',
+      blockedUpload: 'keep',
+    },
     opaque: 'allow',
     rules: [],
     records: {

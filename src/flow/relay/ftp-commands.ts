@@ -44,6 +44,7 @@ export interface FtpContext {
   readonly canUpgrade: boolean;
   readonly isProtected: boolean;
   readonly requireTls: boolean;
+  readonly clearData: 'allow' | 'refuse';
   readonly authSsl: 'refuse' | 'allow';
   /** Whether data are protected has to be said by PROT first. */
   readonly needsProtection: boolean;
@@ -63,7 +64,7 @@ export function decideOnFtpCommand(line: Buffer, context: FtpContext): FtpDecisi
   const direction = transfers.get(verb);
   if (direction !== undefined) {
     if (context.needsProtection) return answer(ftpAnswers.needsProtection);
-    if (context.requireTls && !context.isProtected) return answer(ftpAnswers.needsProtectedData);
+    if (mustProtect(context) && !context.isProtected) return answer(ftpAnswers.needsProtectedData);
     return { kind: 'transfer', command, direction };
   }
   switch (verb) {
@@ -101,11 +102,18 @@ function known(command: FtpCommand): FtpDecision {
   return passedVerbs.has(command.verb) ? pass(command, 'other') : answer(ftpAnswers.notPassed);
 }
 
-function protection(command: FtpCommand, { requireTls }: FtpContext): FtpDecision {
+/** Data may not pass in clear. */
+function mustProtect({ requireTls, clearData, isSecure }: FtpContext): boolean {
+  return requireTls || (clearData === 'refuse' && isSecure);
+}
+
+function protection(command: FtpCommand, context: FtpContext): FtpDecision {
   const level = command.argument.toUpperCase();
   if (level === 'P') return pass(command, 'private');
   if (level !== 'C') return answer(ftpAnswers.noSuchProtection);
-  return requireTls ? answer(ftpAnswers.refused(534, 'POLICY_TLS_REQUIRED', 'PROT C')) : pass(command, 'clear');
+  return mustProtect(context)
+    ? answer(ftpAnswers.refused(534, 'POLICY_TLS_REQUIRED', 'PROT C'))
+    : pass(command, 'clear');
 }
 
 /** A client that names somebody else would have the origin connect there (bounce, RFC 2577 section 3). */

@@ -15,6 +15,7 @@ export interface FtpOptions {
   /** TLS on both legs from the start. */
   readonly isSecure: boolean;
   readonly requireTls: boolean;
+  readonly clearData: 'allow' | 'refuse';
   readonly authSsl: 'refuse' | 'allow';
   /** What the origin has of an upload that is blocked. */
   readonly blockedUpload: 'keep' | 'delete';

@@ -23,6 +23,8 @@ interface Running {
 export interface TransferEvents {
   /** The transfer is over, and this is to be said of it; the origin may have a part of `partial`, which was blocked. */
   readonly over: (answer: Buffer, partial: string | undefined) => void;
+  /** The gateway has cut the data of the transfer under way, which the origin has not answered yet. */
+  readonly cut: () => void;
   /** A rule wants the session cut. */
   readonly reset: () => void;
 }
@@ -92,7 +94,7 @@ export class FtpTransfers {
       channel.abort();
       transfer.finish({ complete: false, ...failureOf(first), reply: undefined });
       if (first.kind === 'reset') this.#events.reset();
-      return refusalOf(first);
+      return answerOf(first);
     }
     const running = { hasBegun: false, isAborted: false, outcome: undefined, reply: undefined };
     this.#running = { ...running, request, transfer, channel, verdict: () => verdict };
@@ -117,7 +119,7 @@ export class FtpTransfers {
     if (verdict.kind === 'allow') return undefined;
     act.finish({ complete: false, ...failureOf(verdict), reply: undefined });
     if (verdict.kind === 'reset') this.#events.reset();
-    return refusalOf(verdict);
+    return answerOf(verdict);
   }
 
   acted({ code, lines }: FtpReply): void {
@@ -141,7 +143,8 @@ export class FtpTransfers {
     const running = this.#running;
     if (running === undefined) return reply.raw;
     if (reply.code < 300 && !running.hasBegun) this.#begin(running);
-    if (reply.code < 200) return reply.raw;
+    // Of a transfer that was refused the client hears no more until it is over: Pure-FTPd ends some with another 150.
+    if (reply.code < 200) return refusalOf(running) === undefined ? reply.raw : undefined;
     running.reply = reply;
     // A transfer that the origin gives up has no more bytes to come.
     if (reply.code >= 300 || running.isAborted) running.channel.abort();
@@ -150,6 +153,11 @@ export class FtpTransfers {
     }
     this.#concludeWhenOver(running);
     return undefined;
+  }
+
+  /** What the client is to be told of a transfer that the gateway has refused, whatever the origin says. */
+  get refusal(): Buffer | undefined {
+    return this.#running === undefined ? undefined : refusalOf(this.#running);
   }
 
   /** Ends everything from outside. */
@@ -177,8 +185,10 @@ export class FtpTransfers {
       settled: (outcome) => {
         if (this.#running !== running || running.outcome !== undefined) return;
         running.outcome = outcome;
-        if (running.verdict().kind === 'reset') this.#events.reset();
-        else this.#concludeWhenOver(running);
+        if (running.verdict().kind === 'reset') return this.#events.reset();
+        const isRefused = refusalOf(running) !== undefined;
+        if (isRefused && running.reply === undefined && !running.isAborted) this.#events.cut();
+        this.#concludeWhenOver(running);
       },
     });
   }
@@ -191,16 +201,29 @@ export class FtpTransfers {
     const failed = verdict.kind === 'allow' ? { failure: outcome.code, detail: outcome.detail } : failureOf(verdict);
     const complete = failed.failure === undefined && reply.code < 300 && !isAborted;
     transfer.finish({ complete, ...failed, reply: { code: reply.code, text: reply.lines[0] ?? '' } });
-    this.#events.over(this.#answerTo(running, reply, outcome), partialOf(running));
+    this.#events.over(refusalOf(running) ?? this.#answerTo(running, reply, outcome), partialOf(running));
   }
 
-  #answerTo(running: Running, reply: FtpReply, { code, detail }: DataOutcome): Buffer {
-    const verdict = running.verdict();
-    if (verdict.kind !== 'allow') return lineOf(refusalOf(verdict));
-    const isOwnFailure = code !== undefined && reply.code < 300 && !running.isAborted;
+  #answerTo({ isAborted }: Running, reply: FtpReply, { code, detail }: DataOutcome): Buffer {
+    const isOwnFailure = code !== undefined && reply.code < 300 && !isAborted;
     return isOwnFailure ? lineOf(ftpAnswers.refused(426, code, detail)) : reply.raw;
   }
 }
+
+/** What the gateway says itself, because the origin knows only that its leg was cut. */
+function refusalOf({ verdict, outcome, isAborted }: Running): Buffer | undefined {
+  const judged = verdict();
+  if (judged.kind !== 'allow') return lineOf(answerOf(judged));
+  const reply = outcome?.code === undefined || isAborted ? undefined : dataRefusals.get(outcome.code);
+  if (reply === undefined || outcome?.code === undefined) return undefined;
+  return lineOf(ftpAnswers.refused(reply, outcome.code, outcome.detail));
+}
+
+/** What the gateway refuses of a data connection, and the reply that says so (522: RFC 4217 section 10.2 knows none better). */
+const dataRefusals: ReadonlyMap<FailureCode, number> = new Map<FailureCode, number>([
+  ['CLIENT_FTP_DATA_IDENTITY', 522],
+  ['ORIGIN_FTP_DATA_IDENTITY', 426],
+]);
 
 /** Only a file that this upload has begun is nobody else's. */
 function partialOf({ request, verdict }: Running): string | undefined {
@@ -214,9 +237,12 @@ function failureOf(verdict: Exclude<Verdict, { kind: 'allow' }>): { failure: Fai
   return { failure, detail: verdict.rule.id };
 }
 
-function refusalOf(verdict: Exclude<Verdict, { kind: 'allow' }>): string {
-  if (verdict.kind === 'refuse') return ftpAnswers.refused(550, verdict.code, verdict.detail);
-  return ftpAnswers.blocked(verdict.rule);
+function answerOf(verdict: Exclude<Verdict, { kind: 'allow' }>): string {
+  if (verdict.kind !== 'refuse') return ftpAnswers.blocked(verdict.rule);
+  const { code, detail } = verdict;
+  // What the gateway cannot do now may be tried again; a file that is too large for a scanner stays so.
+  const reply = code.startsWith('GATEWAY_') ? 451 : code === 'POLICY_UNSCANNABLE' ? 552 : 550;
+  return ftpAnswers.refused(reply, code, detail);
 }
 
 /** A reply or command as a line. */

@@ -1,16 +1,15 @@
-import { extendedPortText, hostPortText } from '../../codec/ftp-address.ts';
 import type { FtpCommand } from '../../codec/ftp-command.ts';
 import { filterFeatures } from '../../codec/ftp-offer.ts';
 import { type FtpReply, FtpReplyReader } from '../../codec/ftp-reply.ts';
-import type { Address } from '../../core/endpoint.ts';
-import { type FailureCode, FlowFailure } from '../../core/failures.ts';
+import type { FailureCode } from '../../core/failures.ts';
 import { limits } from '../../core/limits.ts';
 import type { Relay } from '../../core/relay.ts';
 import type { Side } from '../../core/side.ts';
+import { type CutTransfer, FtpAbort } from './ftp-abort.ts';
 import { ftpAnswers } from './ftp-answers.ts';
 import { decideOnFtpCommand, type FtpAsked, type FtpDecision, type FtpExpected } from './ftp-commands.ts';
-import { type DataChannel, type FtpOptions, openedOrFailed } from './ftp-options.ts';
-import { passiveOfferOf, passiveReply } from './ftp-passive.ts';
+import { FtpDataOpening } from './ftp-data-opening.ts';
+import type { FtpOptions } from './ftp-options.ts';
 import { FtpSession } from './ftp-session.ts';
 import { FtpTransfers, lineOf } from './ftp-transfers.ts';
 import { SmtpInput } from './smtp-input.ts';
@@ -32,17 +31,29 @@ class FtpRelay implements Relay {
   readonly #asked: FtpAsked[] = [];
   /** A line that has to wait until a transfer is over. */
   #waiting: Buffer | undefined;
-  /** A data channel is being opened, or TLS put over the legs. */
+  /** TLS is being put over the legs. */
   #isBusy = false;
   #isOver = false;
   #isPaused = false;
+  readonly #aborting: FtpAbort;
+  readonly #opening: FtpDataOpening;
   readonly #session: FtpSession;
 
   constructor(options: FtpOptions) {
     this.#options = options;
     this.#session = new FtpSession(options.isSecure);
+    this.#aborting = new FtpAbort(options.wire);
+    this.#opening = new FtpDataOpening(options, {
+      toClient: (line) => options.wire.send('client', line),
+      toOrigin: (command) => this.#ask(command, 'active'),
+      opened: (channel) => this.#transfers.offer(channel),
+      refused: (reply, code, detail) => this.#refuse(reply, code, detail),
+      malformed: (detail) => this.#fail('ORIGIN_FTP_MALFORMED', detail),
+      settled: () => this.#advance(),
+    });
     this.#transfers = new FtpTransfers(options.inspector, {
       over: (answer, partial) => this.#over(answer, partial),
+      cut: () => this.#aborting.ask(),
       reset: () => this.#abort('POLICY_RULE_RESET', 'by a rule'),
     });
   }
@@ -59,7 +70,7 @@ class FtpRelay implements Relay {
     const isQuitting = this.#asked.every(({ expected }) => expected === 'quit');
     if (isQuitting && from === 'client' && this.#asked.length > 0) return this.#options.wire.end('origin');
     const code: FailureCode = from === 'client' ? 'CLIENT_GONE' : 'ORIGIN_GONE';
-    if (isQuitting && !this.#transfers.isRunning) {
+    if (isQuitting && !this.#transfers.isRunning && !this.#aborting.isPending) {
       this.#stop(undefined, '');
       return this.#options.wire.close();
     }
@@ -79,8 +90,12 @@ class FtpRelay implements Relay {
     this.#fail(code, 'no byte within the idle limit');
   }
 
+  tick(nowMs: number): void {
+    if (this.#aborting.isLate(nowMs)) this.#fail('ORIGIN_IDLE_TIMEOUT', 'no answer to ABOR');
+  }
+
   idle(): boolean {
-    return this.#asked.length === 0 && !this.#isBusy;
+    return this.#asked.length === 0 && !this.#isHeld;
   }
 
   upgraded(): void {
@@ -112,7 +127,8 @@ class FtpRelay implements Relay {
       return wire.close(this.#asked.length > 0 ? 'ORIGIN_GONE' : undefined, '421');
     }
     const asked = this.#asked[0];
-    if (asked === undefined || this.#isBusy || this.#transfers.isAnswered) {
+    if (asked === undefined && this.#aborting.isPending) return this.#aborted(code);
+    if (asked === undefined || this.#isBusy || this.#opening.isBusy || this.#transfers.isAnswered) {
       return this.#fail('ORIGIN_FTP_UNSOLICITED', `${code} that nothing had asked for`);
     }
     if (asked.expected === 'transfer') {
@@ -133,7 +149,7 @@ class FtpRelay implements Relay {
     if (owed !== undefined) return wire.send('client', owed);
     if (expected === 'act') this.#transfers.acted(reply);
     if (expected === 'auth' && code === 234) return this.#upgrade(raw);
-    if (expected === 'passive' && (code === 227 || code === 229)) return this.#passive(reply);
+    if (expected === 'passive' && (code === 227 || code === 229)) return this.#opening.passive(reply);
     if (expected === 'active' && !isPositive) this.#transfers.offer(undefined);
     if (expected === 'restart' && isPositive) {
       this.#session.forget();
@@ -142,9 +158,19 @@ class FtpRelay implements Relay {
     wire.send('client', expected === 'features' && isPositive ? filterFeatures(reply) : raw);
   }
 
-  /** What the origin has of an upload that was blocked goes first, where policy says so; then the client is answered. */
   #over(answer: Buffer, partial: string | undefined): void {
     this.#asked.shift();
+    if (!this.#aborting.waits({ answer, partial })) this.#conclude({ answer, partial });
+  }
+
+  #aborted(code: number): void {
+    const cut = this.#aborting.heard(code);
+    if (cut === 'unasked') this.#fail('ORIGIN_FTP_UNSOLICITED', `${code} after ABOR`);
+    else if (cut !== undefined) this.#conclude(cut);
+  }
+
+  /** What the origin has of an upload that was blocked goes first, where policy says so; then the client is answered. */
+  #conclude({ answer, partial }: CutTransfer): void {
     if (partial === undefined || this.#options.blockedUpload === 'keep') this.#options.wire.send('client', answer);
     else this.#ask({ verb: 'DELE', argument: partial, line: lineOf(`DELE ${partial}`) }, 'other', answer);
     this.#advance();
@@ -159,40 +185,9 @@ class FtpRelay implements Relay {
     this.#options.wire.upgrade({ kind: 'tls', accept, originName: undefined, alpn: ['ftp', 'ftps', 'ftp-data'] });
   }
 
-  /** The origin listens: the client gets a listener of the gateway in its place. */
-  #passive(reply: FtpReply): void {
-    const { originIp, passiveAddress, channels, wire } = this.#options;
-    const offer = passiveOfferOf(reply, originIp, passiveAddress);
-    if (offer.kind === 'malformed') return this.#fail('ORIGIN_FTP_MALFORMED', `${reply.code} without an address`);
-    if (offer.kind === 'foreign') return this.#refuse(425, 'ORIGIN_FTP_BOUNCE', offer.detail);
-    this.#open(channels.passive(offer.port), (channel) => {
-      const text = passiveReply(reply.code, channel.address);
-      wire.send('client', lineOf(text ?? '425 PASV cannot name an IPv6 address; use EPSV'));
-    });
-  }
-
-  #active(command: FtpCommand, { port }: Address): void {
-    const { channels } = this.#options;
-    this.#open(channels.active(port), (channel) => {
-      const plain = command.verb === 'PORT' ? hostPortText(channel.address) : undefined;
-      const line = plain === undefined ? `EPRT ${extendedPortText(channel.address)}` : `PORT ${plain}`;
-      this.#ask({ ...command, line: lineOf(line) }, 'active');
-    });
-  }
-
-  #open(opening: Promise<DataChannel>, then: (channel: DataChannel) => void): void {
-    this.#isBusy = true;
-    openedOrFailed(opening).then((channel) => {
-      const hasFailed = channel instanceof FlowFailure;
-      if (this.#isOver) return hasFailed ? undefined : channel.abort();
-      this.#isBusy = false;
-      if (hasFailed) this.#refuse(425, channel.code, channel.detail);
-      else {
-        this.#transfers.offer(channel);
-        then(channel);
-      }
-      this.#advance();
-    });
+  /** No command is passed on now. */
+  get #isHeld(): boolean {
+    return this.#isBusy || this.#opening.isBusy || this.#aborting.isPending;
   }
 
   #advance(): void {
@@ -207,7 +202,7 @@ class FtpRelay implements Relay {
 
   /** Takes one line; false when there is none that may be taken now. */
   #step(): boolean {
-    if (this.#isBusy || (this.#asked.length > 0 && !this.#transfers.isMoving)) return false;
+    if (this.#isHeld || (this.#asked.length > 0 && !this.#transfers.isMoving)) return false;
     const line = this.#waiting ?? this.#input.takeLine(limits.ftpLineBytes);
     this.#waiting = undefined;
     if (line === undefined) return false;
@@ -235,7 +230,7 @@ class FtpRelay implements Relay {
         if (this.#input.length === 0) return this.#ask(decision.command, 'auth');
         return this.#fail('CLIENT_UPGRADE_INJECTION', 'bytes behind AUTH');
       case 'active':
-        return this.#active(decision.command, decision.address);
+        return this.#opening.active(decision.command, decision.address);
       case 'transfer':
         return this.#transfer(decision.command, decision.direction);
       case 'answer':
@@ -249,15 +244,17 @@ class FtpRelay implements Relay {
   #pass(command: FtpCommand, expected: FtpExpected): void {
     if (command.verb === 'ABOR') this.#transfers.abortAsked();
     const refusal = expected === 'act' ? this.#transfers.act(command, this.#session.user) : undefined;
-    if (this.#isOver) return;
-    if (refusal === undefined) this.#ask(command, expected);
-    else this.#options.wire.send('client', lineOf(refusal));
+    this.#askUnless(refusal, command, expected);
   }
 
   #transfer(command: FtpCommand, direction: 'upload' | 'download'): void {
     const refusal = this.#transfers.start(this.#session.transfer(command, direction, this.#transfers.mode));
+    this.#askUnless(refusal, command, 'transfer');
+  }
+
+  #askUnless(refusal: string | undefined, command: FtpCommand, expected: FtpExpected): void {
     if (this.#isOver) return;
-    if (refusal === undefined) this.#ask(command, 'transfer');
+    if (refusal === undefined) this.#ask(command, expected);
     else this.#options.wire.send('client', lineOf(refusal));
   }
 
@@ -275,7 +272,10 @@ class FtpRelay implements Relay {
   /** Says why, and ends the session. */
   #fail(code: FailureCode, detail: string): void {
     if (this.#isOver) return;
+    // A transfer that was refused is answered for itself.
+    const owed = this.#transfers.refusal ?? this.#aborting.owed ?? this.#asked[0]?.owed;
     this.#stop(code, detail);
+    if (owed !== undefined) this.#options.wire.send('client', owed);
     this.#options.wire.send('client', lineOf(ftpAnswers.refused(421, code, detail)));
     this.#options.wire.close(code, detail);
   }
@@ -288,6 +288,7 @@ class FtpRelay implements Relay {
   #stop(code: FailureCode | undefined, detail: string): void {
     this.#isOver = true;
     this.#input.clear();
+    this.#opening.cut();
     this.#transfers.cut(code, detail);
   }
 }

@@ -7,6 +7,7 @@ const context: FtpContext = {
   canUpgrade: true,
   isProtected: false,
   requireTls: false,
+  clearData: 'allow',
   authSsl: 'refuse',
   needsProtection: false,
   clientIp: '192.0.2.1',
@@ -40,6 +41,15 @@ describe('commands of FTP', () => {
     session.answered('auth', { verb: 'AUTH', argument: 'TLS', line: Buffer.alloc(0) }, 234);
     session.secured();
     expect([session.needsProtection, session.isProtected]).toEqual([false, false]);
+  });
+
+  it('PROT C is a matter of policy, for sessions under TLS alone', () => {
+    const refuse = { clearData: 'refuse', isSecure: true } as const;
+    expect(decide('PROT C', { isSecure: true })).toMatchObject({ kind: 'pass', expected: 'clear' });
+    expect(decide('PROT C', refuse)).toMatchObject({ text: '534 POLICY_TLS_REQUIRED PROT C' });
+    expect(decide('RETR a', refuse)).toMatchObject({ text: '522 POLICY_TLS_REQUIRED Use PROT P first' });
+    expect(decide('RETR a', { ...refuse, isProtected: true })).toMatchObject({ kind: 'transfer' });
+    expect(decide('RETR a', { ...refuse, isSecure: false })).toMatchObject({ kind: 'transfer' });
   });
 
   it.each(['DELE a', 'MKD a', 'RMD a', 'RNFR a', 'RNTO a', 'SITE CHMOD 600 a', 'XMKD a', 'XRMD a'])(

@@ -1,0 +1,199 @@
+import { randomBytes } from 'node:crypto';
+import { createReadStream, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Client } from 'basic-ftp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ftpServers, type RunningFtpServer } from '../support/ftp-servers.ts';
+import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
+import { hasProgram, run } from '../support/run.ts';
+import { createTestAuthority } from '../support/test-authority.ts';
+import { type RunningVsftpd, startVsftpd } from '../support/vsftpd.ts';
+
+const isRoot = process.getuid?.() === 0;
+const installed = isRoot ? ftpServers.filter(({ isInstalled }) => isInstalled()) : [];
+
+/** What Python does not do by itself: data connections resume the session of the control connection, or of `lender`. */
+const resuming = `
+import ftplib, io, ssl, sys
+port, ca, user, password, version, lend = sys.argv[1:7]
+ctx = ssl.create_default_context(cafile=ca)
+if version == '1.2': ctx.maximum_version = ssl.TLSVersion.TLSv1_2
+class Resuming(ftplib.FTP_TLS):
+    lender = None
+    def ntransfercmd(self, cmd, rest=None):
+        conn, size = ftplib.FTP.ntransfercmd(self, cmd, rest)
+        session = (self.lender or self).sock.session
+        return self.context.wrap_socket(conn, server_hostname=self.host, session=session), size
+def login():
+    f = Resuming(context=ctx, timeout=15)
+    f.connect('localhost', int(port)); f.login(user, password); f.prot_p(); f.voidcmd('NOOP')
+    return f
+f = login()
+if lend == 'other': f.lender = login()
+def get():
+    b = io.BytesIO(); f.retrbinary('RETR big.bin', b.write); return b.getvalue()
+if lend == 'other':
+    for n in range(2):
+        try: print('got', len(get()))
+        except Exception as e: print('refused', e)
+        # The answer to the transfer, where the data connection failed first.
+        try: print(f.getresp())
+        except Exception as e: print(e)
+    f.lender = None
+for n in range(3):
+    assert len(get()) == int(sys.argv[7])
+    f.storbinary('STOR in/res%d' % n, io.BytesIO(b'x' * 300000))
+print(len(f.nlst())); print('done', f.quit())
+`;
+
+describe.each(installed)('data connections of $name, where the client must resume', ({ name, start }) => {
+  let server: RunningFtpServer;
+  let implicit: RunningVsftpd | undefined;
+  let gateway: RunningGateway;
+  let port: number;
+  let tlsPort: number;
+  const big = randomBytes(2_000_000);
+
+  beforeAll(async () => {
+    const authority = await createTestAuthority();
+    const credentials = await authority.issue({ names: ['localhost'] });
+    server = await start(credentials);
+    if (name === 'vsftpd') implicit = await startVsftpd(credentials, { implicit_ssl: 'YES' });
+    for (const { root } of [server, implicit ?? server]) writeFileSync(join(root, 'big.bin'), big);
+    [port, tlsPort] = [await freePort(), await freePort()];
+    const reverse = (listen: number, origin: number) => ({
+      mode: 'reverse',
+      listen: `127.0.0.1:${listen}`,
+      origin: `127.0.0.1:${origin}`,
+      originName: 'localhost',
+    });
+    gateway = await startGateway({
+      files: { 'root.pem': authority.rootPem },
+      config: {
+        files: { requireResumption: true },
+        listeners: [reverse(port, server.port), reverse(tlsPort, implicit?.port ?? server.port)],
+        originTrust: { system: false, files: ['$DIRECTORY/root.pem'] },
+      },
+    });
+  }, 60_000);
+  afterAll(async () => {
+    await gateway?.[Symbol.asyncDispose]();
+    await implicit?.[Symbol.asyncDispose]();
+    await server?.[Symbol.asyncDispose]();
+  });
+
+  const login = () => `${server.user}:${server.password}`;
+  const curl = (...args: readonly string[]) =>
+    run('curl', ['-sS', '-v', '-m', '20', '--cacert', gateway.caFile, '--user', login(), ...args]);
+  const python = (version: string, lend: 'own' | 'other') => {
+    const args = [String(port), gateway.caFile, server.user, server.password, version, lend, String(big.length)];
+    return run('python3', ['-c', resuming, ...args], { timeoutMs: 60_000 });
+  };
+  const failed = () =>
+    gateway.records('traffic').filter(({ status_code }) => status_code === 'CLIENT_FTP_DATA_IDENTITY');
+
+  it.each(['1.3', '1.2'])(
+    'Python that resumes (TLS %s) transfers as often as it likes',
+    async (version) => {
+      const { code, stdout, stderr } = await python(version, 'own');
+      expect(code, stdout + stderr).toBe(0);
+      await expect.poll(() => server.uploaded('res2')?.length).toBe(300_000);
+    },
+    60_000,
+  );
+
+  it.each(['1.3', '1.2'])(
+    'the session of another control connection (TLS %s) opens nothing',
+    async (version) => {
+      const { code, stdout, stderr } = await python(version, 'other');
+      expect(code, stdout + stderr).toBe(0);
+      expect(stdout).not.toContain('got');
+      expect(stdout.match(/522 CLIENT_FTP_DATA_IDENTITY/g)?.length, stdout).toBeGreaterThanOrEqual(2);
+      expect(stdout).toContain('done');
+    },
+    60_000,
+  );
+
+  it('Python ftplib as it is, which does not resume, gets and leaves nothing, and learns why', async () => {
+    const before = failed().length;
+    // In sessions of their own: ProFTPD now and then ends the session of a client whose data connection is reset.
+    const script = `
+import ftplib, ssl, sys
+def login():
+    f = ftplib.FTP_TLS(context=ssl.create_default_context(cafile=sys.argv[2]), timeout=15)
+    f.connect('localhost', int(sys.argv[1])); f.login(sys.argv[3], sys.argv[4])
+    return f
+got = []
+for n in range(2):
+    f = login(); f.prot_p()
+    try: f.retrbinary('RETR big.bin', got.append)
+    except Exception as e: print(type(e))
+    assert not got
+    try: print(f.getresp())
+    except Exception as e: print(e)
+f = login(); f.prot_c()
+f.retrbinary('RETR big.bin', got.append); print(sum(map(len, got)))
+`;
+    const args = [String(port), gateway.caFile, server.user, server.password];
+    const { code, stdout, stderr } = await run('python3', ['-c', script, ...args], { timeoutMs: 40_000 });
+    expect(code, stdout + stderr).toBe(0);
+    expect(stdout.match(/522 CLIENT_FTP_DATA_IDENTITY/g)?.length, stdout).toBe(2);
+    expect(stdout).toContain(String(big.length));
+    await expect.poll(() => failed().length).toBeGreaterThanOrEqual(before + 2);
+  }, 60_000);
+
+  it.runIf(hasProgram('lftp'))('lftp with several transfers in one session', { timeout: 90_000 }, async () => {
+    const script = [
+      `set ssl:ca-file ${gateway.caFile}; set ftp:ssl-force true; set ftp:ssl-protect-data true; set net:max-retries 1`,
+      `open -u ${login().replace(':', ',')} ftp://localhost:${port}`,
+      `ls; get big.bin -o ${gateway.directory}/l1; get big.bin -o ${gateway.directory}/l2; put ${gateway.directory}/l1 -o in/l3`,
+    ].join('; ');
+    const { code, stdout, stderr } = await run('lftp', ['-c', script]);
+    expect(code, stdout + stderr).toBe(0);
+    for (const file of ['l1', 'l2']) expect(readFileSync(join(gateway.directory, file)).equals(big)).toBe(true);
+    await expect.poll(() => server.uploaded('l3')?.equals(big)).toBe(true);
+  });
+
+  it('basic-ftp with several transfers in one session', { timeout: 60_000 }, async () => {
+    const client = new Client(15_000);
+    try {
+      const secureOptions = { ca: readFileSync(gateway.caFile), servername: 'localhost' };
+      const { user, password } = server;
+      await client.access({ host: 'localhost', port, user, password, secure: true, secureOptions });
+      const out = join(gateway.directory, `basic-${name}`);
+      for (let round = 0; round < 3; round += 1) {
+        await client.downloadTo(out, 'big.bin');
+        expect(readFileSync(out).equals(big)).toBe(true);
+        await client.uploadFrom(createReadStream(out), `in/basic${round}`);
+      }
+    } finally {
+      client.close();
+    }
+  });
+
+  it.each([
+    ['a session id (TLS 1.2), twice', ['--ssl-reqd', '--tls-max', '1.2'], 2],
+    ['the ticket of TLS 1.3, once', ['--ssl-reqd'], 1],
+  ] as const)('curl with %s', { timeout: 60_000 }, async (_what, options, times) => {
+    const url = `ftp://localhost:${port}/big.bin`;
+    const outs = Array.from({ length: times }, (_, index) => join(gateway.directory, `curl${index}.bin`));
+    for (const out of outs) if (existsSync(out)) rmSync(out);
+    const { code, stderr } = await curl(...options, ...outs.flatMap((out) => [url, '-o', out]));
+    expect(code, stderr).toBe(0);
+    for (const out of outs) expect(readFileSync(out).equals(big)).toBe(true);
+  });
+
+  it.runIf(name === 'vsftpd')('and where TLS is there from the start, on whatever port', async () => {
+    const out = join(gateway.directory, 'implicit.bin');
+    for (const version of ['1.2', '1.3']) {
+      const { code, stderr } = await curl('--tls-max', version, `ftps://localhost:${tlsPort}/big.bin`, '-o', out);
+      expect(code, stderr).toBe(0);
+      expect(readFileSync(out).equals(big)).toBe(true);
+    }
+    const before = failed().length;
+    const without = await curl('--no-sessionid', `ftps://localhost:${tlsPort}/big.bin`, '-o', '/dev/null');
+    expect(without.code).not.toBe(0);
+    // curl takes the reset for a fault of EPSV, and does not wait for the answer.
+    await expect.poll(() => failed().length).toBeGreaterThan(before);
+  });
+});
