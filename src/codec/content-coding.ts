@@ -24,16 +24,24 @@ const known: Readonly<Record<string, ContentCoding>> = {
 /** The content codings of a message, over all lines of its Content-Encoding. */
 export function contentCodings(headers: readonly Header[]): ContentCodings {
   let label: string | undefined;
+  let perMessage: string | undefined;
   for (const [name, value] of headers) {
-    if (name.length !== 16 || name.toLowerCase() !== 'content-encoding') continue;
-    label = label === undefined ? value : `${label},${value}`;
+    const { length } = name;
+    if (length === 16 && name.toLowerCase() === 'content-encoding') {
+      label = label === undefined ? value : `${label},${value}`;
+    } else if (length === 13 && name.toLowerCase() === 'grpc-encoding') perMessage = value.trim().toLowerCase();
   }
-  return label === undefined ? none : parseCodings(label);
+  if (label !== undefined) return parseCodings(label);
+  // Messages of gRPC are coded one by one, which is not undone.
+  return perMessage === undefined || perMessage === 'identity' || perMessage === ''
+    ? none
+    : { kind: 'unknown', label: `grpc-encoding ${perMessage}` };
 }
 
-function parseCodings(label: string): ContentCodings {
+function parseCodings(value: string): ContentCodings {
+  const label = `content-encoding ${value}`;
   const codings: ContentCoding[] = [];
-  for (const item of label.split(',')) {
+  for (const item of value.split(',')) {
     const name = item.trim().toLowerCase();
     // Empty list elements mean nothing (RFC 9110 section 5.6.1.2), and identity is no coding.
     if (name === '' || name === 'identity') continue;

@@ -161,7 +161,7 @@ export class InspectedBody {
   #start(chunk: Buffer): void {
     this.#isBegun = true;
     const codings = this.#codings;
-    if (codings.kind === 'unknown') this.#note(`content-encoding ${codings.label}`);
+    if (codings.kind === 'unknown') this.#note(codings.label);
     if (codings.kind === 'coded' || !isPlainText(chunk, this.#missingBytes) || this.#isTold) this.#observeParts();
     const { mayBeText, markup, unknown } = this.#declared;
     if (unknown !== undefined) this.#note(`charset ${unknown}`);
@@ -257,14 +257,14 @@ export class InspectedBody {
       this.#needed ||
       this.#parts?.isWanted === true ||
       !this.#excerpt.isFull ||
-      this.#decodedBytes <= this.#options.excerptBytes
+      (this.#options.excerptBytes > 0 && this.#decodedBytes <= this.#options.excerptBytes)
     );
   }
 
   #noteDecoding(): void {
     const codings = this.#codings;
     const problem = this.#decoder?.problem;
-    if (problem !== undefined && codings.kind === 'coded') this.#note(`content-encoding ${codings.label}: ${problem}`);
+    if (problem !== undefined && codings.kind === 'coded') this.#note(`${codings.label}: ${problem}`);
   }
 
   #note(problem: string): void {

@@ -66,6 +66,20 @@ describe('Content-Encoding', () => {
     expect(found.kind === 'coded' ? found.codings : found.kind === 'unknown' ? 'unknown' : undefined).toEqual(expected);
   });
 
+  test.each<[string, unknown]>([
+    ['gzip', { kind: 'unknown', label: 'grpc-encoding gzip' }],
+    ['Identity', { kind: 'none' }],
+    ['', { kind: 'none' }],
+  ])('of messages of gRPC, which are coded one by one, is not undone: %s', (value, expected) => {
+    expect(contentCodings([['grpc-encoding', value]])).toEqual(expected);
+    expect(
+      contentCodings([
+        ['Content-Encoding', 'br'],
+        ['grpc-encoding', value],
+      ]),
+    ).toMatchObject({ kind: 'coded' });
+  });
+
   test('is one list over all its lines', () => {
     const found = contentCodings([
       ['content-encoding', 'gzip'],

@@ -82,6 +82,28 @@ describe('a rule that needs the end of a coded body', () => {
   });
 });
 
+describe('nothing is decoded', () => {
+  const elsewhere =
+    '- { id: r, title: t, action: block, when: { all: [{ field: http.host, equals: other.example }, { field: http.response.body, contains: Moonbeam }] } }';
+  const coded = responseOf('Content-Encoding: gzip\r\n', gzipSync(Buffer.alloc(500_000, secret)));
+  const decodedWith = (rules: string, excerptBytes: number): number | undefined => {
+    const relay = inspectedRelay(rules, { files: 'off' }, {}, excerptBytes);
+    relay.send('client', get);
+    relay.send('origin', coded, 100);
+    return relay.transactions[0]?.responseDecodedBytes;
+  };
+
+  test('where neither a rule nor the record asks for it', () => {
+    expect(decodedWith(elsewhere, 0)).toBe(0);
+  });
+
+  test('beyond what the excerpt of the record shows, where no rule asks for more', () => {
+    expect(decodedWith(elsewhere, 512)).toBeGreaterThan(512);
+    expect(decodedWith(elsewhere, 512)).toBeLessThanOrEqual(2 * 65_536);
+    expect(decodedWith(rules.replaceAll('Moonbeam', 'Sunbeam'), 0)).toBe(500_000);
+  });
+});
+
 describe('what cannot be decoded', () => {
   const cases: readonly (readonly [string, string, Buffer, string])[] = [
     ['of an unknown coding', 'foo', harmless, 'response content-encoding foo'],

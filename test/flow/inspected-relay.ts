@@ -24,6 +24,7 @@ export function inspectedRelay(
   rules: string,
   policy: Partial<BodiesPolicy> = {},
   http: Partial<HttpPolicy> = {},
+  excerptBytes = 512,
 ): InspectedRelay {
   const wire = new RecordingWire();
   const alarms: AlarmFacts[] = [];
@@ -39,7 +40,7 @@ export function inspectedRelay(
       alarm: (_flow, alarm) => alarms.push(alarm),
       httpTransaction: (_flow, transaction) => transactions.push(transaction),
     },
-    bodyExcerptBytes: 512,
+    bodyExcerptBytes: excerptBytes,
     http: { ...policyDocument().http, ...http, bodies: { ...policyDocument().http.bodies, ...policy } },
   });
   const relay = createHttp1Relay({

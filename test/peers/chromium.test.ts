@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { brotliCompressSync, constants, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { failureIn, loadPage, loadPublished, trustingHome } from '../support/chromium.ts';
 import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
@@ -11,6 +12,23 @@ import { createTestAuthority, type TestAuthority } from '../support/test-authori
 
 const page = '<!doctype html><p id="p">as sent</p><script src="/app.js"></script>\n';
 const script = 'document.getElementById("p").textContent = "changed by a script";\n';
+
+/** By coding: a script that tells card numbers. */
+const coders: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
+  gzip: gzipSync,
+  deflate: deflateSync,
+  br: (bytes) => brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } }),
+  zstd: zstdCompressSync,
+};
+const cards = ['4111111111111111', '5500005555555559', '371449635398431', '4012888888881881', '6011000990139424'];
+const tell = (coding: string): Buffer =>
+  Buffer.from(`document.getElementById("p").textContent += " ${coding} ${cards.join(' ')};";`);
+const masking = `
+- { id: mask, title: Cards, action: redact, when: { all: [{ field: http.path, prefix: /cards/ }, { field: http.response.body, detector: card_number }] } }
+`;
+const cardsPage = `<!doctype html><p id="p"></p>${Object.keys(coders)
+  .map((coding) => `<script src="/cards/${coding}.js"></script>`)
+  .join('')}`;
 
 let authority: TestAuthority;
 let gateway: RunningGateway;
@@ -24,18 +42,23 @@ describe.runIf(hasProgram('chromium') && hasProgram('certutil'))('Chromium', () 
     directory = mkdtempSync(join(tmpdir(), 'daylight-chromium-'));
     authority = await createTestAuthority();
     origin = await startOrigin(await authority.issue({ names: ['localhost'] }), (request, response) => {
-      response.setHeader('content-type', request.url === '/app.js' ? 'text/javascript' : 'text/html');
-      response.end(request.url === '/app.js' ? script : page);
+      const [, coding = ''] = /^\/cards\/(.*)\.js$/.exec(request.url ?? '') ?? [];
+      const coded = coders[coding]?.(tell(coding));
+      if (coded !== undefined) response.setHeader('content-encoding', coding);
+      const isScript = request.url?.endsWith('.js') === true;
+      response.setHeader('content-type', isScript ? 'text/javascript' : 'text/html');
+      response.end(coded ?? (isScript ? script : request.url === '/cards' ? cardsPage : page));
     });
     expired = await startOrigin(
       await authority.issue({ names: ['localhost'], validFromMs: -7_200_000, validForMs: -3_600_000 }),
     );
     port = await freePort();
     gateway = await startGateway({
-      files: { 'roots.pem': authority.rootPem },
+      files: { 'roots.pem': authority.rootPem, 'masking.yaml': masking },
       config: {
         listeners: [{ mode: 'explicit', listen: `127.0.0.1:${port}` }],
         originTrust: { system: false, files: ['$DIRECTORY/roots.pem'] },
+        rules: { files: ['$DIRECTORY/masking.yaml'] },
       },
     });
   });
@@ -51,6 +74,17 @@ describe.runIf(hasProgram('chromium') && hasProgram('certutil'))('Chromium', () 
     expect(failureIn(loaded)).toBeUndefined();
     expect(loaded.stdout).toContain('<p id="p">changed by a script</p>');
     expect(origin.requests).toContain('GET /app.js');
+  });
+
+  it('reads scripts in every coding that were masked and coded anew', async () => {
+    const loaded = await load(await home('masked', gateway.caFile), origin, 'cards');
+    const shown = /<p id="p">([^<]*)</.exec(loaded.stdout)?.[1];
+    const stars = cards.map((card) => '*'.repeat(card.length)).join(' ');
+    expect(shown).toBe(
+      Object.keys(coders)
+        .map((coding) => ` ${coding} ${stars};`)
+        .join(''),
+    );
   });
 
   it('loads nothing for a user who does not trust the CA', async () => {
@@ -113,5 +147,5 @@ describe.runIf(hasProgram('chromium') && hasProgram('certutil'))('Chromium, at p
 const home = (name: string, caFile: string | undefined): Promise<string> => trustingHome(join(directory, name), caFile);
 
 /** Prints the document that Chromium makes of the page of an origin, through the gateway. */
-const load = (from: string, { port: originPort }: TestOrigin): Promise<Ran> =>
-  loadPage(from, port, `https://localhost:${originPort}/`);
+const load = (from: string, { port: originPort }: TestOrigin, path = ''): Promise<Ran> =>
+  loadPage(from, port, `https://localhost:${originPort}/${path}`);

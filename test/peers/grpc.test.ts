@@ -174,6 +174,21 @@ describe.each(['tls', 'plain', 'ended'] as const)('gRPC over %s', (kind) => {
     expect((await askOne(client, Buffer.from('again'))).error).toBeNull();
   });
 
+  it('says of messages that are compressed that they were not read', async () => {
+    const channel =
+      kind === 'plain'
+        ? credentials.createInsecure()
+        : credentials.createSsl(readFileSync(kind === 'tls' ? gateway.caFile : `${gateway.directory}/roots.pem`));
+    const gzip = { 'grpc.default_compression_algorithm': 2 };
+    const other = new EchoClient(`localhost:${port}`, channel, gzip) as unknown as EchoClient;
+    const { error, message } = await askOne(other, Buffer.alloc(3_000, 'a'));
+    other.close();
+    expect({ error, bytes: message?.length }).toEqual({ error: null, bytes: 3_000 });
+    const isNoted = (line: Line): boolean => gatewayField(line, 'not_inspected') !== undefined;
+    const record = await transactionOf('/test.Echo/One', port, isNoted);
+    expect(gatewayField(record, 'not_inspected')).toContain('request grpc-encoding gzip');
+  });
+
   it('masks a word in a call both ways, message by message', async () => {
     const call = client.both();
     for (const text of ['hello', `${codeword} is here`, 'bye']) {
