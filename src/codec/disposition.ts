@@ -27,9 +27,11 @@ export function percentDecoded(text: string): string {
   return text.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 }
 
-/** RFC 8187 section 3.2: charset, language, and percent escapes. */
+/** RFC 8187 section 3.2: charset, language, and percent escapes. Of the charsets that old programs used one is read besides UTF-8. */
 function extended(text: string): string {
-  return percentDecoded(text.replace(/^[^']*'[^']*'/, ''));
+  const [prefix = ''] = /^[^']*'[^']*'/.exec(text) ?? [];
+  const decoded = percentDecoded(text.slice(prefix.length));
+  return /^(?:iso-8859-1|windows-1252)'/i.test(prefix) ? Buffer.from(decoded, 'utf8').toString('latin1') : decoded;
 }
 
 /** Browsers write escapes into a quoted name and read them back. */

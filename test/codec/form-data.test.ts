@@ -109,6 +109,8 @@ describe('Content-Disposition', () => {
     ['form-data; name="f"; filename="a\\"b.txt"', 'f', ['a"b.txt']],
     ['attachment; filename=plain.exe; x=y', undefined, ['plain.exe']],
     ['attachment; filename="a.txt"; filename*=UTF-8\'\'b%2eexe', undefined, ['a.txt', 'b.exe']],
+    ["attachment; filename*=utf-8'de'm%C3%BCll.exe", undefined, ['m\xc3\xbcll.exe']],
+    ["attachment; filename*=ISO-8859-1''m%FCll.exe", undefined, ['m\xc3\xbcll.exe']],
     ['attachment; FileName="a%22.txt"', undefined, ['a%22.txt', 'a".txt']],
     ['attachment; filename="cut', undefined, ['cut']],
     ['inline', undefined, []],

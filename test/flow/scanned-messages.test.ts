@@ -1,6 +1,9 @@
+import { get as httpGet } from 'node:http';
 import { connect, createServer, type Socket } from 'node:net';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ScannerPolicy } from '../../src/core/scanner.ts';
+import { parseRuleFile } from '../../src/rules/rule-file.ts';
 import { startDataPlane, type TestDataPlane } from '../support/data-plane.ts';
 import { waitUntil } from '../support/gateway.ts';
 import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
@@ -62,6 +65,21 @@ async function ground(scanners: readonly ScannerPolicy[]): Promise<Ground> {
       await origin[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Body of what a plain proxy answers. */
+function got(port: number, url: string): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const request = httpGet(
+      { host: '127.0.0.1', port, path: url, headers: { host: new URL(url).host }, agent: false },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('end', () => resolve(Buffer.concat(chunks)));
+      },
+    );
+    request.on('error', reject);
+  });
 }
 
 const urlOf = (origin: TestOrigin, path: string): string => `http://127.0.0.1:${origin.port}${path}`;
@@ -191,6 +209,26 @@ describe('what a scanner is shown', () => {
     expect(rest?.text).toMatch(/^[0-9a-f]+\r\n is here\. Day [\s\S]*\r\n0\r\n\r\n$/);
     expect(whole?.text).toMatch(/\r\nPreview: 13\r\n[\s\S]*\r\nd\r\nthe end of it\r\n0; ieof\r\n\r\n$/);
     expect(server.connections()).toBe(1);
+  });
+
+  test('is a coded body as it goes on: what rules mask in it nobody sees', async () => {
+    const numbers = '4111111111111111 5500005555555559 371449635398431 4012888888881881 6011000990139424';
+    const coded = gzipSync(`${'The numbers: '.repeat(20)}${numbers}`, { level: 1 });
+    const yaml = '- { id: r, title: t, action: redact, when: { field: http.response.body, detector: card_number } }';
+    await using server = await startIcapServer(({ method }) => (method === 'OPTIONS' ? options() : unmodified));
+    await using origin = await startOrigin(undefined, (_request, response) => {
+      response.setHeader('Content-Encoding', 'gzip');
+      response.end(coded);
+    });
+    const { rules } = parseRuleFile(yaml, 'test.yaml');
+    await using plane = await startDataPlane({ scanners: [policyOf(server.port, { mode: 'response' })], rules });
+    const response = await got(plane.port, urlOf(origin, '/'));
+    const masked = gunzipSync(response).toString();
+    expect(response).toHaveLength(coded.length);
+    expect(masked).toMatch(/numbers: \*{16} \*{16} \*{15} \*{16} \*{16}$/);
+    const shown = server.requests.find(({ method }) => method === 'RESPMOD')?.text ?? '';
+    expect(shown).toContain(response.toString('latin1'));
+    expect(plane.transactions[0]).toMatchObject({ verdict: 'allow', scans: [{ outcome: 'clean' }] });
   });
 
   test('is not longer than its limit, and a longer one follows policy without being held', async () => {
