@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { type FailureCode, failureOf, failures } from '../src/core/failures.ts';
+import { type FilesForm, filesForms, filesReply } from '../src/core/files-failures.ts';
 import { type MailForm, mailForms, mailReply } from '../src/core/mail-failures.ts';
 
 const faults = [
@@ -14,7 +15,9 @@ const introduction = `# Failures
 Every failure has one code, the same in the log, the metric, the page that a client sees and this list. The prefix says
 whose fault it is. *Status* is the HTTP status where the failure is answered in HTTP, *alert* the TLS alert where it is
 answered to a ClientHello (RFC 8446 section 6), *mail* the reply of SMTP: at STARTTLS in place of the consent, in the session, which ends
-with it, or in place of the origin's answer to a mail; a dash where the failure cannot come up in mail ([protocols.md](protocols.md)).
+with it, or in place of the origin's answer to a mail; a dash where the failure cannot come up in mail ([protocols.md](protocols.md)). *files* is the reply of FTP: as greeting, in
+place of the consent to AUTH TLS, at a command, in place of a data port (PASV, EPSV, PORT, EPRT), for a transfer, or in the
+session, which ends with it.
 
 What becomes of a flow whose origin fails its check is policy (\`onOriginFailure\`, \`originFailures\`, per asset too):
 \`close\` it with the alert; \`warn\`, where the client meets a leaf that nobody trusts and behind it a page with code and
@@ -41,9 +44,9 @@ function section(prefix: string, title: string): string {
   const codes = (Object.keys(failures) as FailureCode[]).filter((code) => code.startsWith(prefix)).sort();
   const rows = codes.map((code) => {
     const { meaning, remedy, status, alert } = failureOf(code);
-    return `| \`${code}\` | ${cell(meaning)} | ${cell(remedy)} | ${status} | \`${alert}\` | ${mailCell(code)} |`;
+    return `| \`${code}\` | ${cell(meaning)} | ${cell(remedy)} | ${status} | \`${alert}\` | ${mailCell(code)} | ${filesCell(code)} |`;
   });
-  return `## ${title}\n\n| code | meaning | remedy | status | alert | mail |\n|---|---|---|---|---|---|\n${rows.join('\n')}\n`;
+  return `## ${title}\n\n| code | meaning | remedy | status | alert | mail | files |\n|---|---|---|---|---|---|---|\n${rows.join('\n')}\n`;
 }
 
 const places: Readonly<Record<Exclude<MailForm, 'alert' | 'cut'>, string>> = {
@@ -59,6 +62,23 @@ function mailCell(code: FailureCode): string {
   const forms = mailForms[code].map((form) => {
     if (form === 'alert') return 'alert where TLS begins';
     return form === 'cut' ? 'the connection ends' : `\`${mailReply(form, code)}\` ${places[form]}`;
+  });
+  return forms.length === 0 ? '–' : forms.join(', ');
+}
+
+const filesPlaces: Readonly<Record<Exclude<FilesForm, 'alert' | 'cut'>, string>> = {
+  greeting: 'as greeting',
+  auth: 'at AUTH TLS',
+  command: 'at the command',
+  port: 'for the data port',
+  transfer: 'for the transfer',
+  session: 'in the session',
+};
+
+function filesCell(code: FailureCode): string {
+  const forms = filesForms(code).map((form) => {
+    if (form === 'alert') return 'alert where TLS begins';
+    return form === 'cut' ? 'the connection ends' : `\`${filesReply(form, code)}\` ${filesPlaces[form]}`;
   });
   return forms.length === 0 ? '–' : forms.join(', ');
 }

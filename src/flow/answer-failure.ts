@@ -8,8 +8,9 @@ import { certificatePageFacts } from './certificate-page-facts.ts';
 import { acceptClient, refuseWithAlert } from './client-leg.ts';
 import type { Flow } from './flow.ts';
 import { leafKeyTypeFor } from './leaf-key-choice.ts';
-import { isMailPort } from './mail-ports.ts';
+import { filesPort, isMailPort } from './mail-ports.ts';
 import { warnsOf } from './origin-failure.ts';
+import { ftpAnswers } from './relay/ftp-answers.ts';
 import { failurePage } from './relay/http1-page.ts';
 import { answers as smtpAnswers } from './relay/smtp-answers.ts';
 
@@ -31,7 +32,7 @@ export async function answerFailure(flow: Flow, failure: FlowFailure): Promise<v
       client.write(pageFor(flow, failure));
       return;
     case 'greeting':
-      client.write(`${smtpAnswers.failed('greeting', failure.code, failure.detail)}\r\n`);
+      client.write(`${greetingOf(flow, failure)}\r\n`);
       return;
     case 'http2':
       // No page can answer a request that nobody has read yet.
@@ -44,6 +45,11 @@ export async function answerFailure(flow: Flow, failure: FlowFailure): Promise<v
       if (flow.hello !== undefined && warnsOf(flow, failure.code)) await showUntrusted(flow, failure, flow.hello);
       else refuseWithAlert(client, failureOf(failure.code).alert);
   }
+}
+
+function greetingOf({ facts }: Flow, { code, detail }: FlowFailure): string {
+  const isFiles = facts.destination?.port === filesPort;
+  return isFiles ? ftpAnswers.failed('greeting', code, detail) : smtpAnswers.failed('greeting', code, detail);
 }
 
 function pageFor({ facts }: Flow, { code, detail }: FlowFailure): Buffer {

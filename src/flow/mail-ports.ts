@@ -4,6 +4,9 @@ const mailPorts: ReadonlySet<number> = new Set([24, 25, 465, 587, 2525]);
 /** Ports whose servers greet before their clients speak: FTP too, and not 465, where TLS comes first. */
 const greetingPorts: ReadonlySet<number> = new Set([21, 24, 25, 587, 2525]);
 
+/** Where FTP clients wait for a greeting. */
+export const filesPort = 21;
+
 /** Whether a client on a port waits for a greeting. */
 export function isGreetingPort(port: number): boolean {
   return greetingPorts.has(port);

@@ -15,7 +15,7 @@ import { dialByName } from './dial-by-name.ts';
 import type { Flow } from './flow.ts';
 import { interceptTls } from './intercept-tls.ts';
 import { learnedDecision } from './learned-bypass.ts';
-import { isGreetingPort, isMailPort } from './mail-ports.ts';
+import { filesPort, isGreetingPort, isMailPort } from './mail-ports.ts';
 import { afterOriginFailure } from './origin-failure.ts';
 import type { OwnCertificate } from './policy-snapshot.ts';
 import { relayPlaintext } from './relay-plaintext.ts';
@@ -103,8 +103,9 @@ async function openingOf(flow: Flow, tunnel: Tunnel): Promise<TunnelOpening> {
 /** A silent client may be refused by where it goes before anything is dialled. */
 async function dialSilent(flow: Flow, tunnel: Tunnel): Promise<Socket> {
   const decision = decideOn(flow, tunnel, { kind: 'silent' });
-  // A mail client waits for a greeting, and can be told in one why there is none.
-  if (isMailPort(tunnel.destination.port)) flow.answerLayer = 'greeting';
+  // A client of mail or files waits for a greeting, and can be told in one why there is none.
+  const { port } = tunnel.destination;
+  if (isMailPort(port) || port === filesPort) flow.answerLayer = 'greeting';
   if (decision.kind === 'refuse') throw new FlowFailure('POLICY_REFUSED', decision.reason);
   const origin = await tunnel.dial();
   flow.answerLayer = 'none';

@@ -18,27 +18,30 @@ beforeAll(async () => {
   authority = await createTestAuthority();
 });
 
-/** A session through a published endpoint to an origin that answers as told. */
-async function openSession(
-  answer: (line: string, socket: Socket) => string | undefined,
-  changes: Partial<PolicyDocument> = {},
-) {
-  const origin = await startScriptedFtpOrigin(answer);
-  const listener: ReverseListener = {
+function published(host: string, port: number): ReverseListener {
+  return {
     id: 'reverse:test',
     mode: 'reverse',
     listen: { ip: '127.0.0.1', port: 0 },
     proxyProtocol: 'off',
     trustedProxies: [],
-    origin: { host: '127.0.0.1', port: origin.port },
+    origin: { host, port },
     originTls: 'as-client',
     originName: 'localhost',
     asset: undefined,
     certificate: undefined,
     sendProxyProtocol: 'off',
   };
+}
+
+/** A session through a published endpoint to an origin that answers as told. */
+async function openSession(
+  answer: (line: string, socket: Socket) => string | undefined,
+  changes: Partial<PolicyDocument> = {},
+) {
+  const origin = await startScriptedFtpOrigin(answer);
   const plane = await startDataPlane({
-    listeners: [listener],
+    listeners: [published('127.0.0.1', origin.port)],
     originTrust: { rootsPem: [authority.rootPem] },
     ...changes,
   });
@@ -135,6 +138,12 @@ describe('names of data connections', () => {
 });
 
 describe('what is refused', () => {
+  it('a client that waits for the greeting of an origin that is not there is told why in one', async () => {
+    await using plane = await startDataPlane({ listeners: [published('127.0.0.77', 21)] });
+    const socket = connect(plane.port, '127.0.0.1').on('error', () => {});
+    expect(await new Typist(socket).hearsEnd()).toMatch(/^421 ORIGIN_REFUSED /);
+  });
+
   it('commands that would blind the gateway are answered in the place of the origin', async () => {
     await using session = await openSession(() => '200 OK');
     for (const [command, expected] of [

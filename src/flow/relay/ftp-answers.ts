@@ -1,4 +1,5 @@
 import type { FailureCode } from '../../core/failures.ts';
+import { type FilesMoment, filesReply } from '../../core/files-failures.ts';
 import type { RuleRef } from '../../core/verdict.ts';
 
 /** What the gateway says itself, with the failure code or the rule for whoever reads it. */
@@ -14,6 +15,8 @@ export const ftpAnswers = {
   needsProtectedData: '522 POLICY_TLS_REQUIRED Use PROT P first',
   blocked: ({ id }: RuleRef): string => `550 POLICY_RULE_BLOCK ${printable(id)}`,
   refused: (code: number, failure: FailureCode, detail: string): string => `${code} ${failure} ${printable(detail)}`,
+  failed: (moment: FilesMoment, failure: FailureCode, detail: string): string =>
+    `${filesReply(moment, failure)} ${failure} ${printable(detail)}`,
 } as const;
 
 /** One line, whatever a detail quotes. */

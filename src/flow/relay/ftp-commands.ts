@@ -123,7 +123,7 @@ function active(command: FtpCommand, address: Address | undefined, { clientIp }:
   const detail = `${command.verb} names ${address.ip} port ${address.port}`;
   return {
     kind: 'answer',
-    text: ftpAnswers.refused(500, 'CLIENT_FTP_BOUNCE', detail),
+    text: ftpAnswers.failed('command', 'CLIENT_FTP_BOUNCE', detail),
     code: 'CLIENT_FTP_BOUNCE',
     detail,
   };

@@ -14,7 +14,7 @@ export interface OpeningEvents {
   readonly toOrigin: (command: FtpCommand) => void;
   /** The next transfer uses it. */
   readonly opened: (channel: DataChannel) => void;
-  readonly refused: (reply: number, code: FailureCode, detail: string) => void;
+  readonly refused: (code: FailureCode, detail: string) => void;
   readonly malformed: (detail: string) => void;
   /** Other commands may go on. */
   readonly settled: () => void;
@@ -38,7 +38,7 @@ export class FtpDataOpening {
     const { originIp, passiveAddress, channels } = this.#options;
     const offer = passiveOfferOf(reply, originIp, passiveAddress);
     if (offer.kind === 'malformed') return this.#events.malformed(`${reply.code} without an address`);
-    if (offer.kind === 'foreign') return this.#events.refused(425, 'ORIGIN_FTP_BOUNCE', offer.detail);
+    if (offer.kind === 'foreign') return this.#events.refused('ORIGIN_FTP_BOUNCE', offer.detail);
     this.#open(channels.passive(offer.port), (channel) => {
       const text = passiveReply(reply.code, channel.address);
       this.#events.toClient(lineOf(text ?? '425 PASV cannot name an IPv6 address; use EPSV'));
@@ -65,7 +65,7 @@ export class FtpDataOpening {
       const hasFailed = channel instanceof FlowFailure;
       if (this.#isOver) return hasFailed ? undefined : channel.abort();
       this.isBusy = false;
-      if (hasFailed) this.#events.refused(425, channel.code, channel.detail);
+      if (hasFailed) this.#events.refused(channel.code, channel.detail);
       else {
         this.#events.opened(channel);
         then(channel);

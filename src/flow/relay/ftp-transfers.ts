@@ -206,7 +206,7 @@ export class FtpTransfers {
 
   #answerTo({ isAborted }: Running, reply: FtpReply, { code, detail }: DataOutcome): Buffer {
     const isOwnFailure = code !== undefined && reply.code < 300 && !isAborted;
-    return isOwnFailure ? lineOf(ftpAnswers.refused(426, code, detail)) : reply.raw;
+    return isOwnFailure ? lineOf(ftpAnswers.failed('transfer', code, detail)) : reply.raw;
   }
 }
 
@@ -214,16 +214,12 @@ export class FtpTransfers {
 function refusalOf({ verdict, outcome, isAborted }: Running): Buffer | undefined {
   const judged = verdict();
   if (judged.kind !== 'allow') return lineOf(answerOf(judged));
-  const reply = outcome?.code === undefined || isAborted ? undefined : dataRefusals.get(outcome.code);
-  if (reply === undefined || outcome?.code === undefined) return undefined;
-  return lineOf(ftpAnswers.refused(reply, outcome.code, outcome.detail));
+  if (outcome?.code === undefined || isAborted || !dataRefusals.has(outcome.code)) return undefined;
+  return lineOf(ftpAnswers.failed('transfer', outcome.code, outcome.detail));
 }
 
-/** What the gateway refuses of a data connection, and the reply that says so (522: RFC 4217 section 10.2 knows none better). */
-const dataRefusals: ReadonlyMap<FailureCode, number> = new Map<FailureCode, number>([
-  ['CLIENT_FTP_DATA_IDENTITY', 522],
-  ['ORIGIN_FTP_DATA_IDENTITY', 426],
-]);
+/** What the gateway refuses of a data connection that the origin may hold to be good. */
+const dataRefusals: ReadonlySet<FailureCode> = new Set(['CLIENT_FTP_DATA_IDENTITY', 'ORIGIN_FTP_DATA_IDENTITY']);
 
 /** Only a file that this upload has begun is nobody else's. */
 function partialOf({ request, verdict }: Running): string | undefined {
@@ -239,10 +235,7 @@ function failureOf(verdict: Exclude<Verdict, { kind: 'allow' }>): { failure: Fai
 
 function answerOf(verdict: Exclude<Verdict, { kind: 'allow' }>): string {
   if (verdict.kind !== 'refuse') return ftpAnswers.blocked(verdict.rule);
-  const { code, detail } = verdict;
-  // What the gateway cannot do now may be tried again; a file that is too large for a scanner stays so.
-  const reply = code.startsWith('GATEWAY_') ? 451 : code === 'POLICY_UNSCANNABLE' ? 552 : 550;
-  return ftpAnswers.refused(reply, code, detail);
+  return ftpAnswers.failed('transfer', verdict.code, verdict.detail);
 }
 
 /** A reply or command as a line. */

@@ -47,7 +47,7 @@ class FtpRelay implements Relay {
       toClient: (line) => options.wire.send('client', line),
       toOrigin: (command) => this.#ask(command, 'active'),
       opened: (channel) => this.#transfers.offer(channel),
-      refused: (reply, code, detail) => this.#refuse(reply, code, detail),
+      refused: (code, detail) => this.#refuse(code, detail),
       malformed: (detail) => this.#fail('ORIGIN_FTP_MALFORMED', detail),
       settled: () => this.#advance(),
     });
@@ -263,10 +263,10 @@ class FtpRelay implements Relay {
     this.#options.wire.send('origin', command.line);
   }
 
-  /** Says no, and the session goes on. */
-  #refuse(reply: number, code: FailureCode, detail: string): void {
+  /** There is no data port, and the session goes on. */
+  #refuse(code: FailureCode, detail: string): void {
     this.#options.refused(code, detail);
-    this.#options.wire.send('client', lineOf(ftpAnswers.refused(reply, code, detail)));
+    this.#options.wire.send('client', lineOf(ftpAnswers.failed('port', code, detail)));
   }
 
   /** Says why, and ends the session. */
@@ -276,7 +276,7 @@ class FtpRelay implements Relay {
     const owed = this.#transfers.refusal ?? this.#aborting.owed ?? this.#asked[0]?.owed;
     this.#stop(code, detail);
     if (owed !== undefined) this.#options.wire.send('client', owed);
-    this.#options.wire.send('client', lineOf(ftpAnswers.refused(421, code, detail)));
+    this.#options.wire.send('client', lineOf(ftpAnswers.failed('session', code, detail)));
     this.#options.wire.close(code, detail);
   }
 

@@ -120,7 +120,10 @@ describe('a failure of the catalogue is told in mail as docs/failures.md says', 
   it.each(codesOf('greeting'))('as greeting: %s', async (code) => {
     let told = '';
     const client = { destroyed: false, writable: true, write: (text: string) => (told += text) };
-    await answerFailure({ answerLayer: 'greeting', client } as unknown as Flow, new FlowFailure(code, 'why'));
+    await answerFailure(
+      { answerLayer: 'greeting', client, facts: {} } as unknown as Flow,
+      new FlowFailure(code, 'why'),
+    );
     expect(told).toBe(`${code.startsWith('POLICY_') ? '554 5.7.1' : '421 4.4.1'} ${code} why\r\n`);
   });
 
