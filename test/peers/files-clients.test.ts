@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { ocsfProblems } from '../support/ocsf.ts';
+import { reverse } from '../support/reverse-listener.ts';
 import { hasProgram, run } from '../support/run.ts';
 import { createTestAuthority } from '../support/test-authority.ts';
 import { type RunningVsftpd, startVsftpd } from '../support/vsftpd.ts';
@@ -29,12 +30,6 @@ describe.runIf(isRoot && hasProgram('vsftpd'))('real file clients to vsftpd, whi
       writeFileSync(join(root, 'secret.txt'), 'the codeword is falcon-seven\n');
     }
     [port, tlsPort] = [await freePort(), await freePort()];
-    const reverse = (listen: number, origin: number) => ({
-      mode: 'reverse',
-      listen: `127.0.0.1:${listen}`,
-      origin: `127.0.0.1:${origin}`,
-      originName: 'localhost',
-    });
     gateway = await startGateway({
       files: {
         'root.pem': authority.rootPem,

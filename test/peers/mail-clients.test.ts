@@ -7,6 +7,7 @@ import { freePort, type RunningGateway, startGateway } from '../support/gateway.
 import { startMailOrigin } from '../support/mail-origin.ts';
 import { ocsfProblems } from '../support/ocsf.ts';
 import { type RunningPostfix, startPostfix } from '../support/postfix.ts';
+import { reverse } from '../support/reverse-listener.ts';
 import { hasProgram, run } from '../support/run.ts';
 import { createTestAuthority, type TestAuthority } from '../support/test-authority.ts';
 
@@ -25,12 +26,6 @@ describe.runIf(hasPostfix)('real mail clients to Postfix', () => {
     authority = await createTestAuthority();
     postfix = await startPostfix({ credentials: await authority.issue({ names: ['mx.example.test', 'localhost'] }) });
     [port, tlsPort, proxyPort] = [await freePort(), await freePort(), await freePort()];
-    const reverse = (listen: number, origin: number) => ({
-      mode: 'reverse',
-      listen: `127.0.0.1:${listen}`,
-      origin: `127.0.0.1:${origin}`,
-      originName: 'localhost',
-    });
     gateway = await startGateway({
       files: {
         'root.pem': authority.rootPem,

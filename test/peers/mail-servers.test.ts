@@ -4,6 +4,7 @@ import { type RunningDovecot, startDovecot } from '../support/dovecot.ts';
 import { hasExim, type RunningExim, sendWithExim, startExim } from '../support/exim.ts';
 import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { type RunningPostfix, startPostfix } from '../support/postfix.ts';
+import { reverse } from '../support/reverse-listener.ts';
 import { hasProgram, run } from '../support/run.ts';
 import { createTestAuthority, type TestAuthority } from '../support/test-authority.ts';
 
@@ -28,12 +29,6 @@ describe.runIf(canRun)("mail servers as each other's clients", () => {
       startDovecot(credentials, ['ann@example.test', 'bob@example.test']),
     ]);
     for (const name of Object.keys(ports) as (keyof typeof ports)[]) ports[name] = await freePort();
-    const reverse = (listen: number, origin: number) => ({
-      mode: 'reverse',
-      listen: `127.0.0.1:${listen}`,
-      origin: `127.0.0.1:${origin}`,
-      originName: 'localhost',
-    });
     gateway = await startGateway({
       files: {
         'root.pem': authority.rootPem,

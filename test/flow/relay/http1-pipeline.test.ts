@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { FlowFailure } from '../../../src/core/failures.ts';
 import type { Exchange, RequestHead } from '../../../src/core/http.ts';
-import { allow } from '../../../src/core/verdict.ts';
 import { LiveExchange } from '../../../src/flow/relay/http1-exchange.ts';
 import { Pipeline } from '../../../src/flow/relay/http1-pipeline.ts';
+import { uninspected } from '../../../src/flow/uninspected.ts';
 import { RecordingWire } from './recording.ts';
 
 const head: RequestHead = {
@@ -16,18 +16,7 @@ const head: RequestHead = {
 };
 
 function exchange(finish: Exchange['finish']): LiveExchange {
-  const inspected: Exchange = {
-    requestHead: () => allow,
-    requestBody: () => allow,
-    requestEnd: () => allow,
-    responseHead: () => allow,
-    responseBody: () => allow,
-    responseEnd: () => allow,
-    interim: () => allow,
-    upgraded: () => {},
-    finish,
-  };
-  return new LiveExchange(inspected, head, undefined);
+  return new LiveExchange({ ...uninspected, finish }, head, undefined);
 }
 
 test('every exchange that is cut is reported, also when reporting one of them fails', () => {

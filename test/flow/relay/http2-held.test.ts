@@ -4,6 +4,7 @@ import type { FailureCode } from '../../../src/core/failures.ts';
 import type { Exchange } from '../../../src/core/http.ts';
 import { limits } from '../../../src/core/limits.ts';
 import { allow, type Verdict } from '../../../src/core/verdict.ts';
+import { uninspected } from '../../../src/flow/uninspected.ts';
 import {
   data,
   frame,
@@ -42,17 +43,7 @@ const granted = (lines: readonly string[], streamId: number): number =>
     .reduce((sum, line) => sum + Number(line.split(' ')[2]), 0);
 
 /** Holds every response, and keeps nothing. */
-const silentExchange: Exchange = {
-  requestHead: () => allow,
-  requestBody: () => allow,
-  requestEnd: () => allow,
-  responseHead: () => keepAll,
-  responseBody: () => keepAll,
-  responseEnd: () => allow,
-  interim: () => allow,
-  upgraded: () => {},
-  finish: () => {},
-};
+const silentExchange: Exchange = { ...uninspected, responseHead: () => keepAll, responseBody: () => keepAll };
 
 describe('a response that is held', () => {
   test('takes no window of the origin, neither of its stream nor of the connection', () => {

@@ -4,6 +4,7 @@ import type { Exchange } from '../../../src/core/http.ts';
 import { otherSide, type Side } from '../../../src/core/side.ts';
 import { allow, type Verdict } from '../../../src/core/verdict.ts';
 import type { MessageInspector } from '../../../src/core/websocket.ts';
+import { uninspected } from '../../../src/flow/uninspected.ts';
 import * as ws from '../../support/websocket-frames.ts';
 import { data, frame, get, headers, number, openHttp2, post, settings } from './http2-recording.ts';
 
@@ -162,18 +163,7 @@ describe('two ends that keep to their windows', () => {
       tick: () => {},
       finish: () => {},
     };
-    const exchange: Exchange = {
-      requestHead: () => allow,
-      requestBody: () => allow,
-      requestEnd: () => allow,
-      responseHead: () => allow,
-      responseBody: () => allow,
-      responseEnd: () => allow,
-      interim: () => allow,
-      upgraded: () => {},
-      messages: () => messages,
-      finish: () => {},
-    };
+    const exchange: Exchange = { ...uninspected, messages: () => messages };
     const framed = from === 'client' ? ws.fromClient : ws.frame;
     fc.assert(
       fc.property(
