@@ -74,6 +74,13 @@ const tls = {
       required: [],
       properties: { minVersion: { ...tlsVersion, description: 'Lowest version that an origin may use.' } },
     },
+    requireServerName: {
+      type: 'boolean',
+      default: false,
+      description:
+        'Refuse to intercept clients that send no server name at the start of a connection, as STIP demands. Clients that connect to an address send none.',
+      examples: [true],
+    },
   },
 } as const satisfies ObjectSchema;
 

@@ -16,6 +16,7 @@ export type AlertName =
   | 'protocol_version'
   | 'insufficient_security'
   | 'internal_error'
+  | 'missing_extension'
   | 'unrecognized_name'
   | 'no_application_protocol';
 
@@ -382,6 +383,12 @@ export const failures = {
     'See core/limits.ts; uncompressed messages have no limit.',
   ),
   // What policy refuses.
+  POLICY_SERVER_NAME_MISSING: policy(
+    'The client sends no server name, and policy demands one.',
+    'Let the client name the host, bypass the destination, or set tls.requireServerName: false.',
+    403,
+    'missing_extension',
+  ),
   POLICY_RULE_BLOCK: policy('A rule blocked this.', 'The alarm holds the rule id.'),
   POLICY_RULE_RESET: policy('A rule reset this connection.', 'The alarm holds the rule id.'),
   POLICY_BODY_UNDECODABLE: policy(

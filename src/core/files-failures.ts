@@ -108,6 +108,7 @@ const forms: Readonly<Partial<Record<FailureCode, readonly FilesForm[]>>> = {
   POLICY_RULE_BLOCK: transfer,
   POLICY_RULE_RESET: cut,
   POLICY_SCANNER_BLOCK: transfer,
+  POLICY_SERVER_NAME_MISSING: alert,
   POLICY_TLS_REQUIRED: ['command', 'transfer'],
   POLICY_UNSCANNABLE: transfer,
 };

@@ -166,5 +166,6 @@ export const mailForms: Readonly<Record<FailureCode, readonly MailForm[]>> = {
   POLICY_SCANNER_BLOCK: mail,
   POLICY_TLS_REQUIRED: ['session', 'command'],
   POLICY_UNSCANNABLE: mail,
+  POLICY_SERVER_NAME_MISSING: alert,
   POLICY_UPGRADE_REFUSED: none,
 };

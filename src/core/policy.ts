@@ -117,6 +117,8 @@ export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
 export interface TlsPolicy {
   readonly client: { readonly minVersion: TlsVersion; readonly keyExchange: readonly KeyExchange[] };
   readonly origin: { readonly minVersion: TlsVersion };
+  /** A ClientHello without a server name is refused where it would be intercepted. */
+  readonly requireServerName: boolean;
   readonly onOriginFailure: OriginFailureAction;
 }
 /** `bypass`: the client judges the real certificate itself. */

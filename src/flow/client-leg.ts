@@ -121,6 +121,7 @@ const alertNumbers: Readonly<Record<AlertName, number>> = {
   protocol_version: 70,
   insufficient_security: 71,
   internal_error: 80,
+  missing_extension: 109,
   unrecognized_name: 112,
   no_application_protocol: 120,
 };

@@ -15,7 +15,9 @@ import { openVerifiedOrigin, watchEndsOf } from './verified-origin.ts';
 
 /** The inspected way of a TLS flow: dial, verify the origin, mint, answer the client, relay. No path goes on after a failed check. */
 export async function interceptTls(flow: Flow, tunnel: Tunnel, hello: ClientHello): Promise<void> {
-  const alpn = relayableAlpn(hello, flow.policy.document.http.h2);
+  const { http, tls } = flow.policy.document;
+  if (tls.requireServerName && hello.serverName === undefined) throw new FlowFailure('POLICY_SERVER_NAME_MISSING');
+  const alpn = relayableAlpn(hello, http.h2);
   refuseKnownDemand(flow);
   const transport = await tunnel.dial();
   if (tunnel.originTls === 'never') return interceptToPlainOrigin(flow, tunnel, hello, transport);

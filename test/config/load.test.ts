@@ -67,6 +67,7 @@ describe('loading', () => {
       tls: {
         client: { minVersion: 'TLSv1.2', keyExchange: ['ecdhe'] },
         origin: { minVersion: 'TLSv1.2' },
+        requireServerName: false,
         onOriginFailure: 'close',
       },
       originFailures: [],
@@ -231,6 +232,7 @@ relays: 3
       tls: {
         client: { minVersion: 'TLSv1.3', keyExchange: ['ecdhe', 'dhe', 'rsa'] },
         origin: { minVersion: 'TLSv1.3' },
+        requireServerName: false,
         onOriginFailure: 'warn',
       },
       originFailures: [{ hosts: ['old.example'], action: 'bypass', reason: 'pinned' }],

@@ -5,6 +5,7 @@ import type { OriginFailureAction, PolicyDocument } from '../../src/core/policy.
 import { startDataPlane } from '../support/data-plane.ts';
 import { freePort } from '../support/gateway.ts';
 import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
+import { policyDocument } from '../support/policy.ts';
 import { createTestAuthority, type TestAuthority } from '../support/test-authority.ts';
 import { openTunnel } from '../support/tunnel.ts';
 
@@ -59,8 +60,7 @@ async function visit(
 }
 
 function byDefault(onOriginFailure: OriginFailureAction): Partial<PolicyDocument> {
-  const client = { minVersion: 'TLSv1.2', keyExchange: ['ecdhe'] } as const;
-  return { tls: { client, origin: { minVersion: 'TLSv1.2' }, onOriginFailure } };
+  return { tls: { ...policyDocument().tls, onOriginFailure } };
 }
 
 const entry = (hosts: readonly string[], action: OriginFailureAction) => ({ hosts, action, reason: 'test' });

@@ -22,6 +22,7 @@ export function policyDocument(changes: Partial<PolicyDocument> = {}): PolicyDoc
     tls: {
       client: { minVersion: 'TLSv1.2', keyExchange: ['ecdhe'] },
       origin: { minVersion: 'TLSv1.2' },
+      requireServerName: false,
       onOriginFailure: 'close',
     },
     originTrust: { rootsPem: [] },
