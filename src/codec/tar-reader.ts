@@ -81,9 +81,11 @@ export class TarReader implements ArchiveReader {
     const name = textAt(block, 0, 100);
     this.#budget.names([...this.#names, prefix === '' ? name : `${prefix}/${name}`]);
     this.#names = [];
-    // Readers differ in whether content follows the head of a link, a directory or a device.
     if (/[1-6]/.test(kind)) {
-      if (size > 0) this.#broken();
+      // Readers differ in whether content follows the head of a link, a directory or a device that gives a size.
+      if (size > 0) this.#budget.trouble('incomplete');
+      this.#left = 0;
+      this.#padding = 0;
     } else if (size > 0) this.#content = this.#inside();
   }
 
