@@ -19,6 +19,9 @@ const weakening = [
   'SSLKEYLOGFILE',
 ] as const;
 
+/** Threads that seldom allocate share memory: 1 MB less in each process. Other C libraries do not read it. */
+export const fewArenas = 'glibc.malloc.arena_max=2';
+
 /** Carries what was taken out to `daylight exec`, whose command shall see its environment as it was given. */
 const givenVariable = 'DAYLIGHT_GIVEN_ENVIRONMENT';
 
@@ -34,7 +37,7 @@ export async function prepareProcess(script: string, args: readonly string[]): P
   const removed = weakening.filter((name) => process.env[name] !== undefined && process.env[name] !== '');
   if (removed.length === 0 && cache === present) return;
   if (stays && removed.length > 0) writeSync(2, `daylight: ignored environment variables: ${removed.join(', ')}\n`);
-  const env: NodeJS.ProcessEnv = { ...process.env };
+  const env: NodeJS.ProcessEnv = { ...(stays && { GLIBC_TUNABLES: fewArenas }), ...process.env };
   for (const name of [...removed, compileCacheVariable]) delete env[name];
   if (cache !== undefined) env[compileCacheVariable] = cache;
   if (command === 'exec') env[givenVariable] = JSON.stringify(pick(process.env, [...removed, compileCacheVariable]));

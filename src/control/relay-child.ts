@@ -4,6 +4,7 @@ import type { ExpectedData, FromRelay, RelayCrash, ToRelay } from '../core/ipc.t
 import type { LearnedBypass } from '../core/learned-bypass.ts';
 import type { PolicyDocument } from '../core/policy.ts';
 import type { Fault } from '../core/simulation.ts';
+import { fewArenas } from './prepare-process.ts';
 
 /** The program of a relay process. */
 export const relayEntry = fileURLToPath(new URL('../flow/relay-process.ts', import.meta.url));
@@ -90,12 +91,14 @@ function childOf(process_: ChildProcess, { slot, writer }: RelayStart): RelayChi
 }
 
 function safeEnvironment(): NodeJS.ProcessEnv {
+  const given = process.env.GLIBC_TUNABLES;
   const safe = Object.entries(process.env).filter(([name]) => !unsafeEnvironment.test(name));
   return {
-    // A handshake makes hundreds of small blocks; glibc keeps just 7 of a size at hand (1 % less CPU per session). Other C
-    // libraries do not read this.
-    GLIBC_TUNABLES: 'glibc.malloc.tcache_count=120',
     ...Object.fromEntries(safe),
+    // A handshake makes hundreds of small blocks; glibc keeps just 7 of a size at hand (1 % less CPU per session).
+    ...(given === undefined || given === fewArenas
+      ? { GLIBC_TUNABLES: `${fewArenas}:glibc.malloc.tcache_count=120` }
+      : {}),
     // Name lookups get half of libuv's threads: with the usual four, two slow names would hold up all others.
     UV_THREADPOOL_SIZE: '16',
   };
