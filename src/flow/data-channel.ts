@@ -49,6 +49,8 @@ class SocketDataChannel implements DataChannel {
   #listener: DataListener | undefined;
   readonly #accepted = Promise.withResolvers<Socket>();
   #dialled: Promise<Socket> | undefined;
+  /** Its leg, under TLS where it is asked for. */
+  #origin: Promise<Duplex> | undefined;
   readonly #legs: Leg[] = [];
   #client: Duplex | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -74,12 +76,17 @@ class SocketDataChannel implements DataChannel {
     this.#timer = setTimeout(() => this.#giveUp(new FlowFailure(code)), limits.ftpDataWaitMs);
   }
 
-  connect(): void {
+  connect({ direction, isProtected }: Pick<DataPlan, 'direction' | 'isProtected'>): void {
     const { dial } = this.#options;
     // In active mode nobody is to be connected to before the origin has come.
     const dialled = this.mode === 'passive' ? dial() : this.#accepted.promise.then(dial);
     this.#dialled = dialled.then((socket) => this.#keep(socket));
     this.#dialled.catch(ignore);
+    // Some servers consent to the transfer only when TLS stands (ftp-srv); those that consent first let the handshake wait.
+    this.#origin = (this.mode === 'passive' ? this.#dialled : this.#accepted.promise).then((socket) =>
+      isProtected ? this.#secure('origin', socket, direction) : socket,
+    );
+    this.#origin.catch(ignore);
   }
 
   begin(plan: DataPlan): void {
@@ -112,11 +119,9 @@ class SocketDataChannel implements DataChannel {
   async #run({ direction, isProtected, transfer }: DataPlan) {
     this.#movedMs = coarseNowMs();
     const dialled = this.#dialled ?? Promise.reject(new FlowFailure('GATEWAY_INTERNAL', 'not connected'));
-    const isPassive = this.mode === 'passive';
-    const originSocket = await (isPassive ? dialled : this.#accepted.promise);
     // The origin proves who it is before the client is answered.
-    const origin = isProtected ? await this.#secure('origin', originSocket, direction) : originSocket;
-    const clientSocket = await (isPassive ? this.#accepted.promise : dialled);
+    const origin = await (this.#origin ?? dialled);
+    const clientSocket = await (this.mode === 'passive' ? this.#accepted.promise : dialled);
     const client = isProtected ? await this.#secure('client', clientSocket, direction) : clientSocket;
     clearTimeout(this.#timer);
     this.#client = client;

@@ -4,6 +4,7 @@ import { connect, TLSSocket } from 'node:tls';
 import { parseClientHello } from '../codec/client-hello.ts';
 import { resumptionOfferOf } from '../codec/client-hello-resumption.ts';
 import { FlowFailure } from '../core/failures.ts';
+import { limits } from '../core/limits.ts';
 import { peekOpening } from '../net/peek.ts';
 import { WatchedTransport, watchEnd } from '../net/watched-transport.ts';
 import { certificateFactsOf } from '../pki/certificate-facts.ts';
@@ -48,7 +49,8 @@ export function dataTls(flow: Flow): DataTls {
       secure.on('session', (made: Buffer) => {
         session = made;
       });
-      return settled(secure, 'secureConnect', handshakeMs, 'ORIGIN', () => {
+      // It may take as long as the origin takes to consent to the transfer.
+      return settled(secure, 'secureConnect', limits.ftpDataWaitMs, 'ORIGIN', () => {
         const peer = secure.getPeerX509Certificate();
         const isKnown = peer !== undefined && certificateFactsOf(peer).fingerprint256 === security.fingerprint;
         if (secure.isSessionReused() || isKnown) return undefined;

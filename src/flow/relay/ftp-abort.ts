@@ -10,13 +10,15 @@ export interface CutTransfer {
 
 /**
  * Tells the origin that a transfer whose data the gateway has cut is over (ABOR). Servers answer both the transfer and ABOR,
- * in either order, or just one of them: so PWD is asked besides, and what comes before its answer is theirs.
+ * in either order, or just one of them: so PWD is asked besides, and what comes before its answer is theirs. Where that was
+ * but one answer, the other may still come (ftp-srv lets PWD overtake ABOR), or never: it is waited for a moment.
  */
 export class FtpAbort {
   readonly #wire: Wire;
   #isAsked = false;
   #cut: CutTransfer | undefined;
   #replies = 0;
+  #isPathHeard = false;
   #deadlineMs: number | undefined;
 
   constructor(wire: Wire) {
@@ -49,22 +51,36 @@ export class FtpAbort {
   /** A further answer; what the client was not told yet once it is the last one, `unasked` when they do not end. */
   heard(code: number): CutTransfer | 'unasked' | undefined {
     this.#replies += 1;
-    if (code !== pathReply) return this.#replies < mostReplies ? undefined : 'unasked';
+    if (code === pathReply && !this.#isPathHeard) {
+      this.#isPathHeard = true;
+      this.#deadlineMs = undefined;
+      return this.#replies > 1 ? this.#settled() : undefined;
+    }
+    if (this.#isPathHeard) return this.#settled();
+    return this.#replies < mostReplies ? undefined : 'unasked';
+  }
+
+  /** On the pump's clock: the origin has said all that it will, or `late`. */
+  tick(nowMs: number): CutTransfer | 'late' | undefined {
+    if (!this.#isAsked) return undefined;
+    this.#deadlineMs ??= nowMs + (this.#isPathHeard ? graceMs : limits.ftpAbortMs);
+    if (nowMs < this.#deadlineMs) return undefined;
+    return this.#isPathHeard ? this.#settled() : 'late';
+  }
+
+  #settled(): CutTransfer | undefined {
     const cut = this.#cut;
     this.#isAsked = false;
     this.#cut = undefined;
     this.#replies = 0;
+    this.#isPathHeard = false;
     this.#deadlineMs = undefined;
     return cut;
   }
-
-  /** On the pump's clock. */
-  isLate(nowMs: number): boolean {
-    if (!this.#isAsked) return false;
-    this.#deadlineMs ??= nowMs + limits.ftpAbortMs;
-    return nowMs > this.#deadlineMs;
-  }
 }
+
+/** For an answer that PWD has overtaken: such servers wait tens of milliseconds. */
+const graceMs = 1_000;
 
 /** RFC 959 section 5.4: no transfer and no ABOR is answered so. */
 const pathReply = 257;

@@ -40,8 +40,8 @@ export interface DataChannel {
   readonly address: Address;
   /** Given up, e.g. because nobody came in time, or done. */
   readonly isOver: boolean;
-  /** The command that uses the channel was passed on: connects. */
-  connect(): void;
+  /** The command that uses the channel was passed on: connects, and puts TLS over the origin's leg where it is asked for. */
+  connect(how: Pick<DataPlan, 'direction' | 'isProtected'>): void;
   /** The origin has agreed: TLS where it is asked for, then the bytes. `settled` is called once. */
   begin(plan: DataPlan): void;
   /** Bytes have moved since the last time that this was asked. */

@@ -98,7 +98,8 @@ export class FtpTransfers {
     }
     const running = { hasBegun: false, isAborted: false, outcome: undefined, reply: undefined };
     this.#running = { ...running, request, transfer, channel, verdict: () => verdict };
-    channel.connect();
+    const { isProtected } = request;
+    channel.connect({ direction: request.direction === 'upload' ? 'upload' : 'download', isProtected });
     return undefined;
   }
 

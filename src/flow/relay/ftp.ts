@@ -91,7 +91,11 @@ class FtpRelay implements Relay {
   }
 
   tick(nowMs: number): void {
-    if (this.#aborting.isLate(nowMs)) this.#fail('ORIGIN_IDLE_TIMEOUT', 'no answer to ABOR');
+    const cut = this.#aborting.tick(nowMs);
+    if (cut === 'late') return this.#fail('ORIGIN_IDLE_TIMEOUT', 'no answer to ABOR');
+    if (cut === undefined) return;
+    this.#conclude(cut);
+    this.#advance();
   }
 
   idle(): boolean {

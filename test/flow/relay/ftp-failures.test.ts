@@ -148,6 +148,41 @@ describe('a failure of the catalogue is told in FTP as docs/failures.md says', (
     expect(session.wire.to('origin').endsWith('NOOP\r\n')).toBe(true);
   });
 
+  it.each([
+    ['ABOR and PWD in turn', ['426 cut', '225 none', '257 "/"'], 0],
+    ['PWD before ABOR', ['426 cut', '257 "/"', '225 none'], 0],
+    ['one answer to both', ['226 aborted', '257 "/"'], 2_000],
+  ] as const)('once, whatever the origin says to ABOR: %s', async (_what, answers, waitMs) => {
+    const session = open({}, { kind: 'block', rule });
+    await asked(session);
+    session.say('STOR file');
+    session.answer('150 go');
+    const [plan] = session.plans;
+    plan?.transfer.end();
+    plan?.settled({ code: 'POLICY_RULE_BLOCK', detail: '' });
+    session.say('NOOP');
+    for (const line of answers) session.answer(line);
+    if (waitMs > 0) {
+      expect(session.wire.to('origin')).not.toContain('NOOP');
+      for (const nowMs of [0, waitMs]) session.relay.tick?.(nowMs);
+    }
+    session.answer('200 OK');
+    expect(session.wire.to('client').endsWith('550 POLICY_RULE_BLOCK no-secrets\r\n200 OK\r\n')).toBe(true);
+    expect(session.wire.ending).toBeUndefined();
+  });
+
+  it('and the session ends where the origin never answers ABOR', async () => {
+    const session = open({}, { kind: 'block', rule });
+    await asked(session);
+    session.say('STOR file');
+    session.answer('150 go');
+    session.plans[0]?.transfer.end();
+    session.plans[0]?.settled({ code: 'POLICY_RULE_BLOCK', detail: '' });
+    for (const nowMs of [0, 5_000, 11_000]) session.relay.tick?.(nowMs);
+    expect(session.wire.to('client')).toMatch(/150 go\r\n550 POLICY_RULE_BLOCK no-secrets\r\n421 ORIGIN_IDLE_TIMEOUT /);
+    expect(session.wire.ending).toBe('close ORIGIN_IDLE_TIMEOUT');
+  });
+
   it('at a command: CLIENT_FTP_BOUNCE and POLICY_TLS_REQUIRED', () => {
     const session = open({ requireTls: true });
     session.say('RETR a');
