@@ -7,10 +7,11 @@ import { fileURLToPath } from 'node:url';
 import { freePort, type RunningGateway, startGateway } from '../../test/support/gateway.ts';
 import { createTestAuthority } from '../../test/support/test-authority.ts';
 import { type RunningVsftpd, startVsftpd } from '../../test/support/vsftpd.ts';
+import { startAutossl } from './autossl.ts';
 
 /**
  * What FTPS costs: throughput of RETR and STOR by curl from and to vsftpd, through the gateway (reverse, one relay, starter
- * rules, records) and directly, in turn; memory of the relay before and at its peak; and the time of a command. Root.
+ * rules, records) and directly, in turn, and once through SSLsplit where it is installed; memory of the relay before and at its peak; and the time of a command. Root.
  * `node bench/processes/files.ts [megabytes] [rounds]`
  */
 const [megabytes = 1_024, rounds = 3] = process.argv.slice(2).map(Number);
@@ -110,6 +111,20 @@ function relaySeconds(): number {
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
+/** What becomes of transfers through SSLsplit, which does not know of data connections. */
+async function trySslsplit(): Promise<void> {
+  using sslsplit = await startAutossl(vsftpd.port);
+  if (sslsplit === undefined) return;
+  const way = { name: 'direct', port: sslsplit.port, caFile: sslsplit.caFile } as const;
+  for (const [command, transfer] of [
+    ['RETR', retrieve],
+    ['STOR', store],
+  ] as const) {
+    const outcome = await transfer(way).then((rate) => `${rate.toFixed(0)} MB/s`, String);
+    console.log(`${command} through SSLsplit: ${outcome}`);
+  }
+}
+
 try {
   writeFileSync(file, '');
   truncateSync(file, megabytes * 1_048_576);
@@ -137,6 +152,7 @@ try {
     console.log(`${command}: direct ${shown(direct)}, gateway ${shown(through)}: ${share} % of direct`);
     console.log(`  processor time of the relay: ${shown(figures[`${command} cpu`] ?? [])} microseconds a MB`);
   }
+  await trySslsplit();
   console.log(`relay: ${idle.toFixed(0)} MB idle, ${relayMegabytes('VmHWM').toFixed(0)} MB at its peak`);
   for (const way of ways) {
     const times = await commandTimes(way);

@@ -1,15 +1,17 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort, type RunningGateway, startGateway } from '../../test/support/gateway.ts';
 import { type RunningPostfix, startPostfix } from '../../test/support/postfix.ts';
 import { createTestAuthority } from '../../test/support/test-authority.ts';
+import { startAutossl } from './autossl.ts';
 
 /**
  * What mail costs: mails of 4 KB a second in eight sessions under STARTTLS, and new sessions with one mail each, to Postfix,
  * which queues and then discards them; through the gateway (reverse, one relay, starter rules, records; `judged` besides
- * with a rule that reads every mail) and directly, in turn. Root.
+ * with a rule that reads every mail), through SSLsplit where it is installed, and directly, in turn. Root.
  * `node bench/processes/mail.ts [mails] [sessions] [rounds]`
  */
 const [mails = 6_000, sessions = 1_000, rounds = 3] = process.argv.slice(2).map(Number);
@@ -63,13 +65,14 @@ const ways: readonly Way[] = [
 ];
 
 /** Mails or sessions a second. */
-async function rate({ port, caFile }: Way, kind: string, count: number): Promise<number> {
+async function rate({ port, caFile }: Pick<Way, 'port' | 'caFile'>, kind: string, count: number): Promise<number> {
   const child = spawn(process.execPath, ['--no-warnings', load, kind, String(port), caFile, String(count)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let text = '';
   child.stdout.on('data', (chunk: Buffer) => (text += chunk));
-  await new Promise((resolve) => child.once('close', resolve));
+  const [code] = (await once(child, 'close')) as [number | null];
+  if (code !== 0) throw new Error(`the load ended with ${code}`);
   const { seconds } = JSON.parse(text) as { seconds: number };
   return count / seconds;
 }
@@ -88,6 +91,14 @@ function relaySeconds(gateway: RunningGateway): number {
       .split(') ')[1]
       ?.split(' ') ?? [];
   return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+/** How SSLsplit fares, in a few sessions: 0.5.5 breaks down in the second that goes on in TLS. */
+async function trySslsplit(): Promise<void> {
+  using sslsplit = await startAutossl(postfix.port);
+  if (sslsplit === undefined) return;
+  const outcome = await rate(sslsplit, 'sessions', 20).then((sessions) => `${sessions.toFixed(0)} a second`, String);
+  console.log(`sessions through SSLsplit: ${outcome}; it ${sslsplit.isAlive ? 'still runs' : 'has ended'}`);
 }
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
@@ -116,13 +127,14 @@ try {
   for (const kind of ['mails', 'sessions']) {
     const direct = figures.get(`${kind} direct`) ?? [];
     console.log(`${kind} a second, median (least to most) of ${rounds}: direct ${shown(direct)}`);
-    for (const name of ['gateway', 'judged']) {
+    for (const { name, gateway } of ways.slice(1)) {
       const through = figures.get(`${kind} ${name}`) ?? [];
       const share = Math.round((100 * median(through)) / median(direct));
-      const cpu = shown(figures.get(`${kind} ${name} cpu`) ?? []);
-      console.log(`  ${name} ${shown(through)}: ${share} % of direct; ${cpu} microseconds of the relay each`);
+      const cpu = gateway && `; ${shown(figures.get(`${kind} ${name} cpu`) ?? [])} microseconds of the relay each`;
+      console.log(`  ${name} ${shown(through)}: ${share} % of direct${cpu ?? ''}`);
     }
   }
+  await trySslsplit();
 } finally {
   for (const { gateway } of [plain, judged]) await gateway[Symbol.asyncDispose]();
   await postfix[Symbol.asyncDispose]();
