@@ -94,6 +94,9 @@ print('feat', f.voidcmd('FEAT'))
 try: print(f.sendcmd('OPTS UTF8 ON'))
 except ftplib.error_perm as e: print('OPTS', e)
 print(f.size('big.bin'), f.pwd())
+for cmd in ('MLST big.bin', 'MDTM big.bin'):
+    try: print(f.sendcmd(cmd))
+    except ftplib.error_perm as e: print(cmd, e)
 print(f.nlst())
 try: f.storbinary('APPE in/py1', io.BytesIO(b'y' * 5)); print('appended')
 except ftplib.error_perm as e: print('APPE', e)
@@ -123,6 +126,32 @@ print(f.quit())
     expect(server.uploaded('py2b')?.length).toBe(100_000);
     expect(server.uploaded('py3')).toBeUndefined();
     if (stdout.includes('appended')) expect(server.uploaded('py1')?.length).toBe(100_005);
+  }, 60_000);
+
+  it('a transfer that the client ends with ABOR is not complete, and the session goes on', async () => {
+    const script = `
+import ftplib, ssl, sys
+f = ftplib.FTP_TLS(context=ssl.create_default_context(cafile=sys.argv[2]), timeout=15)
+f.connect('localhost', int(sys.argv[1])); f.login(sys.argv[3], sys.argv[4]); f.prot_p(); f.voidcmd('TYPE I')
+conn = f.transfercmd('STOR in/aborted')
+conn.sendall(b'x' * 200000)
+f.putcmd('ABOR')
+conn.close()
+f.putcmd('NOOP')
+codes = []
+# Servers answer the transfer and ABOR in either order, or only one of them.
+while codes[-1:] != ['200']: codes.append(f.getmultiline()[:3])
+print(codes)
+f.storbinary('STOR in/after', __import__('io').BytesIO(b'z' * 1000))
+print('then', f.quit())
+`;
+    const args = ['-c', script, String(port), gateway.caFile, server.user, server.password];
+    const { code, stdout, stderr } = await run('python3', args, { timeoutMs: 40_000 });
+    expect(code, stdout + stderr).toBe(0);
+    expect(stdout).toContain('then 2');
+    const aborted = () => gateway.records('traffic').filter((record) => record.name === 'in/aborted');
+    await expect.poll(() => aborted().length).toBe(1);
+    expect(aborted()[0]).toMatchObject({ status_id: 2 });
   }, 60_000);
 
   it('basic-ftp, which resumes sessions, with several transfers in one session', { timeout: 90_000 }, async () => {
