@@ -51,7 +51,7 @@ const http2Connections = 1;
 const settleMs = 1_000;
 
 /** Before each measurement: connections are open by then, and what was compiled is in the caches again. */
-const shortWarmUpMs = 700;
+const shortWarmUpMs = 2_000;
 
 /**
  * One round: starts every system and measures it idle; then, workload by workload, warms each up and measures all in turn,

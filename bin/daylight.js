@@ -32,7 +32,7 @@ const flags = [
  * Control allocates little and lives long: with a small young generation it holds 10 MB less. Relays have flags of their
  * own.
  */
-const gatewayFlags = ['--max-semi-space-size=1', '--expose-gc'];
+const gatewayFlags = ['--max-semi-space-size=1', '--expose-gc', '--v8-pool-size=1'];
 
 function pinnedNode() {
   const name = pinned[`${process.platform}-${process.arch}`];

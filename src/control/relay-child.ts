@@ -21,6 +21,7 @@ export const relayFlags = [
   // V8 lets a heap grow fourfold between two full collections; what flows leave in native memory is then freed in one turn.
   '--heap-growing-percent=50',
   '--expose-gc',
+  '--v8-pool-size=1',
   '--no-warnings',
 ];
 
