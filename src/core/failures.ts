@@ -144,6 +144,11 @@ export const failures = {
     'Look for a hostile client (CVE-2023-44487, CVE-2025-8671); see docs/http2.md for the limits.',
     429,
   ),
+  CLIENT_HTTP2_HOARDING: client(
+    'The client takes nothing of responses that were held for inspection and let go, while others need their memory.',
+    'Look for a hostile or stalled client; see docs/http2.md for the limits.',
+    429,
+  ),
   CLIENT_HTTP_VERSION: client('The HTTP version of the request is not supported.', 'Use HTTP/1.1.', 505),
   CLIENT_HTTP_TIMEOUT: client('The client sent its request too slowly.', 'Look for a slow or hostile client.', 408),
   CLIENT_HOST_MISMATCH: client(
@@ -343,6 +348,10 @@ export const failures = {
   ORIGIN_HTTP2_FLOOD: origin(
     'The origin floods its connection with HTTP/2 frames that carry nothing.',
     'Look for a hostile or broken origin; see docs/http2.md for the limits.',
+  ),
+  ORIGIN_HTTP2_HOARDING: origin(
+    'The origin takes nothing of requests that were held for inspection and let go, while others need their memory.',
+    'Check the origin; see docs/http2.md for the limits.',
   ),
   ORIGIN_HTTP_HEAD_TOO_LARGE: origin('The response head is larger than the limit.', 'See core/limits.ts.'),
   ORIGIN_HTTP_UNSOLICITED: origin('The origin sent a response that no request asked for.', 'Correct the origin.'),

@@ -1,4 +1,5 @@
 import { archiveLimits } from './archive-limits.ts';
+import { http2Limits } from './http2-limits.ts';
 import { mailLimits } from './mail-limits.ts';
 import { scannerLimits } from './scanner-limits.ts';
 
@@ -86,28 +87,7 @@ export const limits = {
   ftpAbortMs: 10_000,
   /** Data connections of the explicit proxy that all relays know of at once: 16 relays with all their channels. */
   ftpAppointments: 16_384,
-  /** Frames that one header block may be cut into (RFC 9113 section 6.10); four hold the largest head that is taken. */
-  http2HeaderFrames: 32,
-  /** Dynamic table of either direction: what browsers ask for. Each entry takes some hundred bytes of memory. */
-  http2TableBytes: 65_536,
-  /** Streams open at once on a connection. Servers allow 100 to 250, few know no limit. */
-  http2Streams: 1_000,
-  /** SETTINGS frames of one side that the other has not acknowledged. */
-  http2PendingSettings: 16,
-  /** DATA that is dropped costs its sender something below this size; larger ones are bounded by the windows. */
-  http2SmallDataBytes: 1_024,
-  /** Streams that were reset, per connection and side, whose late frames are still expected and dropped. */
-  http2ResetMemory: 1_000,
-  /** Frames that carry nothing (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA ...) which a side may send ahead of those that do. */
-  http2EmptyFrames: 1_000,
-  /** The same, at most, however much was earned by DATA and HEADERS: what a burst of those may be answered with. */
-  http2EmptyFramesMost: 20_000,
-  http2EmptyFramesPerSecond: 100,
-  /** Streams of a connection that may be reset or refused at once: a page that is left, a player that seeks. As in nghttp2. */
-  http2Resets: 1_000,
-  http2ResetsPerSecond: 33,
-  /** What waits in the messages of one connection, for a rule, a scanner or a window: half of `heldBytes`, so that none takes all. */
-  http2HeldBytes: 67_108_864,
+  ...http2Limits,
   /** Packets of decrypted traffic in memory that wait for the disk, per relay. */
   exportQueueBytes: 33_554_432,
   /** Packets that wait for one reader of PCAP-over-IP; one that is slower than that is let go. */

@@ -66,12 +66,17 @@ export class MessageScan {
   /** The verdict on the whole message; undefined when there is nothing to scan. Never rejects. */
   end(): Promise<Verdict> | undefined {
     if (!this.isActive || this.#bodyBytes === 0) return undefined;
-    return this.#scanAll().catch(
-      (error: unknown): Verdict => ({
-        kind: 'refuse',
-        code: error instanceof FlowFailure ? error.code : 'GATEWAY_INTERNAL',
-        detail: error instanceof FlowFailure ? error.detail : 'content scan',
-      }),
+    return (
+      this.#scanAll()
+        .catch(
+          (error: unknown): Verdict => ({
+            kind: 'refuse',
+            code: error instanceof FlowFailure ? error.code : 'GATEWAY_INTERNAL',
+            detail: error instanceof FlowFailure ? error.detail : 'content scan',
+          }),
+        )
+        // What was judged may wait on for a slow receiver, who must not keep others from being scanned.
+        .finally(() => this.#letGo())
     );
   }
 

@@ -4,16 +4,31 @@ import { limits } from '../../core/limits.ts';
 /** What one block costs beside its bytes. */
 const blockBytes = 256;
 
-/** Memory of all blocks of this process. */
+/** Memory of all blocks of this process, and the connections that have any. */
 let allHeldBytes = 0;
+const holders = new Set<BlockMemory>();
 
 /** Memory of the blocks of one connection. */
 export class BlockMemory {
+  readonly #giveUp: () => void;
   #heldBytes = 0;
+  /** Of what waits for its receiver alone, so much was not taken for a while; found out on each tick. */
+  stalledBytes = 0;
+
+  /** `giveUp` gives all memory back, if a receiver still takes nothing. */
+  constructor(giveUp: () => void) {
+    this.#giveUp = giveUp;
+  }
+
+  get isEmpty(): boolean {
+    return this.#heldBytes === 0;
+  }
 
   /** False when there is no room. */
   take(bytes: number): boolean {
-    if (this.#heldBytes + bytes > limits.http2HeldBytes || allHeldBytes + bytes > limits.heldBytes) return false;
+    if (this.#heldBytes + bytes > limits.http2HeldBytes) return false;
+    if (allHeldBytes + bytes > limits.heldBytes && !this.#findRoom(bytes)) return false;
+    if (this.#heldBytes === 0) holders.add(this);
     this.#heldBytes += bytes;
     allHeldBytes += bytes;
     return true;
@@ -22,6 +37,21 @@ export class BlockMemory {
   give(bytes: number): void {
     this.#heldBytes -= bytes;
     allHeldBytes -= bytes;
+    if (this.#heldBytes > 0) return;
+    this.stalledBytes = 0;
+    holders.delete(this);
+  }
+
+  /** Has others give up what nobody takes, the one with most of it first. */
+  #findRoom(bytes: number): boolean {
+    while (allHeldBytes + bytes > limits.heldBytes) {
+      let worst: BlockMemory | undefined;
+      for (const memory of holders) if (memory.stalledBytes > (worst?.stalledBytes ?? 0)) worst = memory;
+      if (worst === undefined || worst === this) return false;
+      worst.stalledBytes = 0;
+      worst.#giveUp();
+    }
+    return true;
   }
 }
 

@@ -17,6 +17,7 @@ import { WaitingAnswers } from './http2-answers.ts';
 import { BlockMemory } from './http2-body-blocks.ts';
 import { Budget } from './http2-budget.ts';
 import type { HeldMessage } from './http2-held-message.ts';
+import { cutHoarder, stalledBytes } from './http2-hoarding.ts';
 import type { Http2Options } from './http2-options.ts';
 import { Http2Outgoing } from './http2-outgoing.ts';
 import { answerStream, askToEnd } from './http2-page.ts';
@@ -37,7 +38,7 @@ export class Http2Connection {
   /** Requests of which the origin knows nothing yet, by rising stream. */
   readonly heldHeads = new Set<HeldMessage>();
   /** Of what waits in messages. */
-  readonly memory = new BlockMemory();
+  readonly memory = new BlockMemory(() => this.onSettled(() => cutHoarder(this)));
   readonly streams = new Map<number, Http2Stream>();
   /** Streams of which a side may still send frames although they are over. */
   readonly late: Readonly<Record<Side, ResetMemory>> = { client: new ResetMemory(), origin: new ResetMemory() };
@@ -128,7 +129,8 @@ export class Http2Connection {
   /** A window has grown: what waits for it goes on, and what is too much for it waits on. */
   advance(side: Side): void {
     if (side === 'client' && !this.answers.isEmpty) this.answers.advance();
-    if (this.waiting.size > 0) for (const held of [...this.waiting]) if (held.to === side) held.advance();
+    if (this.waiting.size === 0) return;
+    for (const held of [...this.waiting]) if (held.to === side && this.to[side].takesMore) held.advance();
   }
 
   /** A verdict comes later. Nothing is done with it when the stream is over by then. */
@@ -264,11 +266,12 @@ export class Http2Connection {
   tick(nowMs: number): void {
     this.nowMs = nowMs;
     this.#resets.refill();
+    if (!this.memory.isEmpty) this.memory.stalledBytes = stalledBytes(this);
   }
 
   flush(): void {
-    this.to.client.flush();
-    this.to.origin.flush();
+    this.to.client.endTurn();
+    this.to.origin.endTurn();
   }
 
   /** The last frames to a client that has had no settings yet: it gets some, or it would understand none of them. */

@@ -1,5 +1,6 @@
 import type { Http2Field } from '../../codec/http2-field.ts';
 import { commonFrameBytes, dataFrame, windowUpdateFrame } from '../../codec/http2-frames.ts';
+import { limits } from '../../core/limits.ts';
 import { otherSide, type Side } from '../../core/side.ts';
 import { BodyBlocks } from './http2-body-blocks.ts';
 import type { Http2Connection } from './http2-connection.ts';
@@ -30,6 +31,9 @@ export class HeldMessage {
   #readyBytes = 0;
   #isEnded = false;
   #isOver = false;
+  /** Since when the receiver has taken next to nothing of what waits for it alone, and what it took since. */
+  #stillSinceMs: number | undefined;
+  #takenBytes = 0;
 
   constructor(connection: Http2Connection, stream: Http2Stream, to: Side, head?: FieldBlock) {
     this.connection = connection;
@@ -117,12 +121,14 @@ export class HeldMessage {
     }
     while (this.#readyBytes > 0) {
       const room = Math.min(this.#room, this.#readyBytes, commonFrameBytes);
-      if (room <= 0) {
+      if (room <= 0 || !connection.to[to].takesMore) {
         connection.waiting.add(this);
         return;
       }
       const part = this.#body.shift(room);
       this.#readyBytes -= part.length;
+      this.#takenBytes += part.length;
+      connection.to[to].turnBytes += part.length;
       this.#account.sent(part.length);
       connection.windows[to].sent(part.length);
       stream.sentTo(to, part.length);
@@ -130,7 +136,19 @@ export class HeldMessage {
       connection.to[to].send(dataFrame(stream.id, part, isLast));
       if (isLast) return this.done();
     }
+    this.#stillSinceMs = undefined;
     if (this.#isAtEnd) this.#sendEnd();
+  }
+
+  /** What its receiver alone has kept here for a while; asked for about once a second, while it waits for that. */
+  stalledBytes(nowMs: number): number {
+    const bytes = this.#body.length;
+    const isTaken = this.#takenBytes * limits.http2StallShare >= bytes;
+    if (this.#stillSinceMs === undefined || isTaken) {
+      this.#stillSinceMs = nowMs;
+      this.#takenBytes = 0;
+    }
+    return nowMs - this.#stillSinceMs >= limits.http2StallMs ? bytes : 0;
   }
 
   /** Sends the head although the body may have to wait on. */

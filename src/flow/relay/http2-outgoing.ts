@@ -1,6 +1,7 @@
 import { encodeFields } from '../../codec/hpack-encoder.ts';
 import type { Http2Field } from '../../codec/http2-field.ts';
 import { headersFrames } from '../../codec/http2-frames.ts';
+import { limits } from '../../core/limits.ts';
 import type { Wire } from '../../core/relay.ts';
 import type { Side } from '../../core/side.ts';
 import { viewOf } from './http1-forwarder.ts';
@@ -12,6 +13,8 @@ export class Http2Outgoing {
   #bytes: Buffer = empty;
   #from = 0;
   #until = 0;
+  /** What was sent in this turn of messages that had waited. */
+  turnBytes = 0;
   /** The next header block begins by giving the dynamic table up: nothing else keeps a lowered limit. */
   tellsTable = true;
 
@@ -26,6 +29,12 @@ export class Http2Outgoing {
 
   get isWaiting(): boolean {
     return this.#waiting !== undefined;
+  }
+
+  /** Whether more of those may go now: what the side does not read would only wait elsewhere, uncounted. */
+  get takesMore(): boolean {
+    // The wire learns at the end of a turn what was sent in it.
+    return this.turnBytes < limits.sendBufferBytes && this.#wire.isFull?.(this.#to) !== true;
   }
 
   /** The settings were forwarded: what waited for them follows. */
@@ -59,6 +68,11 @@ export class Http2Outgoing {
     const block = encodeFields(fields, this.tellsTable);
     this.tellsTable = false;
     this.send(headersFrames(streamId, block, endsStream, priority));
+  }
+
+  endTurn(): void {
+    this.flush();
+    this.turnBytes = 0;
   }
 
   flush(): void {

@@ -94,6 +94,17 @@ class Http2Relay implements Relay {
     this.#connection.close(code, 'no byte within the idle limit');
   }
 
+  drained(side: Side): void {
+    const connection = this.#connection;
+    if (connection.isOver || connection.waiting.size === 0) return;
+    try {
+      connection.advance(side);
+      this.#settle();
+    } catch (error) {
+      throw connection.broken(error);
+    }
+  }
+
   tick(nowMs: number): void {
     const connection = this.#connection;
     if (connection.isOver) return;
