@@ -46,15 +46,22 @@ export function dataTls(flow: Flow): DataTls {
         ...(resumed === undefined ? {} : { session: resumed }),
       });
       if (transport instanceof WatchedTransport) watchEnd(secure, transport);
-      secure.on('session', (made: Buffer) => {
-        session = made;
+      // Node tells of the session also on a connection that the check below refuses: a stranger's must never be resumed.
+      let isProven = false;
+      let made: Buffer | undefined;
+      secure.on('session', (latest: Buffer) => {
+        made = latest;
+        if (isProven) session = made;
       });
       // It may take as long as the origin takes to consent to the transfer.
       return settled(secure, 'secureConnect', limits.ftpDataWaitMs, 'ORIGIN', () => {
         const peer = secure.getPeerX509Certificate();
         const isKnown = peer !== undefined && certificateFactsOf(peer).fingerprint256 === security.fingerprint;
-        if (secure.isSessionReused() || isKnown) return undefined;
-        return new FlowFailure('ORIGIN_FTP_DATA_IDENTITY', 'another certificate than on the control connection');
+        if (!secure.isSessionReused() && !isKnown)
+          return new FlowFailure('ORIGIN_FTP_DATA_IDENTITY', 'another certificate than on the control connection');
+        isProven = true;
+        session = made ?? session;
+        return undefined;
       });
     },
     async client(socket, direction) {
