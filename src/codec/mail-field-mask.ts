@@ -29,6 +29,13 @@ export function maskedField(value: string, find: FindSpans): string | undefined 
   const segments = segmentsOf(value);
   const masked = maskedText(segments.map(({ text }) => text).join(''), find);
   if (masked === undefined) return maskedText(value, find);
+  // A rule is asked of both forms, so both are masked.
+  const rewritten = rewrittenField(segments, masked);
+  return maskedText(rewritten, find) ?? rewritten;
+}
+
+/** The field with a text of the same length in place of what it says. */
+function rewrittenField(segments: readonly Segment[], masked: string): string {
   let at = 0;
   let result = '';
   for (const { raw, text, isWord } of segments) {
@@ -62,9 +69,10 @@ function maskedText(text: string, find: FindSpans): string | undefined {
       const to = characterEnd(before, offset + length);
       masked = masked.slice(0, from) + '*'.repeat(to - from) + masked.slice(to);
     }
-    if (masked === before) break;
+    if (masked === before) return masked === text ? undefined : masked;
   }
-  return masked === text ? undefined : masked;
+  // More than anybody writes: nothing of it is worth to be shown.
+  return '*'.repeat(text.length);
 }
 
 /** Half a character of UTF-8 would be none. */

@@ -124,10 +124,12 @@ export class MessagePassage {
     const part = scan.heldPart(message);
     const isRecoded = this.#coded?.isGivenUp === false;
     const waits = this.#hold.waits(isRecoded ? 'body' : part, bytes);
-    // What waits to be masked alone can go on: a match blocks then.
+    // What waits to be masked alone can go on: a match blocks then, also one of before, which can be masked no more.
     if (waits === 'full' && part !== 'none') return noRoom;
     if (waits === true) return keepAll;
     this.#coded?.giveUp();
+    const unmasked = this.#late();
+    if (unmasked !== undefined) return unmasked;
     const keepBytes = this.#redactor?.keptBytes ?? 0;
     return keepBytes === 0 ? allow : { kind: 'allow', keepBytes };
   }

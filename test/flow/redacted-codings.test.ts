@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import {
   brotliCompressSync,
   brotliDecompressSync,
@@ -13,6 +14,7 @@ import {
 import { describe, expect, test } from 'vitest';
 import { limits } from '../../src/core/limits.ts';
 import { waitUntil } from '../support/gateway.ts';
+import { policyDocument } from '../support/policy.ts';
 import { get, type InspectedRelay, inspectedRelay, postOf, responseOf } from './inspected-relay.ts';
 
 const rule = (field: string): string =>
@@ -221,3 +223,14 @@ function noise(bytes: number): string {
     return String.fromCharCode(0x41 + ((seed >>> 3) % 50));
   }).join('');
 }
+
+test('what was found in a coded body does not go on unmasked when the body is too long to wait', async () => {
+  const coded = gzipSync(statement + randomBytes(6_000).toString('base64'), { level: 1 });
+  const hold = { ...policyDocument().http.hold, bodyBytes: 3_000 };
+  const incoming = inspectedRelay(rule('http.response.body'), {}, { hold });
+  incoming.send('client', get);
+  incoming.send('origin', responseOf('Content-Encoding: gzip\r\n', coded), 1_000);
+  await over(incoming);
+  expect(incoming.transactions[0]).toMatchObject({ verdict: 'block' });
+  expect(incoming.wire.bytesTo('client').includes(coded.subarray(0, 200))).toBe(false);
+});
