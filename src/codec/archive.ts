@@ -25,22 +25,45 @@ export interface ArchiveReader {
 }
 
 /**
- * What one file may cost, archives within it and all. Time is linear in the bytes that came: those that are made of them
- * are at most so many times as many.
+ * What one file may cost, archives within it and all: bytes that are made are at most so many times those that came, and
+ * time has a bound at once and grows with the bytes that came.
  */
 export class ArchiveBudget {
   readonly #sink: ArchiveSink;
+  readonly #now: () => number;
   readonly #told = new Set<string>();
   #readBytes = 0;
   #madeBytes = 0;
   #troubles = new Set<ArchiveTrouble>();
+  /** Time that is left, counted only while bytes are looked into. */
+  #leftMs: number = limits.archiveBurstMs;
+  #resumedMs = 0;
+  #isSpent = false;
 
-  constructor(sink: ArchiveSink) {
+  /** `now` tells the time in milliseconds. */
+  constructor(sink: ArchiveSink, now: () => number) {
     this.#sink = sink;
+    this.#now = now;
   }
 
-  read(bytes: number): void {
+  /** A chunk of the file is taken up. */
+  resume(bytes: number): void {
     this.#readBytes += bytes;
+    const earnedMs = (bytes / 1_048_576) * limits.archiveMsPerMebibyte;
+    this.#leftMs = Math.min(limits.archiveBurstMs, this.#leftMs + earnedMs);
+    this.#resumedMs = this.#now();
+  }
+
+  pause(): void {
+    this.#leftMs -= this.#now() - this.#resumedMs;
+  }
+
+  /** The time is over: nothing more is to be looked into. */
+  get isSpent(): boolean {
+    if (this.#isSpent || this.#now() - this.#resumedMs <= this.#leftMs) return this.#isSpent;
+    this.#isSpent = true;
+    this.trouble('incomplete');
+    return true;
   }
 
   /** Accounts for bytes that were made; false when it is too much. */
@@ -51,7 +74,7 @@ export class ArchiveBudget {
       made > limits.archiveMadeBytes ||
       (made > limits.archiveRatioFromBytes && made > limits.archiveRatio * this.#readBytes);
     if (isTooMuch) this.trouble('incomplete');
-    return !isTooMuch;
+    return !isTooMuch && !this.isSpent;
   }
 
   /** Tells names of one member, once each; those that are too long by their end. */
@@ -111,13 +134,21 @@ export class ArchiveContent implements ArchiveReader {
   }
 
   push(bytes: Buffer): void {
-    if (this.#depth === 0) this.#budget.read(bytes.length);
+    if (this.#depth > 0) return this.#push(bytes);
+    this.#budget.resume(bytes.length);
+    this.#push(bytes);
+    if (this.#reader !== undefined && this.#budget.isSpent) this.close();
+    this.#budget.pause();
+  }
+
+  #push(bytes: Buffer): void {
     if (this.#head === undefined) return this.#reader?.push(bytes);
     this.#head = Buffer.concat([this.#head, bytes]);
     if (this.#head.length >= fileHeadBytes) this.#decide(this.#head);
   }
 
   end(): void {
+    if (this.#depth === 0) this.#budget.resume(0);
     if (this.#head !== undefined) this.#decide(this.#head);
     this.#reader?.end();
     this.close();

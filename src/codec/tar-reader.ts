@@ -34,7 +34,7 @@ export class TarReader implements ArchiveReader {
 
   push(bytes: Buffer): void {
     let at = 0;
-    while (at < bytes.length && !this.#isBroken) {
+    while (at < bytes.length && !this.#isBroken && !this.#budget.isSpent) {
       if (this.#left > 0) at += this.#take(bytes.subarray(at, at + this.#left));
       else if (this.#padding > 0) {
         const skipped = Math.min(this.#padding, bytes.length - at);
@@ -91,7 +91,8 @@ export class TarReader implements ArchiveReader {
 
   #take(bytes: Buffer): number {
     if (this.#longName !== undefined) {
-      if (this.#longName.text.length < limits.archiveNameBytes) this.#longName.text += bytes.toString('latin1');
+      const room = limits.archiveNameBytes - this.#longName.text.length;
+      if (room > 0) this.#longName.text += bytes.toString('latin1', 0, room);
     } else if (this.#content?.isWanted === true) this.#content.push(bytes);
     this.#left -= bytes.length;
     if (this.#left === 0) this.#memberEnd();
@@ -104,8 +105,15 @@ export class TarReader implements ArchiveReader {
     const { isPax, text } = this.#longName ?? { isPax: false, text: '' };
     this.#longName = undefined;
     if (text.length >= limits.archiveNameBytes) this.#budget.trouble('incomplete');
-    if (isPax) for (const [, path = ''] of text.matchAll(/^\d+ path=(.*)$/gm)) this.#names.push(path);
-    else if (text !== '') this.#names.push(text.replace(/\0.*$/s, ''));
+    if (isPax) for (const [, path = ''] of text.matchAll(/^\d+ path=(.*)$/gm)) this.#name(path);
+    else this.#name(text.replace(/\0.*$/s, ''));
+  }
+
+  /** A name of the next member, which may never come. */
+  #name(name: string): void {
+    if (name === '') return;
+    if (this.#names.length < limits.archiveNamesOfMember) this.#names.push(name);
+    else this.#budget.trouble('incomplete');
   }
 
   #broken(): void {

@@ -3,8 +3,8 @@ import type { ArchiveBudget, ArchiveContent, ArchiveReader } from './archive.ts'
 import { ArchiveInflater } from './archive-inflater.ts';
 import { readZipHeader, type ZipHeader } from './zip-header.ts';
 
-const signature = 'PK';
-const firstOfSignature = 0x50;
+const memberSignature = Buffer.from('PK\x03\x04', 'latin1');
+const directorySignature = Buffer.from('PK\x01\x02', 'latin1');
 const noBytes: Buffer = Buffer.alloc(0);
 const stored = 0;
 const deflated = 8;
@@ -48,7 +48,9 @@ export class ZipScanner implements ArchiveReader {
   push(chunk: Buffer): void {
     const bytes = this.#kept.length === 0 ? chunk : Buffer.concat([this.#kept, chunk]);
     let passed = 0;
-    for (let found = bytes.indexOf(signature); found >= 0; ) {
+    const search = new SignatureSearch(bytes);
+    for (let found = search.from(0); found >= 0; ) {
+      if (this.#budget.isSpent) return;
       const header = readZipHeader(bytes.subarray(found));
       if (header === 'partial') return this.#keep(bytes, passed, found);
       if (header !== 'none') {
@@ -58,10 +60,9 @@ export class ZipScanner implements ArchiveReader {
         passed = isData ? found : found + header.length;
         this.#header(header, this.#offset + found, isData);
       }
-      found = bytes.indexOf(signature, Math.max(passed, found + 1));
+      found = search.from(Math.max(passed, found + 1));
     }
-    const isOpen = bytes[bytes.length - 1] === firstOfSignature && bytes.length > passed;
-    this.#keep(bytes, passed, isOpen ? bytes.length - 1 : bytes.length);
+    this.#keep(bytes, passed, bytes.length - openBytes(bytes.subarray(passed)));
   }
 
   end(): void {
@@ -148,4 +149,35 @@ export class ZipScanner implements ArchiveReader {
     if (member.hasHeaders && member.content?.isArchive !== true) this.#budget.trouble('incomplete');
     this.close();
   }
+}
+
+/** Goes through the signatures of both headers, and looks at no byte twice for the same one. */
+class SignatureSearch {
+  readonly #bytes: Buffer;
+  #member: number;
+  #directory: number;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+    this.#member = bytes.indexOf(memberSignature);
+    this.#directory = bytes.indexOf(directorySignature);
+  }
+
+  /** The next one at that offset or behind it; -1 if there is none. */
+  from(at: number): number {
+    if (this.#member >= 0 && this.#member < at) this.#member = this.#bytes.indexOf(memberSignature, at);
+    if (this.#directory >= 0 && this.#directory < at) this.#directory = this.#bytes.indexOf(directorySignature, at);
+    if (this.#member < 0 || this.#directory < 0) return Math.max(this.#member, this.#directory);
+    return Math.min(this.#member, this.#directory);
+  }
+}
+
+/** How many bytes at the end may begin a signature. */
+function openBytes(bytes: Buffer): number {
+  for (let count = Math.min(3, bytes.length); count > 0; count--) {
+    const end = bytes.subarray(bytes.length - count);
+    const isOpen = [memberSignature, directorySignature].some((signature) => signature.subarray(0, count).equals(end));
+    if (isOpen) return count;
+  }
+  return 0;
 }

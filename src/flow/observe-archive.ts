@@ -1,7 +1,9 @@
-import { ArchiveBudget, ArchiveContent } from '../codec/archive.ts';
+import { ArchiveBudget, ArchiveContent, type ArchiveSink } from '../codec/archive.ts';
 import { limits } from '../core/limits.ts';
 import type { ArchiveFacts } from '../core/record.ts';
 import type { FactSink } from './observe-file.ts';
+
+const now = (): number => performance.now();
 
 /** Looks into one file as into an archive while its bytes pass, if it is one. */
 export class ArchiveObserver {
@@ -12,7 +14,7 @@ export class ArchiveObserver {
 
   /** `isScanned`: a zip archive is looked for in files of every type. */
   constructor(isScanned: boolean, tell: FactSink | undefined) {
-    const budget = new ArchiveBudget({
+    const sink: ArchiveSink = {
       names: (names) => {
         this.#count += names.length;
         if (this.#members.length < limits.recordMembers) this.#members.push(...names);
@@ -23,8 +25,8 @@ export class ArchiveObserver {
         this.#troubles.push(trouble);
         tell?.('archive', [trouble]);
       },
-    });
-    this.#content = new ArchiveContent(budget, 0, isScanned);
+    };
+    this.#content = new ArchiveContent(new ArchiveBudget(sink, now), 0, isScanned);
   }
 
   push(bytes: Buffer): void {

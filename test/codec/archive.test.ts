@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ArchiveBudget, ArchiveContent } from '../../src/codec/archive.ts';
+import { ArchiveBudget, ArchiveContent, type ArchiveSink } from '../../src/codec/archive.ts';
 import { limits } from '../../src/core/limits.ts';
 import { tar, zip } from '../support/archives.ts';
 
@@ -18,11 +18,12 @@ interface Seen {
 /** Looks into a file that comes in pieces of that size. */
 function look(file: Buffer, { piece = file.length || 1, isScanned = false, isCut = false } = {}): Seen {
   const seen: Seen = { names: [], types: [], troubles: [] };
-  const budget = new ArchiveBudget({
+  const sink: ArchiveSink = {
     names: (names) => seen.names.push(...names),
     type: (type) => seen.types.push(type),
     trouble: (trouble) => seen.troubles.push(trouble),
-  });
+  };
+  const budget = new ArchiveBudget(sink, () => performance.now());
   const content = new ArchiveContent(budget, 0, isScanned);
   for (let at = 0; at < file.length; at += piece) {
     // A view that is overwritten afterwards, as those of decoders are.
@@ -251,6 +252,61 @@ describe('a hostile archive', () => {
     const startMs = performance.now();
     expect(look(bomb, { piece: 16_384 }).troubles).toEqual(['incomplete']);
     expect(performance.now() - startMs).toBeLessThan(2_000);
+  });
+
+  it('that names a member without end, and has none, is bounded in memory', () => {
+    const pax = tar([{ name: 'p', kind: 'x', data: Buffer.from('11 path=abc\n'.repeat(300)) }], false);
+    const long = tar([{ name: 'p', kind: 'L', data: Buffer.from('name\0') }], false);
+    for (const head of [pax, long]) {
+      const heads = Buffer.concat(Array.from({ length: limits.archiveNamesOfMember + 20 }, () => head));
+      const { names, troubles } = look(Buffer.concat([heads, tar([{ name: 'last' }])]));
+      expect(names).toEqual([head === pax ? 'abc' : 'name', 'last']);
+      expect(troubles).toEqual(['incomplete']);
+    }
+    const few = Array.from({ length: limits.archiveNamesOfMember }, () => long);
+    expect(look(Buffer.concat([...few, tar([{ name: 'last' }])])).troubles).toEqual([]);
+  });
+
+  it('that looks like headers all over holds up the gateway for a bounded time', () => {
+    const head = Buffer.from(zip([{ name: 'y' }]).subarray(0, 31));
+    const long = Buffer.from(head);
+    long.writeUInt16LE(4_000, 26);
+    for (const filling of [Buffer.from('PK'), head, long, Buffer.from('PK\x03\x04')]) {
+      const inner = Buffer.concat([head, Buffer.alloc(60_000_000, filling)]);
+      const pad = { name: 'pad', data: Buffer.alloc(700_000, 7), method: 0 };
+      const file = zip([pad, { name: 'bomb.zip', data: inner }]);
+      const startMs = performance.now();
+      expect(look(file, { piece: 65_536 }).names).toContain('bomb.zip');
+      // All of it in one call, near enough: what is allowed, and one step.
+      expect(performance.now() - startMs).toBeLessThan(limits.archiveBurstMs * 4);
+    }
+  });
+
+  it('that took its time is not looked into any further', () => {
+    const troubles: string[] = [];
+    const sink = {
+      names: () => undefined,
+      type: () => undefined,
+      trouble: (trouble: string) => troubles.push(trouble),
+    };
+    let nowMs = 1_000;
+    const budget = new ArchiveBudget(sink, () => nowMs);
+    budget.resume(1_048_576);
+    nowMs += limits.archiveBurstMs;
+    expect(budget.isSpent).toBe(false);
+    budget.pause();
+    // Time between the pieces does not count, and each piece adds some.
+    nowMs += 1_000_000;
+    budget.resume(1_048_576);
+    nowMs += limits.archiveMsPerMebibyte;
+    expect(budget.make(1)).toBe(true);
+    nowMs += 1;
+    expect(budget.make(1)).toBe(false);
+    expect(troubles).toEqual(['incomplete']);
+    const content = new ArchiveContent(budget);
+    content.push(zip([{ name: 'a', data: Buffer.from(program) }]));
+    content.push(Buffer.alloc(600));
+    expect(content.isWanted).toBe(false);
   });
 
   it('of members without number is listed to a limit', () => {
