@@ -60,6 +60,8 @@ export interface Relay {
   cut(code: FailureCode, detail: string): void;
   /** No byte came from either side within the idle limit, in the middle of a transaction: the relay answers and ends the flow. */
   timedOut?(): void;
+  /** `timedOut` is called between transactions too, where a flow just ends otherwise: servers of the protocol say why they go. */
+  readonly tellsSilence?: boolean | undefined;
   /** A side has taken all that waited for it, after `wire.isFull` was true of it. */
   drained?(side: Side): void;
   /** The pump's clock: called about once a second with milliseconds since an arbitrary start. */

@@ -35,6 +35,22 @@ export async function openDataChannel(options: DataChannelOptions): Promise<Data
   return channel;
 }
 
+interface Movement {
+  readonly note: () => void;
+  readonly isRecent: () => boolean;
+}
+
+/** When bytes moved last: what it tells outlives the channel without keeping it. */
+function movementWithin(limitMs: number): Movement {
+  let lastMs = Number.NEGATIVE_INFINITY;
+  return {
+    note: () => {
+      lastMs = coarseNowMs();
+    },
+    isRecent: () => coarseNowMs() - lastMs <= limitMs,
+  };
+}
+
 interface Leg {
   readonly socket: Socket;
   /** TLS over the socket, where there is some. */
@@ -54,13 +70,16 @@ class SocketDataChannel implements DataChannel {
   readonly #legs: Leg[] = [];
   #client: Duplex | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #movedMs = 0;
+  readonly #movement: Movement;
+  readonly hasMoved: DataChannel['hasMoved'];
   isOver = false;
 
   constructor(options: DataChannelOptions, released: () => void) {
     this.mode = options.mode;
     this.#options = options;
     this.#released = released;
+    this.#movement = movementWithin(options.idleMs);
+    this.hasMoved = this.#movement.isRecent;
     this.#accepted.promise.catch(ignore);
   }
 
@@ -92,6 +111,7 @@ class SocketDataChannel implements DataChannel {
   begin(plan: DataPlan): void {
     this.#run(plan).then(
       (outcome) => {
+        this.#movement.note();
         if (outcome.code === undefined) this.#end();
         else if (outcome.code === 'POLICY_RULE_BLOCK' && plan.direction === 'upload') this.#drain();
         else this.abort();
@@ -105,10 +125,6 @@ class SocketDataChannel implements DataChannel {
     );
   }
 
-  hasMoved(): boolean {
-    return !this.isOver && coarseNowMs() - this.#movedMs <= this.#options.idleMs;
-  }
-
   abort(): void {
     if (this.isOver) return;
     this.#close();
@@ -117,7 +133,7 @@ class SocketDataChannel implements DataChannel {
   }
 
   async #run({ direction, isProtected, transfer }: DataPlan) {
-    this.#movedMs = coarseNowMs();
+    this.#movement.note();
     const dialled = this.#dialled ?? Promise.reject(new FlowFailure('GATEWAY_INTERNAL', 'not connected'));
     // The origin proves who it is before the client is answered.
     const origin = await (this.#origin ?? dialled);
@@ -130,9 +146,7 @@ class SocketDataChannel implements DataChannel {
       sink: direction === 'download' ? client : origin,
       direction,
       transfer,
-      moved: () => {
-        this.#movedMs = coarseNowMs();
-      },
+      moved: this.#movement.note,
     });
   }
 

@@ -74,7 +74,7 @@ export class Pump implements Wire, Ticking {
     const { client, origin } = this.#legs;
     if (client.isStalled) return this.cut('CLIENT_IDLE_TIMEOUT', 'the client takes nothing of what is sent to it');
     if (origin.isStalled) return this.cut('ORIGIN_IDLE_TIMEOUT', 'the origin takes nothing of what is sent to it');
-    if (this.#endIfIdle()) return;
+    if (this.#relay.tellsSilence !== true && this.#endIfIdle()) return;
     if (this.#relay.timedOut === undefined) this.cut('CLIENT_IDLE_TIMEOUT', 'no byte within the idle limit');
     else this.#guard(() => this.#relay.timedOut?.());
   }

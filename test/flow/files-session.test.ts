@@ -1,16 +1,15 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { connect, createServer, type Server, type Socket } from 'node:net';
-import { connect as connectTls, createSecureContext, type TLSSocket as Secure, TLSSocket } from 'node:tls';
+import { connect, type Socket } from 'node:net';
+import { createSecureContext, TLSSocket } from 'node:tls';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { PolicyDocument, ReverseListener } from '../../src/core/policy.ts';
+import type { PolicyDocument } from '../../src/core/policy.ts';
 import type { RuleCondition, RuleDocument } from '../../src/core/rule-document.ts';
 import { parseRuleFile } from '../../src/rules/rule-file.ts';
 import { startDataPlane } from '../support/data-plane.ts';
-import { startScriptedFtpOrigin } from '../support/ftp-origin.ts';
+import { dataPort, openFtpSession, portOf, published } from '../support/ftp-session.ts';
 import { Typist } from '../support/mail-origin.ts';
 import { policyDocument } from '../support/policy.ts';
-import { listening } from '../support/tcp.ts';
 import { createTestAuthority, type TestAuthority } from '../support/test-authority.ts';
 
 let authority: TestAuthority;
@@ -18,71 +17,14 @@ beforeAll(async () => {
   authority = await createTestAuthority();
 });
 
-function published(host: string, port: number): ReverseListener {
-  return {
-    id: 'reverse:test',
-    mode: 'reverse',
-    listen: { ip: '127.0.0.1', port: 0 },
-    proxyProtocol: 'off',
-    trustedProxies: [],
-    origin: { host, port },
-    originTls: 'as-client',
-    originName: 'localhost',
-    asset: undefined,
-    certificate: undefined,
-    sendProxyProtocol: 'off',
-  };
-}
-
-/** A session through a published endpoint to an origin that answers as told. */
-async function openSession(
+const openSession = (
   answer: (line: string, socket: Socket) => string | undefined,
   changes: Partial<PolicyDocument> = {},
-) {
-  const origin = await startScriptedFtpOrigin(answer);
-  const plane = await startDataPlane({
-    listeners: [published('127.0.0.1', origin.port)],
-    originTrust: { rootsPem: [authority.rootPem] },
-    ...changes,
-  });
-  const socket = connect(plane.port, '127.0.0.1');
-  await once(socket, 'connect');
-  const typist = new Typist(socket);
-  await typist.hears(/^220 /);
-  typist.say('SYST\r\n');
-  await typist.hears(/^215 /);
-  return {
-    origin,
-    plane,
-    socket,
-    typist,
-    async asks(line: string, pattern: RegExp): Promise<string> {
-      typist.say(`${line}\r\n`);
-      return typist.hears(pattern);
-    },
-    async [Symbol.asyncDispose]() {
-      socket.destroy();
-      await plane[Symbol.asyncDispose]();
-      await origin[Symbol.asyncDispose]();
-    },
-  };
-}
-
-/** A data port of the origin, and what connects to it. */
-async function dataPort(): Promise<{ port: number; next: Promise<Socket>; server: Server }> {
-  const server = createServer({ allowHalfOpen: true });
-  const next = once(server, 'connection').then(([socket]) => {
-    (socket as Socket).on('error', () => {});
-    return socket as Socket;
-  });
-  return { port: await listening(server), next, server };
-}
+) => openFtpSession(authority, answer, changes);
 
 function blockRule(when: RuleCondition, id = 'no-ledgers'): RuleDocument {
   return { id, title: id, rev: 1, severity: 'high', action: 'block', tags: [], when, source: 'test:1' };
 }
-
-const portOf = (reply: string) => Number(/\|\|\|(\d+)\|/.exec(reply)?.[1]);
 
 describe('names of data connections', () => {
   it('of others in 227, and low ports, are refused, and the session goes on', async () => {
@@ -303,6 +245,49 @@ describe('a transfer', () => {
     data.server.close();
     await session[Symbol.asyncDispose]();
   });
+
+  const known = Buffer.alloc(300_000, 'a well-known file ');
+  const byHash = (action: string) => {
+    const sha256 = createHash('sha256').update(known).digest('hex');
+    return parseRuleFile(
+      `- { id: known, title: Known, action: ${action}, when: { field: ftp.file.sha256, equals: "${sha256}" } }\n`,
+      'r.yaml',
+    );
+  };
+
+  it('whose file a rule knows by its hash never arrives whole', async () => {
+    const { data, session, own, theirs } = await ready('STOR', { rules: byHash('block').rules });
+    let bytes = 0;
+    theirs.on('data', (chunk: Buffer) => (bytes += chunk.length));
+    const cut = once(theirs, 'error');
+    own.end(known);
+    await cut;
+    expect(bytes).toBeLessThan(known.length);
+    expect(await session.typist.hears(/\r\n/)).toBe('550 POLICY_RULE_BLOCK known\r\n');
+    expect(session.plane.transfers[0]).toMatchObject({ verdict: 'block', outcome: { complete: false } });
+    expect(session.plane.alarms.map(({ match }) => match.field)).toEqual(['ftp.file.sha256']);
+    data.server.close();
+    await session[Symbol.asyncDispose]();
+  });
+
+  it.each([
+    ['is known by its hash raises an alarm', known, 1],
+    ['differs from it by its last byte raises none', Buffer.concat([known.subarray(0, -1), Buffer.from('.')]), 0],
+  ] as const)('whose file %s, and arrives', async (_what, content, alarms) => {
+    const { data, session, own, theirs } = await ready('RETR', { rules: byHash('alarm').rules });
+    let bytes = 0;
+    own.on('data', (chunk: Buffer) => (bytes += chunk.length));
+    theirs.end(content);
+    await once(own, 'end');
+    own.end();
+    session.origin.sockets[0]?.write('226 done\r\n');
+    await session.typist.hears(/^226 done/);
+    expect(bytes).toBe(content.length);
+    expect(session.plane.transfers[0]).toMatchObject({ verdict: 'allow', outcome: { complete: true } });
+    expect(session.plane.alarms.map(({ match }) => match.field)).toEqual(Array(alarms).fill('ftp.file.sha256'));
+    data.server.close();
+    await session[Symbol.asyncDispose]();
+  });
 });
 
 describe('commands that change files', () => {
@@ -355,85 +340,52 @@ describe('commands that change files', () => {
   });
 });
 
-describe('under TLS', () => {
-  /** AUTH TLS, PROT P and EPSV through the gateway; the origin's data leg is a TLS server over `theirs`. */
-  async function secured() {
+describe('REIN without TLS', () => {
+  it('passes, and nothing that was said before counts any more', async () => {
     const data = await dataPort();
-    const credentials = await authority.issue({ names: ['localhost'] });
-    const context = createSecureContext(credentials);
-    let secure: Secure | undefined;
-    const session = await openSession(
-      (_line, socket) => {
-        socket.write('234 go\r\n');
-        socket.removeAllListeners('data');
-        secure = new TLSSocket(socket, { isServer: true, secureContext: context });
-        secure.on('error', () => {});
-        secure.on('data', (bytes: Buffer) => {
-          const line = bytes.toString('latin1').trimEnd();
-          secure?.write(
-            line === 'EPSV'
-              ? `229 x (|||${data.port}|)\r\n`
-              : line.startsWith('RETR')
-                ? '150 here\r\n'
-                : line === 'PWD'
-                  ? '257 "/"\r\n'
-                  : '200 OK\r\n',
-          );
-        });
-        return undefined;
-      },
-      { originTrust: { rootsPem: [authority.rootPem] } },
-    );
-    await session.asks('AUTH TLS', /^234 /);
-    session.typist.leave();
-    const control = connectTls({ socket: session.socket, servername: 'localhost', ca: session.plane.ca });
-    control.on('error', () => {});
-    await once(control, 'secureConnect');
-    const inside = new Typist(control);
-    inside.say('PROT P\r\n');
-    await inside.hears(/^200 /);
-    inside.say('EPSV\r\n');
-    const own = connect(portOf(await inside.hears(/^229 /)), '127.0.0.1');
+    const answers: Readonly<Record<string, string>> = {
+      USER: '331 go on',
+      PASS: '230 in',
+      REST: '350 then',
+      EPSV: `229 x (|||${data.port}|)`,
+      RETR: '150 here',
+      REIN: '220 anew',
+    };
+    await using session = await openSession((line) => answers[line.slice(0, 4)] ?? '200 OK');
+    const logIn = async (user: string) => {
+      await session.asks(`USER ${user}`, /^331 /);
+      await session.asks('PASS x', /^230 /);
+    };
+    await logIn('anna');
+    await session.asks('DELE one', /^200 /);
+    // An origin that consents to this without TLS breaks RFC 4217 section 9; it must not outlive REIN at any rate.
+    await session.asks('PROT P', /^200 /);
+    await session.asks('REST 7', /^350 /);
+    await session.asks('EPSV', /^229 /);
+    await session.asks('REIN', /^220 anew/);
+    expect(session.origin.heard.at(-1)).toBe('REIN');
+    await session.asks('RETR file', /^425 Use PASV/);
+    await session.asks('DELE two', /^200 /);
+    await logIn('bert');
+    const own = connect(portOf(await session.asks('EPSV', /^229 /)), '127.0.0.1');
     own.on('error', () => {});
-    inside.say('RETR file\r\n');
-    await inside.hears(/^150 /);
-    const client = connectTls({ socket: own, servername: 'localhost', ca: session.plane.ca });
-    client.on('error', () => {});
-    return { session, data, context, client, inside, answers: (text: string) => secure?.write(`${text}\r\n`) };
-  }
-
-  it.each([
-    ['with close_notify is complete', true],
-    ['with a bare FIN is cut short, and the client is told', false],
-  ])('a download that ends %s', async (_what, isProper) => {
-    const { session, data, context, client, inside, answers } = await secured();
-    const raw = await data.next;
-    const theirs = new TLSSocket(raw, { isServer: true, secureContext: context });
-    theirs.on('error', () => {});
-    await once(theirs, 'secure');
-    theirs.write('content');
+    await session.asks('RETR file', /^150 /);
+    (await data.next).end('content');
     let got = '';
-    client.on('data', (bytes: Buffer) => (got += bytes));
-    if (isProper) theirs.end();
-    else setTimeout(() => raw.end(), 50);
-    await expect.poll(() => session.plane.transfers.length + (client.closed ? 1 : 0) > 0).toBe(true);
-    client.end();
-    answers('226 done');
-    expect(await inside.hears(/\r\n/)).toMatch(isProper ? /^226 / : /^426 ORIGIN_TRUNCATED /);
-    if (isProper) expect(got).toBe('content');
-    expect(session.plane.transfers[0]?.outcome).toMatchObject({ complete: isProper });
+    own.on('data', (bytes: Buffer) => (got += bytes));
+    await expect.poll(() => got).toBe('content');
+    own.end();
+    session.origin.sockets[0]?.write('226 done\r\n');
+    await session.typist.hears(/^226 /);
+    expect(session.plane.transfers.map(({ request: { command, user } }) => [command, user])).toEqual([
+      ['DELE', 'anna'],
+      ['DELE', ''],
+      ['RETR', 'bert'],
+    ]);
+    expect(session.plane.transfers[2]).toMatchObject({
+      request: { offset: 0, isProtected: false },
+      outcome: { complete: true },
+    });
     data.server.close();
-    await session[Symbol.asyncDispose]();
-  });
-
-  it('a data connection with another certificate is refused', async () => {
-    const { session, data, inside, answers } = await secured();
-    const other = await (await createTestAuthority()).issue({ names: ['localhost'] });
-    const theirs = new TLSSocket(await data.next, { isServer: true, secureContext: createSecureContext(other) });
-    theirs.on('error', () => {});
-    answers('226 done');
-    expect(await inside.hears(/\r\n/)).toMatch(/^426 ORIGIN_FTP_DATA_IDENTITY /);
-    data.server.close();
-    await session[Symbol.asyncDispose]();
   });
 });

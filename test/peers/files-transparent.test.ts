@@ -162,6 +162,31 @@ describe.runIf(canRun)('files through transparent capture', () => {
         await expect.poll(() => explicit.uploaded(`l-${port}-${family}`)?.equals(big)).toBe(true);
       });
 
+      it('basic-ftp, which resumes sessions, with several transfers in one session', async () => {
+        const script = `
+import { Readable } from 'node:stream';
+import { readFileSync } from 'node:fs';
+import { Client } from 'basic-ftp';
+const [host, ca, out] = process.argv.slice(1);
+const client = new Client(15000);
+await client.access({ host, secure: true, secureOptions: { ca: readFileSync(ca), servername: 'ftp.example.test' } });
+for (let n = 0; n < 2; n += 1) {
+  await client.downloadTo(out, 'big.bin');
+  await client.uploadFrom(Readable.from(readFileSync(out)), 'in/basic${port}${family}' + n);
+}
+console.log((await client.list()).map(({ name }) => name).join());
+client.close();
+`;
+        const out = join(gateway.directory, 'basic.bin');
+        const args = ['--input-type=module', '-e', script, pick(network.origin), gateway.caFile, out];
+        const { code, stdout, stderr } = await inClient(process.execPath, ...args);
+        expect(code, stdout + stderr).toBe(0);
+        expect(stdout).toContain('big.bin');
+        for (const n of [0, 1]) {
+          await expect.poll(() => explicit.uploaded(`basic${port}${family}${n}`)?.equals(big)).toBe(true);
+        }
+      });
+
       it('Python ftplib transfers several files in one session', async () => {
         const script = `
 import ftplib, io, ssl, sys, socket

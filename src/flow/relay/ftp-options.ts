@@ -44,8 +44,8 @@ export interface DataChannel {
   connect(how: Pick<DataPlan, 'direction' | 'isProtected'>): void;
   /** The origin has agreed: TLS where it is asked for, then the bytes. `settled` is called once. */
   begin(plan: DataPlan): void;
-  /** Bytes have moved since the last time that this was asked. */
-  hasMoved(): boolean;
+  /** Bytes have moved within the idle limit, whether more are to come or not: the origin may have to finish its work. */
+  readonly hasMoved: () => boolean;
   /** Cuts both legs visibly, and is done. */
   abort(): void;
 }

@@ -29,6 +29,12 @@ export class FtpSession {
     this.#offset = 0;
   }
 
+  /** REIN, which passes without TLS alone. */
+  restarted(): void {
+    this.isProtected = this.isSecure;
+    this.forget();
+  }
+
   /** Both legs have been put under TLS; data are not yet (RFC 4217 section 9). */
   secured(): void {
     this.isSecure = true;

@@ -35,6 +35,8 @@ export class FtpTransfers {
   readonly #events: TransferEvents;
   #channel: DataChannel | undefined;
   #running: Running | undefined;
+  /** Of the last transfer, whose channel is not kept. */
+  #hasMoved: DataChannel['hasMoved'] = () => false;
   /** A command under way that changes files without a transfer. */
   #act: FileTransfer | undefined;
 
@@ -58,7 +60,7 @@ export class FtpTransfers {
   }
 
   get hasMoved(): boolean {
-    return this.#running?.channel.hasMoved() ?? false;
+    return this.#hasMoved();
   }
 
   get mode(): DataChannel['mode'] | undefined {
@@ -98,6 +100,7 @@ export class FtpTransfers {
     }
     const running = { hasBegun: false, isAborted: false, outcome: undefined, reply: undefined };
     this.#running = { ...running, request, transfer, channel, verdict: () => verdict };
+    this.#hasMoved = channel.hasMoved;
     const { isProtected } = request;
     channel.connect({ direction: request.direction === 'upload' ? 'upload' : 'download', isProtected });
     return undefined;

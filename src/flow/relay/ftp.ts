@@ -23,6 +23,7 @@ export function createFtpRelay(options: FtpOptions): Relay {
 }
 
 class FtpRelay implements Relay {
+  readonly tellsSilence = true;
   readonly #options: FtpOptions;
   readonly #transfers: FtpTransfers;
   #reader = new FtpReplyReader();
@@ -84,7 +85,7 @@ class FtpRelay implements Relay {
   }
 
   timedOut(): void {
-    // The control connection of a long transfer has nothing to say.
+    // The control connection of a long transfer has nothing to say, nor has it been idle as soon as that is over.
     if (this.#transfers.hasMoved) return;
     const code = this.#asked.length > 0 ? 'ORIGIN_IDLE_TIMEOUT' : 'CLIENT_IDLE_TIMEOUT';
     this.#fail(code, 'no byte within the idle limit');
@@ -156,7 +157,7 @@ class FtpRelay implements Relay {
     if (expected === 'passive' && (code === 227 || code === 229)) return this.#opening.passive(reply);
     if (expected === 'active' && !isPositive) this.#transfers.offer(undefined);
     if (expected === 'restart' && isPositive) {
-      this.#session.forget();
+      this.#session.restarted();
       this.#transfers.offer(undefined);
     }
     wire.send('client', expected === 'features' && isPositive ? filterFeatures(reply) : raw);

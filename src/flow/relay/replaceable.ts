@@ -10,6 +10,9 @@ export function createReplaceableRelay(make: (replace: (next: Relay) => void) =>
     end: (from, clean) => current.end(from, clean),
     cut: (code, detail) => current.cut(code, detail),
     timedOut: () => current.timedOut?.(),
+    get tellsSilence() {
+      return current.tellsSilence;
+    },
     drained: (side) => current.drained?.(side),
     upgraded: () => current.upgraded?.(),
     upgradeFailed: (code, detail) => current.upgradeFailed?.(code, detail),

@@ -84,6 +84,9 @@ export function createSniffingRelay(options: SniffingOptions): Relay {
       if (chosen?.timedOut === undefined) wire.abort('CLIENT_IDLE_TIMEOUT', 'no byte within the idle limit');
       else chosen.timedOut();
     },
+    get tellsSilence() {
+      return chosen?.tellsSilence;
+    },
     drained: (side) => chosen?.drained?.(side),
     upgraded: () => chosen?.upgraded?.(),
     upgradeFailed: (code, detail) => chosen?.upgradeFailed?.(code, detail),
