@@ -1,5 +1,5 @@
 import { limits } from '../core/limits.ts';
-import { fileHeadBytes, fileTypeOf } from './file-type.ts';
+import { fileHeadBytes, fileTypeOf, prepareFileTypes } from './file-type.ts';
 import { GzipMember } from './gzip-member.ts';
 import { isTarHead, TarReader } from './tar-reader.ts';
 import { ZipScanner } from './zip-scanner.ts';
@@ -56,6 +56,13 @@ export class ArchiveBudget {
 
   pause(): void {
     this.#leftMs -= this.#now() - this.#resumedMs;
+  }
+
+  /** What this file is not to blame for. */
+  uncounted(work: () => void): void {
+    this.pause();
+    work();
+    this.resume(0);
   }
 
   /** The time is over: nothing more is to be looked into. */
@@ -116,7 +123,9 @@ export class ArchiveContent implements ArchiveReader {
   readonly #isScanned: boolean;
   #head: Buffer | undefined = Buffer.alloc(0);
   #reader: ArchiveReader | undefined;
-  #isArchive = false;
+  /** Looks for a zip archive in a file that is another one. */
+  #beside: ZipScanner | undefined;
+  #zip: ZipScanner | undefined;
 
   constructor(budget: ArchiveBudget, depth = 0, isScanned = false) {
     this.#budget = budget;
@@ -128,9 +137,9 @@ export class ArchiveContent implements ArchiveReader {
     return this.#head !== undefined || this.#reader !== undefined;
   }
 
-  /** It was an archive, and looked into. */
-  get isArchive(): boolean {
-    return this.#isArchive;
+  /** It was a zip archive, and its reader met these headers of a directory. */
+  accountsFor(headers: ReadonlySet<string>): boolean {
+    return this.#zip?.accountsFor(headers) === true;
   }
 
   push(bytes: Buffer): void {
@@ -142,21 +151,29 @@ export class ArchiveContent implements ArchiveReader {
   }
 
   #push(bytes: Buffer): void {
-    if (this.#head === undefined) return this.#reader?.push(bytes);
+    if (this.#head === undefined) return this.#pass(bytes);
     this.#head = Buffer.concat([this.#head, bytes]);
     if (this.#head.length >= fileHeadBytes) this.#decide(this.#head);
+  }
+
+  #pass(bytes: Buffer): void {
+    this.#reader?.push(bytes);
+    this.#beside?.push(bytes);
   }
 
   end(): void {
     if (this.#depth === 0) this.#budget.resume(0);
     if (this.#head !== undefined) this.#decide(this.#head);
     this.#reader?.end();
+    this.#beside?.end();
     this.close();
   }
 
   close(): void {
     this.#reader?.close();
     this.#reader = undefined;
+    this.#beside?.close();
+    this.#beside = undefined;
   }
 
   #decide(head: Buffer): void {
@@ -166,8 +183,8 @@ export class ArchiveContent implements ArchiveReader {
       if (type !== undefined) this.#budget.type(type);
     }
     this.#reader = this.#readerOf(head);
-    this.#isArchive = this.#reader !== undefined;
-    this.#reader?.push(head);
+    if (this.#depth === 0 && kindOf(head) !== undefined) this.#budget.uncounted(prepareFileTypes);
+    this.#pass(head);
   }
 
   #readerOf(head: Buffer): ArchiveReader | undefined {
@@ -178,13 +195,24 @@ export class ArchiveContent implements ArchiveReader {
       return undefined;
     }
     const inside = (): ArchiveContent => new ArchiveContent(this.#budget, this.#depth + 1);
-    if (kind === 'zip') return new ZipScanner(this.#budget, this.#depth, inside);
+    const scanner = (): ZipScanner => new ZipScanner(this.#budget, this.#depth, inside);
+    if (kind === 'zip') {
+      this.#zip = scanner();
+      return this.#zip;
+    }
+    // Some readers go by the name of the file, or look for a zip archive at its end first.
+    if (this.#isScanned) this.#beside = scanner();
+    if (kind === 'tar' && packingOf(head) !== undefined) this.#budget.trouble('incomplete');
     return kind === 'tar' ? new TarReader(this.#budget, inside) : new GzipMember(this.#budget, this.#depth, inside);
   }
 }
 
+/** What is right for tar is no accident, whereas a name may begin like another format. */
 function kindOf(head: Buffer): 'zip' | 'tar' | 'gzip' | undefined {
+  return isTarHead(head) ? 'tar' : packingOf(head);
+}
+
+function packingOf(head: Buffer): 'zip' | 'gzip' | undefined {
   if (head[0] === 0x50 && head[1] === 0x4b && (head[2] === 3 || head[2] === 5 || head[2] === 7)) return 'zip';
-  if (head[0] === 0x1f && head[1] === 0x8b && head[2] === 8) return 'gzip';
-  return isTarHead(head) ? 'tar' : undefined;
+  return head[0] === 0x1f && head[1] === 0x8b && head[2] === 8 ? 'gzip' : undefined;
 }

@@ -32,6 +32,11 @@ function loadFormats(): Formats {
   return loaded;
 }
 
+/** Loads what takes time once per process. */
+export function prepareFileTypes(): void {
+  formats ??= loadFormats();
+}
+
 /** The media type that the first bytes of a file tell, whatever it was declared to be; undefined for text and the unknown. */
 export function fileTypeOf(head: Buffer): string | undefined {
   const start = head.length > fileHeadBytes ? head.subarray(0, fileHeadBytes) : head;

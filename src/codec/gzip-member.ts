@@ -11,6 +11,8 @@ export class GzipMember implements ArchiveReader {
   readonly #budget: ArchiveBudget;
   readonly #inflater: ArchiveInflater;
   #isNamed = false;
+  /** The stream is over, or was given up. */
+  #hasEnded = false;
 
   constructor(budget: ArchiveBudget, depth: number, inside: () => ArchiveContent) {
     this.#budget = budget;
@@ -22,8 +24,16 @@ export class GzipMember implements ArchiveReader {
     // The head is in the first bytes that told the format.
     if (!this.#isNamed) this.#name(bytes);
     this.#isNamed = true;
-    if (this.#content.isWanted) this.#inflater.push(bytes);
-    else this.#inflater.close();
+    if (this.#hasEnded) return this.#behind(bytes);
+    if (!this.#content.isWanted) return this.#inflater.close();
+    const taken = this.#inflater.push(bytes);
+    this.#hasEnded = this.#inflater.isOver;
+    if (this.#hasEnded) this.#behind(bytes.subarray(taken));
+  }
+
+  /** Zeros fill a block; anything else is for another reader. */
+  #behind(bytes: Buffer): void {
+    if (bytes.some((byte) => byte !== 0)) this.#budget.trouble('incomplete');
   }
 
   end(): void {

@@ -1,15 +1,23 @@
 import { limits } from '../core/limits.ts';
 import type { ArchiveBudget, ArchiveContent, ArchiveReader } from './archive.ts';
+import { readPaxRecords } from './pax-records.ts';
 
 const blockBytes = 512;
 
 /** Whether a block is the head of a member: its checksum is right (POSIX pax, ustar; old formats have no other mark). */
 export function isTarHead(block: Buffer): boolean {
-  if (block.length < blockBytes || block[0] === 0) return false;
+  if (block.length < blockBytes) return false;
   const told = Number.parseInt(textAt(block, 148, 8).trim(), 8);
+  if (Number.isNaN(told)) return false;
   let sum = 0;
-  for (let at = 0; at < blockBytes; at++) sum += at >= 148 && at < 156 ? 0x20 : (block[at] ?? 0);
-  return told === sum;
+  let high = 0;
+  for (let at = 0; at < blockBytes; at++) {
+    const byte = at >= 148 && at < 156 ? 0x20 : (block[at] ?? 0);
+    sum += byte;
+    if (byte >= 0x80) high += 0x100;
+  }
+  // Some programs counted bytes with a sign, and readers take both.
+  return told === sum || told === sum - high;
 }
 
 /** A tar archive: heads of 512 bytes, each followed by its content. */
@@ -22,9 +30,11 @@ export class TarReader implements ArchiveReader {
   #padding = 0;
   #content: ArchiveContent | undefined;
   /** Content that names the next member, as far as it may be kept. */
-  #longName: { readonly isPax: boolean; text: string } | undefined;
+  #longName: { readonly kind: string; text: string } | undefined;
   /** Names that such content gave. */
   #names: string[] = [];
+  /** Size of the next member that such content gave. */
+  #paxSize: string | undefined;
   #isBroken = false;
 
   constructor(budget: ArchiveBudget, inside: () => ArchiveContent) {
@@ -70,17 +80,23 @@ export class TarReader implements ArchiveReader {
     if (size === undefined) return this.#broken();
     this.#left = size;
     this.#padding = (blockBytes - (size % blockBytes)) % blockBytes;
-    if (kind === 'x' || kind === 'L') {
-      this.#longName = { isPax: kind === 'x', text: '' };
+    // Pax heads for one member, by Solaris, and for all that follow; a long name by GNU.
+    if (/[xXgL]/.test(kind)) {
+      this.#longName = { kind, text: '' };
       if (size === 0) this.#memberEnd();
       return;
     }
-    // Common to all members, and link targets: no names of members.
-    if (kind === 'g' || kind === 'K') return;
+    // Target of a link: no name of a member.
+    if (kind === 'K') return;
     const prefix = textAt(block, 257, 5) === 'ustar' ? textAt(block, 345, 155) : '';
     const name = textAt(block, 0, 100);
     this.#budget.names([...this.#names, prefix === '' ? name : `${prefix}/${name}`]);
     this.#names = [];
+    const isPlain = /[0-7\0]/.test(kind) && !(kind === '\0' && name.endsWith('/') && size > 0);
+    const isSizedTwice = this.#paxSize !== undefined && Number(this.#paxSize) !== size;
+    this.#paxSize = undefined;
+    // What follows is not the content for all readers, or not all of it.
+    if (isSizedTwice || (!isPlain && kind !== '5')) this.#budget.trouble('incomplete');
     if (/[1-6]/.test(kind)) {
       // Readers differ in whether content follows the head of a link, a directory or a device that gives a size.
       if (size > 0) this.#budget.trouble('incomplete');
@@ -102,16 +118,24 @@ export class TarReader implements ArchiveReader {
   #memberEnd(): void {
     this.#content?.end();
     this.#content = undefined;
-    const { isPax, text } = this.#longName ?? { isPax: false, text: '' };
+    const { kind, text } = this.#longName ?? { kind: 'L', text: '' };
     this.#longName = undefined;
     if (text.length >= limits.archiveNameBytes) this.#budget.trouble('incomplete');
-    if (isPax) for (const [, path = ''] of text.matchAll(/^\d+ path=(.*)$/gm)) this.#name(path);
-    else this.#name(text.replace(/\0.*$/s, ''));
+    if (kind === 'L') this.#name(text.replace(/\0.*$/s, ''));
+    else this.#pax(text, kind === 'g');
+  }
+
+  #pax(text: string, isForAll: boolean): void {
+    const { names, size, isDoubtful } = readPaxRecords(text);
+    for (const name of names) this.#name(name);
+    this.#paxSize = size ?? this.#paxSize;
+    // One name or size for all members is not followed any further than to the next.
+    if (isDoubtful || (isForAll && (names.length > 0 || size !== undefined))) this.#budget.trouble('incomplete');
   }
 
   /** A name of the next member, which may never come. */
   #name(name: string): void {
-    if (name === '') return;
+    if (name === '' || this.#names.includes(name)) return;
     if (this.#names.length < limits.archiveNamesOfMember) this.#names.push(name);
     else this.#budget.trouble('incomplete');
   }

@@ -6,6 +6,8 @@ import { readZipHeader, type ZipHeader } from './zip-header.ts';
 const memberSignature = Buffer.from('PK\x03\x04', 'latin1');
 const directorySignature = Buffer.from('PK\x01\x02', 'latin1');
 const noBytes: Buffer = Buffer.alloc(0);
+/** The begin of a header in a directory, with sizes and sum of its member, tells it from others. */
+const keyBytes = 46;
 const stored = 0;
 const deflated = 8;
 
@@ -16,8 +18,10 @@ interface Member {
   readonly inflater: ArchiveInflater | undefined;
   /** Offset behind its data; undefined where only the end of deflate tells, or the next header. */
   readonly end: number | undefined;
-  /** Headers stand in its data: harmless where that is an archive too. */
+  /** Headers stand in its data: harmless where that is a zip archive too. */
   hasHeaders: boolean;
+  /** Those of a directory among them. */
+  readonly listed: Set<string>;
 }
 
 /**
@@ -38,6 +42,10 @@ export class ZipScanner implements ArchiveReader {
   /** The first of them: offsets in the directory may count from it where a program stands in front. */
   #firstAt = 0;
   #hasDirectory = false;
+  /** Another archive begins with the next member: this one's directory came. */
+  #isListed = false;
+  /** Headers of directories that were met, wherever they stood. */
+  readonly #listed = new Set<string>();
 
   constructor(budget: ArchiveBudget, depth: number, inside: () => ArchiveContent) {
     this.#budget = budget;
@@ -58,11 +66,16 @@ export class ZipScanner implements ArchiveReader {
         const isData = this.#isWithin(this.#offset + found);
         // What stands in the data of another member is data too.
         passed = isData ? found : found + header.length;
+        if (header.kind === 'directory') this.#list(bytes.toString('latin1', found, found + keyBytes), isData);
         this.#header(header, this.#offset + found, isData);
       }
       found = search.from(Math.max(passed, found + 1));
     }
     this.#keep(bytes, passed, bytes.length - openBytes(bytes.subarray(passed)));
+  }
+
+  accountsFor(headers: ReadonlySet<string>): boolean {
+    return headers.isSubsetOf(this.#listed);
   }
 
   end(): void {
@@ -86,6 +99,12 @@ export class ZipScanner implements ArchiveReader {
     this.#offset += to;
   }
 
+  #list(key: string, isData: boolean): void {
+    if (this.#listed.size < limits.archiveMembers) this.#listed.add(key);
+    else this.#budget.trouble('incomplete');
+    if (isData) this.#member?.listed.add(key);
+  }
+
   #header(header: ZipHeader, at: number, isData: boolean): void {
     this.#budget.names(header.names);
     if (header.isTooLong) this.#budget.trouble('incomplete');
@@ -97,12 +116,14 @@ export class ZipScanner implements ArchiveReader {
     this.#memberEnd();
     if (header.kind === 'member') return this.#begin(header, at);
     this.#hasDirectory = true;
+    this.#isListed = true;
     if (!this.#wasMet(header.memberAt)) this.#budget.trouble('incomplete');
   }
 
   #begin({ method, isEncrypted, compressedBytes, length }: ZipHeader, at: number): void {
     if (this.#met.size >= limits.archiveMembers) return this.#budget.trouble('incomplete');
-    if (this.#met.size === 0) this.#firstAt = at;
+    if (this.#met.size === 0 || this.#isListed) this.#firstAt = at;
+    this.#isListed = false;
     this.#met.add(at);
     const isReadable = !isEncrypted && (method === stored || method === deflated);
     if (!isReadable && !isEncrypted) this.#budget.trouble('incomplete');
@@ -112,7 +133,7 @@ export class ZipScanner implements ArchiveReader {
         ? new ArchiveInflater('raw-deflate', { budget: this.#budget, depth: this.#depth, content })
         : undefined;
     const end = compressedBytes === undefined ? undefined : at + length + compressedBytes;
-    this.#member = { content, inflater, end, hasHeaders: false };
+    this.#member = { content, inflater, end, hasHeaders: false, listed: new Set() };
   }
 
   #wasMet(told: number | undefined): boolean {
@@ -146,7 +167,7 @@ export class ZipScanner implements ArchiveReader {
     if (member.content?.isWanted === true) member.inflater?.end();
     member.content?.end();
     // Whoever begins at the directory takes them for members, which nobody has looked into.
-    if (member.hasHeaders && member.content?.isArchive !== true) this.#budget.trouble('incomplete');
+    if (member.hasHeaders && member.content?.accountsFor(member.listed) !== true) this.#budget.trouble('incomplete');
     this.close();
   }
 }
