@@ -102,7 +102,8 @@ export class ZipScanner implements ArchiveReader {
   #list(key: string, isData: boolean): void {
     if (this.#listed.size < limits.archiveMembers) this.#listed.add(key);
     else this.#budget.trouble('incomplete');
-    if (isData) this.#member?.listed.add(key);
+    // Blocks of deflate may cut a header in two: packed data are no measure of what the content holds.
+    if (isData && this.#member?.inflater === undefined) this.#member?.listed.add(key);
   }
 
   #header(header: ZipHeader, at: number, isData: boolean): void {
