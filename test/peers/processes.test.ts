@@ -102,11 +102,13 @@ describe.runIf(process.platform === 'linux')('the processes of a gateway', () =>
       () => silent.requests.length === 1,
       () => 'no request',
     );
-    // Relays report once a second how many flows are open.
-    await new Promise((resolve) => setTimeout(resolve, 1_300));
+    // Relays report once a second how many flows are open, later where others have the processors.
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
     expect(await get('/last')).toBe(200);
-    // Far less than any batch waits for.
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    // Nobody makes the relay write it: it does so by itself, in 10 ms where it gets the processor.
+    await gateway.waitForRecords('traffic', (all) =>
+      all.some((line) => member(line, 'http_request', 'url', 'path') === '/last'),
+    );
     const sources = new Set(gateway.records('traffic').map((line) => member(line, 'metadata', 'log_source')));
     for (const relay of children(gateway.pid)) process.kill(relay, 'SIGKILL');
     const crashes = (lines: readonly Line[]) => lines.filter((line) => line.activity_name === 'Relay crashed');
