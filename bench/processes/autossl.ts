@@ -23,7 +23,10 @@ export async function startAutossl(originPort: number): Promise<RunningAutossl |
   execFileSync('openssl', [...request, '-keyout', keyFile, '-out', caFile], { stdio: 'ignore' });
   const port = await freePort();
   const spec = ['autossl', '127.0.0.1', String(port), '127.0.0.1', String(originPort)];
-  const child = spawn('sslsplit', ['-D', '-c', caFile, '-k', keyFile, '-u', 'root', ...spec], { stdio: 'ignore' });
+  const child = spawn('sslsplit', ['-D', '-c', caFile, '-k', keyFile, '-u', 'root', ...spec], {
+    stdio: 'ignore',
+    detached: true,
+  });
   await pause(startMs);
   return {
     port,
@@ -32,7 +35,12 @@ export async function startAutossl(originPort: number): Promise<RunningAutossl |
       return child.exitCode === null && child.signalCode === null;
     },
     [Symbol.dispose]() {
-      child.kill('SIGKILL');
+      // Its parts run in processes of their own, all of one group.
+      try {
+        if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+      } catch {
+        // All of them have ended.
+      }
       rmSync(folder, { recursive: true, force: true });
     },
   };
