@@ -5,6 +5,7 @@ import { Client } from 'basic-ftp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ftpServers, type RunningFtpServer } from '../support/ftp-servers.ts';
 import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
+import { reverse } from '../support/reverse-listener.ts';
 import { hasProgram, run } from '../support/run.ts';
 import { createTestAuthority } from '../support/test-authority.ts';
 import { type RunningVsftpd, startVsftpd } from '../support/vsftpd.ts';
@@ -61,12 +62,6 @@ describe.each(installed)('data connections of $name, where the client must resum
     if (name === 'vsftpd') implicit = await startVsftpd(credentials, { implicit_ssl: 'YES' });
     for (const { root } of [server, implicit ?? server]) writeFileSync(join(root, 'big.bin'), big);
     [port, tlsPort] = [await freePort(), await freePort()];
-    const reverse = (listen: number, origin: number) => ({
-      mode: 'reverse',
-      listen: `127.0.0.1:${listen}`,
-      origin: `127.0.0.1:${origin}`,
-      originName: 'localhost',
-    });
     gateway = await startGateway({
       files: { 'root.pem': authority.rootPem },
       config: {

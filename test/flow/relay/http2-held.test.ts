@@ -11,6 +11,7 @@ import {
   get,
   type Http2Recording,
   headers,
+  keepAll,
   number,
   openHttp2,
   post,
@@ -18,7 +19,6 @@ import {
 } from './http2-recording.ts';
 import type { Judge } from './recording.ts';
 
-const keepAll: Verdict = { kind: 'allow', keepBytes: Number.POSITIVE_INFINITY };
 const rule = { id: 'r-1', title: 'a rule', rev: 1 };
 const block: Verdict = { kind: 'block', rule };
 const update = (streamId: number, bytes: number): Buffer => frame(frameTypes.windowUpdate, 0, streamId, number(bytes));

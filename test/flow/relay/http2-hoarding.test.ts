@@ -4,7 +4,6 @@ import type { FailureCode } from '../../../src/core/failures.ts';
 import type { Exchange, ExchangeOutcome } from '../../../src/core/http.ts';
 import { limits } from '../../../src/core/limits.ts';
 import type { Side } from '../../../src/core/side.ts';
-import type { Verdict } from '../../../src/core/verdict.ts';
 import { uninspected } from '../../../src/flow/uninspected.ts';
 import {
   data,
@@ -12,6 +11,7 @@ import {
   get,
   type Http2Recording,
   headers,
+  keepAll,
   number,
   openHttp2,
   post,
@@ -22,8 +22,6 @@ interface Hoarding extends Http2Recording {
   /** How its exchanges ended; undefined for those that are complete. */
   readonly endings: (FailureCode | undefined)[];
 }
-
-const keepAll: Verdict = { kind: 'allow', keepBytes: Number.POSITIVE_INFINITY };
 
 /** A connection that holds all messages of a kind until their end. */
 function openHolding(message: 'request' | 'response', own: Parameters<typeof openHttp2>[2]): Hoarding {

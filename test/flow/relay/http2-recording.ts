@@ -11,6 +11,7 @@ import {
   writeFrameHeader,
 } from '../../../src/codec/http2-frames.ts';
 import type { Side } from '../../../src/core/side.ts';
+import type { Verdict } from '../../../src/core/verdict.ts';
 import { createHttp2Relay, type Http2Options } from '../../../src/flow/relay/http2.ts';
 import { type Judge, RecordingInspector, RecordingWire } from './recording.ts';
 
@@ -138,3 +139,6 @@ export function openHttp2(
   recording.taken('origin');
   return recording;
 }
+
+/** Holds a message as a whole. */
+export const keepAll: Verdict = { kind: 'allow', keepBytes: Number.POSITIVE_INFINITY };
