@@ -201,14 +201,17 @@ describe('a flood of server names', () => {
     await expect.poll(() => ground.metric('daylight_leafs_cached'), { timeout: 10_000 }).toBe(limits.leafCacheEntries);
     clearInterval(watch);
     const stalls = await ground.metric('daylight_relay_event_loop_stalls_total');
-    if (isMeasured) console.info(`${floodNames} names: ${JSON.stringify(highest)}, ${stalls} stalls`);
+    console.info(`${floodNames} names: ${JSON.stringify(highest)}, ${stalls} stalls`);
     // 22 is a handshake record, 21 an alert.
     expect(count(first.slice(0, proven.length), 22)).toBe(proven.length);
     expect(count(first.slice(proven.length), 21)).toBe(unproven.length);
     expect((await ground.metric('daylight_leafs_issued_total')) - issuedBefore).toBe(proven.length);
     expect(highest.leafs).toBeLessThanOrEqual(limits.leafCacheEntries);
-    expect.soft(highest.cpuMs).toBeLessThanOrEqual((isMeasured ? 1 : 2.5) * limits.eventLoopStallMs);
-    if (isMeasured) expect.soft(highest.delayMs).toBeLessThanOrEqual(limits.eventLoopStallMs);
+    // Time is a figure of a quiet machine: beside other tests even CPU time of one turn was seen to triple.
+    if (isMeasured) {
+      expect.soft(highest.cpuMs).toBeLessThanOrEqual(limits.eventLoopStallMs);
+      expect.soft(highest.delayMs).toBeLessThanOrEqual(limits.eventLoopStallMs);
+    }
     for (const origin of origins) await origin[Symbol.asyncDispose]();
   });
 
