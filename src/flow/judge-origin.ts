@@ -18,6 +18,8 @@ export interface OriginEvidence {
   readonly exceptions: OriginException['allow'];
   /** What OpenSSL's own verification of the chain says; undefined when it found nothing. */
   readonly opensslError: NodeJS.ErrnoException | undefined;
+  /** It did verify the chain, in the handshake of this very session. */
+  readonly verifiedByOpenssl?: boolean;
   /** Undefined where policy fetches nothing. */
   readonly fetchIssuers: FetchIssuers | undefined;
   /** Rules out certificates that are known to be revoked. */
@@ -48,10 +50,10 @@ export async function judgeOrigin(evidence: OriginEvidence): Promise<Judgement> 
 }
 
 async function validateWithFetching(evidence: OriginEvidence) {
-  const { peer, name, trust, exceptions, fetchIssuers, revocation } = evidence;
+  const { peer, name, trust, exceptions, fetchIssuers, revocation, verifiedByOpenssl = false } = evidence;
   const fetched: X509Certificate[] = [];
   for (let round = 0; ; round++) {
-    const verdict = trust.validate({ peer, name, now: Date.now(), exceptions, fetched, revocation });
+    const verdict = trust.validate({ peer, name, now: Date.now(), exceptions, fetched, revocation, verifiedByOpenssl });
     if (verdict.kind === 'verified' || fetchIssuers === undefined || round >= rounds) return verdict;
     if (verdict.missingFrom.length === 0) return verdict;
     const further = await fetchIssuers(verdict.missingFrom);

@@ -155,6 +155,7 @@ function evidenceOf(options: OriginLegOptions, socket: TLSSocket, peer: X509Cert
     trust: options.trust,
     exceptions: options.exception?.allow ?? [],
     opensslError: verificationError(socket),
+    verifiedByOpenssl: socket.authorized && !socket.isSessionReused(),
     fetchIssuers: options.fetchIssuers,
   };
 }

@@ -56,6 +56,18 @@ function canonicalText(value: DerValue): string {
   return text === undefined ? `#${value.whole.toString('hex')}` : text.trim().replace(/\s+/g, ' ').toLowerCase();
 }
 
+/** Undefined for what is no text in UTF-32 (X.690 section 8.23.7). */
+function utf32Text(content: Buffer): string | undefined {
+  if (content.length % 4 !== 0) return undefined;
+  let text = '';
+  for (let at = 0; at < content.length; at += 4) {
+    const point = content.readUInt32BE(at);
+    if (point > 0x10ffff) return undefined;
+    text += String.fromCodePoint(point);
+  }
+  return text;
+}
+
 function textOf({ tag, content }: DerValue): string | undefined {
   switch (tag) {
     case tags.utf8String:
@@ -68,6 +80,8 @@ function textOf({ tag, content }: DerValue): string | undefined {
       return content.toString('latin1');
     case tags.bmpString:
       return content.length % 2 === 0 ? Buffer.from(content).swap16().toString('utf16le') : undefined;
+    case tags.universalString:
+      return utf32Text(content);
     default:
       return undefined;
   }

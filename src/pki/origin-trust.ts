@@ -16,6 +16,8 @@ export interface OriginQuestion {
   readonly exceptions: OriginException['allow'];
   readonly fetched?: readonly X509Certificate[];
   readonly revocation?: RevocationCheck | undefined;
+  /** OpenSSL has verified what the peer sent, with a context whose roots are those of this policy. */
+  readonly verifiedByOpenssl?: boolean;
 }
 
 type Verified = Extract<Validation, { kind: 'verified' }>;
@@ -42,7 +44,15 @@ export class OriginTrust {
    * Validates, or remembers. A certificate that was verified for a name is good for it with whatever was sent beside it:
    * the key of the session is the certificate's alone. Times and revocation are looked at anew each time.
    */
-  validate({ peer, name, now, exceptions, fetched = [], revocation }: OriginQuestion): Validation {
+  validate({
+    peer,
+    name,
+    now,
+    exceptions,
+    fetched = [],
+    revocation,
+    verifiedByOpenssl = false,
+  }: OriginQuestion): Validation {
     const key = `${originCertificateOf(peer).facts.fingerprint256} ${exceptions.join()} ${name}`;
     const known = this.#verified.get(key);
     if (known !== undefined && known.fromMs <= now && now < known.untilMs && !isRevoked(known.verdict, revocation)) {
@@ -57,6 +67,7 @@ export class OriginTrust {
       now,
       policy: { exceptions },
       revocation,
+      verifiedByOpenssl,
     });
     if (verdict.kind === 'verified') {
       this.#verified.set(key, { verdict, fromMs: now, untilMs: Math.min(now + limits.verdictMs, endOf(verdict)) }, 1);

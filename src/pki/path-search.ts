@@ -23,6 +23,11 @@ export interface PathQuestion {
   /** CAs between leaf and root, those that issued themselves not counted. */
   readonly maxIntermediates?: number;
   readonly revocation?: RevocationCheck | undefined;
+  /**
+   * OpenSSL has verified a path from this leaf over this pool, all of it, to these anchors. Where every name on the way is
+   * borne by one certificate alone, that was the only path there is, and its signatures are not checked again.
+   */
+  readonly verifiedByOpenssl?: boolean;
 }
 
 export type PathOutcome =
@@ -47,7 +52,7 @@ export type PathOutcome =
  */
 export function searchPath(question: PathQuestion): PathOutcome {
   const search = new Search(question);
-  const path = search.upFrom(placeOf(question.leaf));
+  const path = search.upFrom(placeOf(question.leaf), search.onlyVerified);
   return path === undefined
     ? { kind: 'none', fault: search.fault, missingFrom: [...search.missingFrom] }
     : { kind: 'found', path: path.map(({ x509 }) => x509), branched: search.branched };
@@ -64,13 +69,14 @@ class Search {
   readonly #question: PathQuestion;
   readonly #pool: readonly Place[];
   readonly missingFrom = new Set<string>();
+  /** OpenSSL has verified some path, and knows of no certificate that we do not. */
+  readonly onlyVerified: boolean;
   branched = false;
   #steps = 0;
   #signatures = 0;
   /** The first breach by a certificate that did sign what is below it. */
   #breach: CertificateFault | undefined;
   #wrongSignature = false;
-
   constructor(question: PathQuestion) {
     this.#question = question;
     const seen = new Set<string>();
@@ -80,6 +86,8 @@ class Search {
       seen.add(fingerprint256);
       return placeOf(x509);
     });
+    // What it alone can read may be on a path of which we know nothing.
+    this.onlyVerified = (question.verifiedByOpenssl ?? false) && this.#pool.length === seen.size;
   }
 
   get fault(): CertificateFault {
@@ -92,28 +100,30 @@ class Search {
       : { code: 'ORIGIN_CERT_UNTRUSTED', detail: 'no chain to a trusted root: an intermediate may be missing' };
   }
 
-  /** Completes a path that so far ends in the last place. */
-  upFrom(path: readonly Place[]): readonly Place[] | undefined {
+  /** Completes a path that so far ends in the last place. `verified`: OpenSSL has come here too, having no other way. */
+  upFrom(path: readonly Place[], verified: boolean): readonly Place[] | undefined {
     const top = path.at(-1);
     if (top === undefined) return undefined;
     const anchors = this.#question.anchors.named(top.member.issuer.key).flatMap(placeOf);
     const others = this.#pool.filter(({ member }) => member.subject.key === top.member.issuer.key);
-    this.#note(top, anchors, others);
-    for (const anchor of anchors) if (this.#issues(anchor, path)) return [...path, anchor];
+    const isOnly = this.#note(top, anchors, others);
+    // At a trusted certificate OpenSSL stops, and checks nothing above.
+    const signed = verified && isOnly && !this.#isAnchor(top);
+    for (const anchor of anchors) if (this.#issues(anchor, path, signed)) return [...path, anchor];
     const limit = this.#question.maxIntermediates ?? limits.chainIntermediates;
     for (const other of others) {
       if (countedCas(path.slice(1).map(({ member }) => member)) + (other.member.selfIssued ? 0 : 1) > limit) {
         this.#breach ??= invalid('the chain is too long');
         continue;
       }
-      const found = this.#issues(other, path) ? this.upFrom([...path, other]) : undefined;
+      const found = this.#issues(other, path, signed) ? this.upFrom([...path, other], signed) : undefined;
       if (found !== undefined) return found;
     }
     return undefined;
   }
 
   /** Whether the search goes on from an issuer: it signed what is below, and breaks no rule there. */
-  #issues(issuer: Place, path: readonly Place[]): boolean {
+  #issues(issuer: Place, path: readonly Place[], signed: boolean): boolean {
     const child = path.at(-1);
     if (child === undefined || this.#exhausted) return false;
     this.#steps += 1;
@@ -124,7 +134,7 @@ class Search {
       this.#breach ??= child.member.signatureFault;
       return false;
     }
-    if (!this.#signed(child, issuer)) return false;
+    if (!this.#signed(child, issuer, signed)) return false;
     const { now, purpose, host, revocation } = this.#question;
     const below = path.map(({ member }) => member);
     const fault =
@@ -134,25 +144,36 @@ class Search {
     return fault === undefined;
   }
 
-  #signed(child: Place, issuer: Place): boolean {
+  /** `verified`: OpenSSL has verified a path that can only have led from the child to this issuer. */
+  #signed(child: Place, issuer: Place, verified: boolean): boolean {
     // The weaker key is not worth the time: the rule that refuses it is told instead.
     if (issuer.member.fault !== undefined) {
       this.#breach ??= issuer.member.fault;
       return false;
     }
-    const remembered = rememberedSignature(child.judged, issuer.judged);
+    const remembered = verified || rememberedSignature(child.judged, issuer.judged);
     if (remembered === undefined) this.#signatures += 1;
     const good = remembered ?? checkSignature(child.x509, child.judged, issuer.judged);
     if (!good) this.#wrongSignature = true;
     return good;
   }
 
-  /** Notes whether another search could have gone elsewhere, and where a missing issuer is to be had. */
-  #note({ member }: Place, anchors: readonly Place[], others: readonly Place[]): void {
+  /**
+   * Notes whether another search could have gone elsewhere, and where a missing issuer is to be had. Whether one
+   * certificate alone has the name of the issuer.
+   */
+  #note({ member }: Place, anchors: readonly Place[], others: readonly Place[]): boolean {
     const distinct = new Set([...anchors, ...others].map(({ judged }) => judged.facts.fingerprint256));
     if (distinct.size > 1) this.branched = true;
     const fitting = [...anchors, ...others].some((issuer) => keyIdsFit(member, issuer.member));
     if (!fitting && !member.selfIssued) for (const address of member.issuerAddresses) this.missingFrom.add(address);
+    return distinct.size === 1;
+  }
+
+  #isAnchor({ judged, member }: Place): boolean {
+    const { fingerprint256 } = judged.facts;
+    const namesakes = this.#question.anchors.named(member.subject.key);
+    return namesakes.some((x509) => originCertificateOf(x509).facts.fingerprint256 === fingerprint256);
   }
 
   get #exhausted(): boolean {

@@ -28,6 +28,8 @@ export interface ValidationRequest {
   readonly policy: ValidationPolicy;
   /** What CRLs and OCSP answers say of each certificate of a path, made of them by pki/revocation. */
   readonly revocation?: RevocationCheck | undefined;
+  /** OpenSSL has verified what the origin sent against these roots, in the handshake that this request is about. */
+  readonly verifiedByOpenssl?: boolean;
 }
 
 export interface ValidationPolicy {
@@ -103,7 +105,7 @@ function refused(
 }
 
 function pathOf(request: ValidationRequest, leaf: X509Certificate): PathOutcome {
-  const { chain, fetched = [], roots, now, name, policy, revocation } = request;
+  const { chain, fetched = [], roots, now, name, policy, revocation, verifiedByOpenssl = false } = request;
   // Whoever accepts an origin without a chain of trust is told nothing by the chain.
   if (policy.exceptions.includes('untrusted')) return { kind: 'found', path: [leaf], branched: false };
   return searchPath({
@@ -115,6 +117,7 @@ function pathOf(request: ValidationRequest, leaf: X509Certificate): PathOutcome 
     host: name,
     ...(policy.maxIntermediates === undefined ? {} : { maxIntermediates: policy.maxIntermediates }),
     revocation,
+    verifiedByOpenssl: verifiedByOpenssl && fetched.length === 0,
   });
 }
 

@@ -26,6 +26,8 @@ import { pemOf } from '../../../src/pki/pem.ts';
 /** What a certificate of the lab says; each part can break a rule. */
 export interface LabSubject {
   readonly commonName?: string;
+  /** The subject's name as it stands in the certificate, instead of one made of `commonName`. */
+  readonly name?: Buffer;
   /** DNS names (text) and addresses (octets) of subjectAltName; raw GeneralNames are taken as they are. */
   readonly names?: readonly (string | Buffer)[];
   readonly rawNames?: readonly Buffer[];
@@ -92,7 +94,8 @@ export function labLeaf(issuer: LabCertificate, subject: LabSubject): LabCertifi
 export function labCertificate(issuer: LabCertificate | undefined, subject: LabSubject): LabCertificate {
   const key = subject.key ?? labKey();
   const publicKey = createPublicKey(key).export({ type: 'spki', format: 'der' });
-  const name = subject.commonName === undefined ? sequence() : distinguishedName(subject.commonName);
+  const name =
+    subject.name ?? (subject.commonName === undefined ? sequence() : labName(utf8String(subject.commonName)));
   const signer = issuer?.key ?? key;
   const algorithm = signatureAlgorithm(signer, subject.hash ?? 'sha256');
   const now = Date.now();
@@ -154,8 +157,9 @@ export function labDirectory(): string {
   return directory;
 }
 
-function distinguishedName(commonName: string): Buffer {
-  return sequence(setOf(sequence(oid('2.5.4.3'), utf8String(commonName))));
+/** A name of one common name, a string of whatever type. */
+export function labName(commonName: Buffer): Buffer {
+  return sequence(setOf(sequence(oid('2.5.4.3'), commonName)));
 }
 
 function extensions(subject: LabSubject): Buffer[] {
