@@ -4,7 +4,9 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { fileURLToPath } from 'node:url';
+import type { RevocationFinding } from '../src/core/revocation.ts';
 import { openOriginLeg } from '../src/flow/origin-leg.ts';
+import { type AskRevocation, revocationOf } from '../src/flow/origin-revocation.ts';
 import {
   authorityKeyExtension,
   basicConstraintsExtension,
@@ -16,7 +18,7 @@ import {
   signCertificate,
   subjectKeyExtension,
 } from '../src/pki/certificate-writer.ts';
-import { implicit, oid, sequence } from '../src/pki/der-writer.ts';
+import { explicit, implicit, oid, sequence } from '../src/pki/der-writer.ts';
 import { oids } from '../src/pki/oids.ts';
 import { OriginTrust } from '../src/pki/origin-trust.ts';
 import { pemOf } from '../src/pki/pem.ts';
@@ -42,6 +44,7 @@ const day = 86_400_000;
 const rounds = 300;
 const warmUp = 200;
 const name = 'www.origin.example';
+const crl = Buffer.from('http://crl.origin.example/ca.crl');
 
 for (const kind of ['RSA-2048', 'P-256', 'P-256 below P-384'] as const) await report(kind);
 
@@ -84,18 +87,35 @@ async function report(kind: 'RSA-2048' | 'P-256' | 'P-256 below P-384'): Promise
   const known = leafs.slice(0, 1).flatMap((der) => new Array<Buffer>(warmUp + rounds).fill(der));
   validation(below(known));
   const warm = validation(below(known));
+  const path = [...(known[0] === undefined ? [] : [known[0]]), middle.der, root.der].map(
+    (der) => new X509Certificate(der),
+  );
+  const asked = await revocationCost(leafs.map((der) => [new X509Certificate(der), ...path.slice(1)]));
+  const remembered = await revocationCost(known.map(() => path));
   const [shown = ''] = leafs.map(pem);
   const session = await originLegCost({ cert: shown + pem(middle.der), key: keyPem(leafKey) }, trust, roots);
   console.log(`${kind}:`);
   console.log(`  origin leg, full handshake, all of it  ${session.toFixed(0)} microseconds`);
+  console.log(`  validation, verdict remembered         ${warm.toFixed(1)}, ${percent(warm / session)} of it`);
   console.log(
-    `  validation, verdict remembered         ${warm.toFixed(1)}, ${((100 * warm) / session).toFixed(1)} % of it`,
+    `  revocation, answer remembered          ${remembered.toFixed(1)}, ${percent(remembered / session)} of it`,
   );
+  console.log(`  revocation, control is asked           ${asked.toFixed(0)}`);
   console.log(`  validation, leaf never seen before     ${cold.toFixed(0)}`);
   console.log(`  the same, nor its intermediate         ${first.toFixed(0)}`);
   console.log(
     `  the same, where OpenSSL found no path  ${unsure.toFixed(0)}, of it two signatures, ${check.toFixed(0)} each`,
   );
+}
+
+/** The relay's part of asking about revocation: control is answered for at once. */
+async function revocationCost(paths: readonly (readonly X509Certificate[])[]): Promise<number> {
+  const good: RevocationFinding = { status: 'good', source: 'crl', detail: '', untilMs: Date.now() + day };
+  const ask: AskRevocation = (pairs) => Promise.resolve(pairs.map(() => good));
+  for (const path of paths.slice(0, warmUp)) await revocationOf({ path, staple: undefined }, ask, 1_000);
+  const before = process.cpuUsage();
+  for (const path of paths.slice(warmUp)) await revocationOf({ path, staple: undefined }, ask, 1_000);
+  return microseconds(before) / (paths.length - warmUp);
 }
 
 /** What OpenSSL takes to check one signature of the issuer. */
@@ -162,6 +182,7 @@ function leaf(key: KeyObject, issuer: Authority): Promise<Buffer> {
     keyUsageExtension('digitalSignature'),
     extension(oids.extendedKeyUsage, false, sequence(oid(oids.serverAuth))),
     extension(oids.subjectAltName, false, sequence(...names)),
+    extension(oids.crlDistributionPoints, false, sequence(sequence(explicit(0, explicit(0, implicit(6, crl)))))),
     subjectKeyExtension(keyIdentifierOf(spkiOf(key))),
   ]);
 }
@@ -190,6 +211,10 @@ function spkiOf(key: KeyObject): Buffer {
 
 function keyPem(key: KeyObject): string {
   return key.export({ type: 'pkcs8', format: 'pem' }).toString();
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
 }
 
 function microseconds(before: NodeJS.CpuUsage): number {
