@@ -1,4 +1,4 @@
-import { DerReader, type DerValue, readOid } from './der-reader.ts';
+import { DerError, DerReader, type DerValue, readOid } from './der-reader.ts';
 import { tags } from './der-tags.ts';
 
 /** A distinguished name in a form in which two names are equal when their texts are (RFC 5280 section 7.1). */
@@ -9,7 +9,10 @@ export interface CanonicalName {
   readonly key: string;
 }
 
-/** Folds case and blanks, and forgets which string type a CA chose, as OpenSSL does. Throws DerError. */
+/**
+ * Folds case and blanks, and forgets which string type a CA chose, as OpenSSL does. What OpenSSL takes for equal is equal
+ * here or refused: path-search.ts relies on it. Throws DerError.
+ */
 export function canonicalName(name: Buffer): CanonicalName {
   const parts: string[] = [];
   const reader = new DerReader(name).enter();
@@ -40,6 +43,7 @@ export function attributeValues(name: Buffer, type: string): readonly Buffer[] {
 
 function relativeName(set: DerReader): string {
   const attributes: string[] = [];
+  if (set.atEnd) throw new DerError('relative name without an attribute');
   while (!set.atEnd) {
     const attribute = set.enter();
     const type = readOid(attribute.read(tags.oid).content);
@@ -52,9 +56,22 @@ function relativeName(set: DerReader): string {
 }
 
 function canonicalText(value: DerValue): string {
+  refuseSecondForms(value);
   const text = textOf(value);
   return text === undefined ? `#${value.whole.toString('hex')}` : text.trim().replace(/\s+/g, ' ').toLowerCase();
 }
+
+/** Forms of a value that DER forbids beside the one that it knows (X.690 sections 10.2 and 11.2.1); OpenSSL reads them. */
+function refuseSecondForms({ tag, content }: DerValue): void {
+  if ((tag & constructed) !== 0 && tag !== tags.sequence) throw new DerError('string in pieces');
+  if (tag !== tags.bitString) return;
+  const [unused = 0] = content;
+  const last = content.at(-1) ?? 0;
+  const isPadded = content.length === 1 ? unused !== 0 : (last & (2 ** unused - 1)) !== 0;
+  if (unused > 7 || isPadded) throw new DerError('bit string with padding that is not zero');
+}
+
+const constructed = 0x20;
 
 /** Undefined for what is no text in UTF-32 (X.690 section 8.23.7). */
 function utf32Text(content: Buffer): string | undefined {

@@ -151,7 +151,7 @@ class Search {
       this.#breach ??= issuer.member.fault;
       return false;
     }
-    const remembered = verified || rememberedSignature(child.judged, issuer.judged);
+    const remembered = rememberedSignature(child.judged, issuer.judged) ?? (verified ? true : undefined);
     if (remembered === undefined) this.#signatures += 1;
     const good = remembered ?? checkSignature(child.x509, child.judged, issuer.judged);
     if (!good) this.#wrongSignature = true;
