@@ -80,7 +80,7 @@ const forms: Readonly<Partial<Record<FailureCode, readonly FilesForm[]>>> = {
   GATEWAY_SCANNER_FAILED: transfer,
   GATEWAY_SCANNER_TIMEOUT: transfer,
   GATEWAY_SCANNER_UNREACHABLE: transfer,
-  GATEWAY_SHUTTING_DOWN: cut,
+  GATEWAY_SHUTTING_DOWN: ['session', 'cut'],
   GATEWAY_SOCKET_OPTION: dial,
   ORIGIN_ALPN_REFUSED: check,
   ORIGIN_CLIENT_CERT_REQUIRED: check,

@@ -1,5 +1,8 @@
 import type { Duplex } from 'node:stream';
+import type { FailureCode } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
+import type { Side } from '../core/side.ts';
+import type { PumpOutcome } from './pump-options.ts';
 
 /**
  * Who stops the reading of a leg: the relay (a full pipeline), a full send buffer of the other leg, and one of its own
@@ -134,11 +137,29 @@ export class PumpLeg {
     return (this.#stream?.writableLength ?? 0) > 0;
   }
 
+  /** Whether our half was ended behind something that has yet to be sent. */
+  get hasLastWord(): boolean {
+    return this.#stream?.writableEnded === true && !this.isFlushed;
+  }
+
   /** Whether everything that was sent is in the kernel's hands, or cannot get there any more. */
   get isFlushed(): boolean {
     const stream = this.#stream;
     return stream === undefined || stream.destroyed || stream.writableFinished;
   }
+}
+
+/** What a flow came to over these legs. */
+export function outcomeOf(
+  failure: { readonly code: FailureCode; readonly detail: string } | undefined,
+  { client, origin }: Readonly<Record<Side, PumpLeg>>,
+): PumpOutcome {
+  return {
+    code: failure?.code,
+    detail: failure?.detail ?? '',
+    bytesFromClient: client.bytes,
+    bytesFromOrigin: origin.bytes,
+  };
 }
 
 /** Gets rid of a stream that nobody reads any more. */

@@ -6,7 +6,7 @@ import type { Relay, Upgrade, Wire } from '../core/relay.ts';
 import { otherSide, type Side } from '../core/side.ts';
 import { isCutShort } from '../net/watched-transport.ts';
 import { destroyAfterFlush } from './linger.ts';
-import { discard, PumpLeg } from './pump-leg.ts';
+import { discard, outcomeOf, PumpLeg } from './pump-leg.ts';
 import type { PumpOptions, PumpOutcome } from './pump-options.ts';
 import { type LegsUpgrade, upgradeLegs } from './pump-upgrade.ts';
 import { coarseNowMs, type Ticking, ticker } from './ticker.ts';
@@ -104,12 +104,16 @@ export class Pump implements Wire, Ticking {
   close(code?: FailureCode, detail = ''): void {
     if (this.#closing) return;
     this.#note(code, detail);
+    const { client, origin } = this.#legs;
+    // The relay has just taken leave of the origin: that is still to reach it.
+    const { hasLastWord } = origin;
     this.end('client');
     this.end('origin');
     this.#closing = true;
     // What the client still sends is read and dropped, so that no reset destroys what was sent to it last.
-    this.#legs.client.stream?.resume();
-    if (code !== undefined) this.#legs.origin.stream?.destroy();
+    client.stream?.resume();
+    if (code !== undefined && hasLastWord) origin.stream?.resume();
+    else if (code !== undefined) origin.stream?.destroy();
     this.#settleWhenFlushed();
   }
 
@@ -267,12 +271,7 @@ export class Pump implements Wire, Ticking {
     this.#settled = true;
     this.#closing = true;
     ticker.delete(this);
-    this.#outcome.resolve({
-      code: this.#failure?.code,
-      detail: this.#failure?.detail ?? '',
-      bytesFromClient: this.#legs.client.bytes,
-      bytesFromOrigin: this.#legs.origin.bytes,
-    });
+    this.#outcome.resolve(outcomeOf(this.#failure, this.#legs));
   }
 
   #note(code: FailureCode | undefined, detail: string): void {

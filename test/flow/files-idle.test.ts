@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, it } from 'vitest';
 import { dataPort, openFtpSession, portOf } from '../support/ftp-session.ts';
 import { policyDocument } from '../support/policy.ts';
 import { createTestAuthority, type TestAuthority } from '../support/test-authority.ts';
@@ -23,7 +23,7 @@ async function trickle(socket: Socket): Promise<void> {
 }
 
 describe.concurrent('a control connection of files that is idle', () => {
-  it('with nothing under way is ended with 421, which says why', async () => {
+  it('with nothing under way is ended with 421, which says why', async ({ expect }) => {
     await using session = await openFtpSession(authority, () => '200 OK', { timeouts });
     await session.asks('NOOP', /^200 /);
     expect(await session.typist.hearsEnd()).toMatch(/^421 CLIENT_IDLE_TIMEOUT /);
@@ -31,15 +31,16 @@ describe.concurrent('a control connection of files that is idle', () => {
     await expect.poll(() => session.origin.sockets[0]?.destroyed).toBe(true);
   }, 20_000);
 
-  it('while the origin owes an answer is ended with 421 as well', async () => {
+  it('while the origin owes an answer is ended with 421 as well', async ({ expect }) => {
     await using session = await openFtpSession(authority, () => undefined, { timeouts });
     session.typist.say('NOOP\r\n');
     expect(await session.typist.hearsEnd()).toMatch(/^421 ORIGIN_IDLE_TIMEOUT /);
   }, 20_000);
 
-  it.each(['upload', 'download'] as const)(
+  it.for(['upload', 'download'] as const)(
     'lives as long as its transfer (%s), and the answer after it',
-    async (way) => {
+    { timeout: 20_000 },
+    async (way, { expect }) => {
       const data = await dataPort();
       const verb = way === 'upload' ? 'STOR' : 'RETR';
       await using session = await openFtpSession(
@@ -61,7 +62,6 @@ describe.concurrent('a control connection of files that is idle', () => {
       expect(session.plane.transfers[0]).toMatchObject({ bytes: 72, outcome: { complete: true } });
       data.server.close();
     },
-    20_000,
   );
 
   it('lives on behind a transfer whose end the origin told long before its last byte passed', async () => {

@@ -31,6 +31,8 @@ export interface TestDataPlane extends AsyncDisposable {
   readonly mails: readonly MailFacts[];
   readonly transfers: readonly TransferFacts[];
   readonly leafsIssued: () => number;
+  /** Takes no connection any more, and lets flows end within this time. */
+  readonly drain: (timeoutMs: number) => Promise<void>;
 }
 
 /** Starts it with the policy of `changes` over the defaults; the listener takes a free port. */
@@ -79,6 +81,7 @@ export async function startDataPlane(changes: Partial<PolicyDocument> = {}): Pro
     mails,
     transfers,
     leafsIssued: () => issued,
+    drain: (timeoutMs) => server.drain(timeoutMs),
     async [Symbol.asyncDispose]() {
       await server.drain(0);
       rmSync(directory, { recursive: true, force: true });

@@ -70,14 +70,13 @@ class FtpRelay implements Relay {
     if (this.#isOver) return;
     const isQuitting = this.#asked.every(({ expected }) => expected === 'quit');
     if (isQuitting && from === 'client' && this.#asked.length > 0) return this.#options.wire.end('origin');
-    const code: FailureCode = from === 'client' ? 'CLIENT_GONE' : 'ORIGIN_GONE';
     if (isQuitting && !this.#transfers.isRunning && !this.#aborting.isPending) {
       this.#stop(undefined, '');
       return this.#options.wire.close();
     }
     const detail = 'in the middle of a session';
-    if (from === 'client') return this.#abort(code, detail);
-    this.#fail(code, detail);
+    if (from === 'client') this.#abort('CLIENT_GONE', detail);
+    else this.#fail('ORIGIN_GONE', detail);
   }
 
   cut(code: FailureCode, detail: string): void {
@@ -97,6 +96,10 @@ class FtpRelay implements Relay {
     if (cut === undefined) return;
     this.#conclude(cut);
     this.#advance();
+  }
+
+  drain(): void {
+    if (this.idle()) this.#fail('GATEWAY_SHUTTING_DOWN', 'try again');
   }
 
   idle(): boolean {
@@ -155,11 +158,8 @@ class FtpRelay implements Relay {
     if (expected === 'act') this.#transfers.acted(reply);
     if (expected === 'auth' && code === 234) return this.#upgrade(raw);
     if (expected === 'passive' && (code === 227 || code === 229)) return this.#opening.passive(reply);
-    if (expected === 'active' && !isPositive) this.#transfers.offer(undefined);
-    if (expected === 'restart' && isPositive) {
-      this.#session.restarted();
-      this.#transfers.offer(undefined);
-    }
+    if (expected === 'restart' && isPositive) this.#session.restarted();
+    if (expected === (isPositive ? 'restart' : 'active')) this.#transfers.offer(undefined);
     wire.send('client', expected === 'features' && isPositive ? filterFeatures(reply) : raw);
   }
 
@@ -282,7 +282,8 @@ class FtpRelay implements Relay {
     this.#stop(code, detail);
     if (owed !== undefined) this.#options.wire.send('client', owed);
     this.#options.wire.send('client', lineOf(ftpAnswers.failed('session', code, detail)));
-    this.#options.wire.close(code, detail);
+    // A gateway that goes down cuts nothing between commands.
+    this.#options.wire.close(code === 'GATEWAY_SHUTTING_DOWN' ? undefined : code, detail);
   }
 
   #abort(code: FailureCode, detail: string): void {

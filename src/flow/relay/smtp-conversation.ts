@@ -1,7 +1,10 @@
 import { ReplyReader, type SmtpReply } from '../../codec/smtp-reply.ts';
 import type { FailureCode } from '../../core/failures.ts';
+import { limits } from '../../core/limits.ts';
 import type { Wire } from '../../core/relay.ts';
 import { answers } from './smtp-answers.ts';
+
+const quit: Buffer = Buffer.from('QUIT\r\n');
 
 /** What the next reply of the origin answers. */
 export interface ExpectedReply {
@@ -35,8 +38,8 @@ interface OwnReply {
 
 export interface ReplyHandler {
   reply(reply: SmtpReply, expected: ExpectedReply): void;
-  /** A reply that nothing asked for. */
-  unsolicited(reply: SmtpReply): void;
+  /** The origin has said what nothing asked for: the session is to end with this. */
+  unsolicited(code: FailureCode, detail: string): void;
 }
 
 /**
@@ -63,6 +66,11 @@ export class Conversation {
   /** Replies under way. */
   get outstanding(): number {
     return this.#queue.length;
+  }
+
+  /** So many that no further command may be passed on. */
+  get isFull(): boolean {
+    return this.#queue.length >= limits.smtpPipelineDepth;
   }
 
   /** Bytes of the origin that are no complete reply. */
@@ -99,6 +107,14 @@ export class Conversation {
     this.end(text, code, detail);
   }
 
+  /** Ends the session between two commands, where neither side waits for anything: both are told. */
+  leave(code: FailureCode, detail: string): void {
+    this.#wire.send('origin', quit);
+    this.#wire.end('origin');
+    // A gateway that goes down cuts nothing here.
+    this.endNow(answers.failed('session', code, detail), code === 'GATEWAY_SHUTTING_DOWN' ? undefined : code, detail);
+  }
+
   /** Says nothing any more. */
   stop(): void {
     this.#isOver = true;
@@ -109,7 +125,7 @@ export class Conversation {
     for (let reply = this.#next(); reply !== undefined; reply = this.#next()) {
       // An own reply that still waits stands behind one of the origin.
       const expected = this.#queue.shift();
-      if (expected === undefined || expected.kind === 'own') this.#handler.unsolicited(reply);
+      if (expected === undefined || expected.kind === 'own') this.#unsolicited(reply);
       else this.#handler.reply(reply, expected);
       this.#sayOwn();
     }
@@ -118,6 +134,12 @@ export class Conversation {
       const code = 'ORIGIN_SMTP_MALFORMED';
       this.endNow(answers.failed('session', code, fault), code, fault);
     }
+  }
+
+  /** A server may say at any time that it goes away (RFC 5321 section 3.8). */
+  #unsolicited({ code }: SmtpReply): void {
+    const failure = code === 421 ? 'ORIGIN_GONE' : 'ORIGIN_SMTP_UNSOLICITED';
+    this.#handler.unsolicited(failure, `${code} that nothing had asked for`);
   }
 
   #next(): SmtpReply | undefined {

@@ -19,6 +19,7 @@ export function createSmtpRelay(options: SmtpOptions): Relay {
 }
 
 class SmtpRelay implements Relay, ReplyHandler {
+  readonly tellsSilence = true;
   readonly #options: SmtpOptions;
   readonly #wire: Wire;
   readonly #mails: SmtpMails;
@@ -72,9 +73,14 @@ class SmtpRelay implements Relay, ReplyHandler {
   }
 
   timedOut(): void {
+    if (this.idle()) return this.#talk.leave('CLIENT_IDLE_TIMEOUT', 'no command within the idle limit');
     const code = this.#talk.outstanding > 0 ? 'ORIGIN_IDLE_TIMEOUT' : 'CLIENT_IDLE_TIMEOUT';
     this.#mails.cut(code);
     this.#talk.endNow(answers.failed('session', code, 'no byte within the idle limit'), code, '');
+  }
+
+  drain(): void {
+    if (this.idle()) this.#talk.leave('GATEWAY_SHUTTING_DOWN', 'try again');
   }
 
   idle(): boolean {
@@ -99,10 +105,7 @@ class SmtpRelay implements Relay, ReplyHandler {
     this.#talk.endNow(answers.failed('starttls', code, detail), code, detail);
   }
 
-  unsolicited(reply: SmtpReply): void {
-    // A server may say at any time that it goes away (RFC 5321 section 3.8).
-    const code: FailureCode = reply.code === 421 ? 'ORIGIN_GONE' : 'ORIGIN_SMTP_UNSOLICITED';
-    const detail = `${reply.code} that nothing had asked for`;
+  unsolicited(code: FailureCode, detail: string): void {
     this.#mails.cut(code, detail);
     this.#talk.endNow(answers.failed('session', code, detail), code, detail);
   }
@@ -184,7 +187,7 @@ class SmtpRelay implements Relay, ReplyHandler {
     const isAhead = this.#input.length > limits.smtpAheadBytes;
     this.#input.pause(
       this.#wire,
-      this.#isTlsAsked || this.#mails.isStalled || (isAhead && (this.#phase !== 'command' || this.#isBlocked)),
+      this.#isTlsAsked || this.#mails.isStalled || (isAhead && (this.#phase !== 'command' || this.#talk.isFull)),
     );
   }
 
@@ -194,7 +197,7 @@ class SmtpRelay implements Relay, ReplyHandler {
       case 'waiting':
         return this.#beginWaitingMail();
       case 'command': {
-        if (this.#isBlocked) return false;
+        if (this.#talk.isFull) return false;
         const line = this.#takeLine(limits.smtpCommandBytes);
         if (line !== undefined) this.#command(line);
         return line !== undefined;
@@ -216,10 +219,6 @@ class SmtpRelay implements Relay, ReplyHandler {
         return true;
       }
     }
-  }
-
-  get #isBlocked(): boolean {
-    return this.#talk.outstanding >= limits.smtpPipelineDepth;
   }
 
   #command(line: Buffer): void {
