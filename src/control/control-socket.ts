@@ -5,20 +5,21 @@ import { join } from 'node:path';
 import { limits } from '../core/limits.ts';
 import { removeFile } from '../pki/private-files.ts';
 
-/** What a command asks a running gateway: a path and, where something is to change, a JSON body. */
-export interface ControlRequest {
-  readonly method: 'GET' | 'POST';
-  readonly path: string;
-  readonly body: Readonly<Record<string, unknown>>;
-}
-
 export interface ControlAnswer {
   readonly status: number;
+  /** Sent as JSON; `{ error }` where the status is no success. */
   readonly body: unknown;
 }
 
-/** Answers a request; undefined when the path is not its own. */
-export type ControlHandler = (asked: ControlRequest) => ControlAnswer | undefined;
+/** The one method that a path takes, the members that its JSON object may have, and what answers it. */
+export interface ControlRoute {
+  readonly method: 'GET' | 'POST';
+  readonly members?: readonly string[];
+  readonly answer: (body: Readonly<Record<string, unknown>>) => ControlAnswer;
+}
+
+/** Routes by path. */
+export type ControlRoutes = Readonly<Record<string, ControlRoute>>;
 
 /** Longest path of a Unix socket (sun_path without its last byte). */
 const longestPath = 107;
@@ -33,13 +34,13 @@ export function controlSocketPath(authorityDirectory: string): string {
  * Listens for commands of the gateway's own user (and root): a Unix socket of mode 0600, which no port scan and no browser
  * reaches. Rejects with Error when another gateway answers there already or the path cannot be used.
  */
-export async function serveControl(path: string, handle: ControlHandler): Promise<Server> {
+export async function serveControl(path: string, routes: ControlRoutes): Promise<Server> {
   if (Buffer.byteLength(path) > longestPath) throw new Error(`${path} is too long for a socket`);
   // What a gateway left behind that was killed; one that lives is never pushed aside.
   if (await isAnswered(path)) throw new Error(`another gateway answers at ${path}`);
   await removeFile(path);
   const server = createServer({ maxHeaderSize: 8_192, requestTimeout: answerTimeoutMs }, (incoming, response) => {
-    void answer(incoming, response, handle).catch(() => response.destroy());
+    void answer(incoming, response, routes).catch(() => response.destroy());
   });
   server.listen(path);
   await once(server, 'listening');
@@ -86,29 +87,55 @@ async function isAnswered(path: string): Promise<boolean> {
   );
 }
 
-async function answer(incoming: IncomingMessage, response: ServerResponse, handle: ControlHandler): Promise<void> {
-  const { method, url = '/' } = incoming;
+async function answer(incoming: IncomingMessage, response: ServerResponse, routes: ControlRoutes): Promise<void> {
+  const { url = '/' } = incoming;
+  const route = Object.hasOwn(routes, url) ? routes[url] : undefined;
+  // Read whatever becomes of it, so that the connection is good for the next request.
   const body = await bodyOf(incoming);
-  const isKnown = method === 'GET' || method === 'POST';
-  const { status, body: said } = (isKnown && handle({ method, path: url, body })) || {
-    status: 404,
-    body: { error: 'no such path' },
-  };
+  if (route !== undefined && route.method !== incoming.method) response.setHeader('allow', route.method);
+  const { status, body: said } = answerOf(route, incoming, body);
   const text = `${JSON.stringify(said)}\n`;
   response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
   response.end(text);
 }
 
-/** A bounded JSON object; anything else is an empty one. */
-async function bodyOf(incoming: IncomingMessage): Promise<ControlRequest['body']> {
-  const chunks: Buffer[] = [];
+function answerOf(route: ControlRoute | undefined, { method, url }: IncomingMessage, body: Buffer | undefined) {
+  if (route === undefined) return refusal(404, `no such path: ${url}`);
+  if (method !== route.method) return refusal(405, `${url} takes ${route.method}`);
+  if (body === undefined) return refusal(413, `a body has at most ${limits.controlRequestBytes} bytes`);
+  const value = body.length === 0 ? {} : parsed(body);
+  if (value === undefined) return refusal(400, 'the body must be a JSON object');
+  const { members = [] } = route;
+  const foreign = Object.keys(value).find((name) => !members.includes(name));
+  if (foreign === undefined) return route.answer(value);
+  const known = members.length === 0 ? 'none is known' : `known are ${members.join(', ')}`;
+  return refusal(400, `unknown member ${JSON.stringify(foreign)}: ${known}`);
+}
+
+/** An answer that says what is wrong with a request. */
+export function refusal(status: number, error: string): ControlAnswer {
+  return { status, body: { error } };
+}
+
+function parsed(body: Buffer): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(body.toString('utf8'));
+    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+    return isObject ? (value as Readonly<Record<string, unknown>>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Undefined when it is too large: it is read to its end then, so that who sends it hears why, but not for ever. */
+async function bodyOf(incoming: IncomingMessage): Promise<Buffer | undefined> {
+  let chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of incoming as AsyncIterable<Buffer>) {
     length += chunk.length;
-    if (length > limits.controlRequestBytes) throw new Error('too large');
-    chunks.push(chunk);
+    if (length > limits.controlDiscardedBytes) throw new Error('too large');
+    if (length > limits.controlRequestBytes) chunks = [];
+    else chunks.push(chunk);
   }
-  if (length === 0) return {};
-  const value: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
-  return typeof value === 'object' && value !== null ? (value as ControlRequest['body']) : {};
+  return length > limits.controlRequestBytes ? undefined : Buffer.concat(chunks);
 }

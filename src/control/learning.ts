@@ -1,8 +1,8 @@
 import type { Server } from 'node:http';
 import type { LearnedBypassPolicy, ListenAddress } from '../core/policy.ts';
 import type { Exposition } from '../metrics/exposition.ts';
-import { type ControlAnswer, type ControlHandler, controlSocketPath, serveControl } from './control-socket.ts';
-import { LearnedBypasses, type LearnedChange, type LearnedEntry } from './learned-bypasses.ts';
+import { type ControlAnswer, type ControlRoutes, controlSocketPath, refusal, serveControl } from './control-socket.ts';
+import { LearnedBypasses, type LearnedChange } from './learned-bypasses.ts';
 import { readLearned, writeLearned } from './learned-file.ts';
 import type { OperationalLog } from './operational-log.ts';
 
@@ -49,7 +49,7 @@ export class Learning {
     });
     this.#bypasses = new LearnedBypasses({ entries, onChange });
     this.#written = JSON.stringify(entries);
-    this.#server = await serveControl(controlSocketPath(directory), this.#handle).catch((error: unknown) => {
+    this.#server = await serveControl(controlSocketPath(directory), this.#routes).catch((error: unknown) => {
       log.warn('commands cannot reach this gateway, and what it learns is not kept', { reason: reasonOf(error) });
       return undefined;
     });
@@ -99,31 +99,55 @@ export class Learning {
     if (what !== 'awaits approval') this.#options.share();
   }
 
-  readonly #handle: ControlHandler = ({ method, path, body }) => {
-    const id = typeof body.id === 'string' ? body.id : '';
-    if (method === 'GET' && path === '/bypasses') {
-      return { status: 200, body: { action: this.#options.policy().action, bypasses: this.#bypasses.entries } };
-    }
-    if (method === 'GET' && path === '/listeners') return { status: 200, body: this.#options.listeners() };
-    if (method !== 'POST') return undefined;
-    if (path === '/bypasses/approve') return this.#approve(id, body.forMs);
-    if (path === '/bypasses/remove') return answerOf(this.#bypasses.remove(id), `nothing has the id "${id}"`);
-    return undefined;
+  readonly #routes: ControlRoutes = {
+    '/bypasses': {
+      method: 'GET',
+      answer: () => ({
+        status: 200,
+        body: { action: this.#options.policy().action, bypasses: this.#bypasses.entries },
+      }),
+    },
+    '/bypasses/approve': {
+      method: 'POST',
+      members: ['id', 'forMs'],
+      answer: ({ id, forMs }) => this.#approve(id, forMs),
+    },
+    '/bypasses/remove': {
+      method: 'POST',
+      members: ['id'],
+      answer: ({ id }) => {
+        if (typeof id !== 'string') return refusal(400, noId);
+        const entry = this.#bypasses.remove(id);
+        return entry === undefined ? refusal(404, unknownId(id)) : { status: 200, body: entry };
+      },
+    },
+    '/listeners': { method: 'GET', answer: () => ({ status: 200, body: this.#options.listeners() }) },
   };
 
-  #approve(id: string, asked: unknown): ControlAnswer {
+  #approve(id: unknown, asked: unknown): ControlAnswer {
     const policy = this.#options.policy();
-    const forMs = typeof asked === 'number' && asked > 0 && asked <= longestMs ? asked : policy.forMs;
-    const refusal = 'or learnedBypass in the configuration refuses it';
-    return answerOf(this.#bypasses.approve(id, forMs, policy), `nothing has the id "${id}", ${refusal}`);
+    if (typeof id !== 'string') return refusal(400, noId);
+    if (asked !== undefined && !isPeriod(asked)) {
+      return refusal(400, `forMs must be a whole number of milliseconds, 1 to ${longestMs} (seven days)`);
+    }
+    if (!this.#bypasses.entries.some((entry) => entry.id === id)) return refusal(404, unknownId(id));
+    const entry = this.#bypasses.approve(id, asked ?? policy.forMs, policy);
+    if (entry !== undefined) return { status: 200, body: entry };
+    return refusal(409, 'learnedBypass in the configuration refuses it: action is refuse, or never names the host');
   }
 }
 
 /** A week: what should pass for longer belongs into the configuration, where it has a reason. */
 const longestMs = 7 * 86_400_000;
 
-function answerOf(entry: LearnedEntry | undefined, complaint: string): ControlAnswer {
-  return entry === undefined ? { status: 404, body: { error: complaint } } : { status: 200, body: entry };
+function isPeriod(asked: unknown): asked is number {
+  return Number.isSafeInteger(asked) && Number(asked) >= 1 && Number(asked) <= longestMs;
+}
+
+const noId = 'id is missing, or no string';
+
+function unknownId(id: string): string {
+  return `nothing has the id ${JSON.stringify(id)}`;
 }
 
 function reasonOf(error: unknown): string {

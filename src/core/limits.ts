@@ -269,6 +269,8 @@ export const limits = {
   rejectionsToldPerSecond: 50,
   /** Request on the control socket: an id and a duration. */
   controlRequestBytes: 4_096,
+  /** Read of a longer one, so that its sender hears that it is too long; beyond it the connection ends. */
+  controlDiscardedBytes: 1_048_576,
   /** Relay processes that a configuration may ask for. */
   relays: 64,
   /** Restarts of one relay within a minute before control waits. */
