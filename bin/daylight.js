@@ -29,10 +29,10 @@ const flags = [
 ];
 
 /**
- * Control allocates little and lives long: with a small young generation it holds 10 MB less. Relays have flags of their
- * own.
+ * Control allocates little and lives long: with a small young generation it holds 10 MB less, and without the middle one of
+ * V8's compilers, which only its start would use, 5 MB. Relays have flags of their own.
  */
-const gatewayFlags = ['--max-semi-space-size=1', '--expose-gc', '--v8-pool-size=1'];
+const gatewayFlags = ['--max-semi-space-size=1', '--expose-gc', '--v8-pool-size=1', '--no-maglev'];
 
 function pinnedNode() {
   const name = pinned[`${process.platform}-${process.arch}`];

@@ -1,9 +1,12 @@
 import { once } from 'node:events';
 import { chmod } from 'node:fs/promises';
-import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { limits } from '../core/limits.ts';
 import { removeFile } from '../pki/private-files.ts';
+
+// Not imported: that would read every export, also `WebSocket`, and so load 13 MB that nobody asked for.
+const { createServer, request } = process.getBuiltinModule('node:http');
 
 export interface ControlAnswer {
   readonly status: number;

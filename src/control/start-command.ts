@@ -4,6 +4,7 @@ import { FlowFailure, failureOf } from '../core/failures.ts';
 import { type Fault, faults, simulate } from '../core/simulation.ts';
 import { createExposition, type Exposition } from '../metrics/exposition.ts';
 import { releaseStartMemory } from '../metrics/start-memory.ts';
+import { hasSocketOptions, libc } from '../net/libc.ts';
 import { banner } from './banner.ts';
 import type { CommandIo } from './command-io.ts';
 import { commandName } from './command-name.ts';
@@ -88,6 +89,7 @@ async function run({ file, simulated }: Start, io: CommandIo, log: OperationalLo
   io.stdout.write(banner(loaded, commandName(io.env)));
   io.stderr.write('ready\n');
   releaseStartMemory();
+  if (hasSocketOptions) libc().trimMemory();
   const signal = await firstSignal();
   log.info('stopping: live flows may end, new connections are refused', { signal });
   watch.close();

@@ -12,6 +12,8 @@ export interface Libc {
   getsockname(fd: number, address: Buffer, length: [number]): number;
   getsockopt(fd: number, level: number, option: number, value: Buffer, length: [number]): number;
   setsockopt(fd: number, level: number, option: number, value: Buffer, length: number): number;
+  /** Gives free blocks back to the system; a C library without it (musl) does nothing. */
+  trimMemory(): void;
   /** Name of the error of the last call of this thread, e.g. `EADDRINUSE`. */
   errorName(): string;
 }
@@ -49,6 +51,16 @@ function bindLibc(koffi: typeof Koffi): Libc {
     getsockname: library.func('int getsockname(int fd, void *address, _Inout_ uint32_t *length)'),
     getsockopt: library.func('int getsockopt(int fd, int level, int option, void *value, _Inout_ uint32_t *length)'),
     setsockopt: library.func('int setsockopt(int fd, int level, int option, const void *value, uint32_t length)'),
+    trimMemory: trimOf(library),
     errorName: () => getSystemErrorName(-koffi.errno()),
   };
+}
+
+function trimOf(library: Koffi.LibraryHandle): () => void {
+  try {
+    const trim = library.func('int malloc_trim(size_t keep)');
+    return () => void trim(0);
+  } catch {
+    return () => {};
+  }
 }
