@@ -1,3 +1,4 @@
+import { createContext, Script } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Expression } from '../../../src/rules/expression/expression.ts';
@@ -94,7 +95,7 @@ describe('agreement with RegExp', () => {
   const { source } = fc.letrec<{ source: string; part: string }>((tie) => ({
     source: fc.array(tie('part'), { minLength: 1, maxLength: 4 }).map((parts) => parts.join('')),
     part: fc.oneof(
-      { depthSize: 'small', withCrossShrink: true },
+      { depthSize: 'small', maxDepth: 2, withCrossShrink: true },
       fc.tuple(atom, repeat).map(([one, many]) => (/^(?:\\[bB]|\^|\$)$/.test(one) ? one : one + many)),
       fc.tuple(tie('source'), tie('source'), repeat).map(([a, b, many]) => `(?:${a}|${b})${many}`),
     ),
@@ -108,9 +109,10 @@ describe('agreement with RegExp', () => {
         if (expression === undefined) return;
         for (const each of texts) {
           const found = firstMatch(expression, Buffer.from(each));
-          expect(found === undefined ? undefined : found.offset + found.length).toBe(firstEnd(pattern, each, nocase));
-          if (found === undefined) continue;
-          expect(startsOf(pattern, each, found.offset + found.length, nocase)).toContain(found.offset);
+          const end = inTime(() => firstEnd(pattern, each, nocase));
+          expect(found === undefined ? undefined : found.offset + found.length).toBe(end);
+          if (found === undefined || end === undefined) continue;
+          expect(inTime(() => startsOf(pattern, each, end, nocase))).toContain(found.offset);
         }
       }),
       { numRuns: 500 },
@@ -129,7 +131,7 @@ describe('agreement with RegExp', () => {
           expression.advance(cursor, bytes.subarray(0, at), 0, at) ??
           expression.advance(cursor, bytes.subarray(at), at, bytes.length);
         const end = found?.end ?? (expression.matchesAtEnd(cursor) ? bytes.length : undefined);
-        expect(end).toBe(firstEnd(pattern, whole, false));
+        expect(end).toBe(inTime(() => firstEnd(pattern, whole, false)));
       }),
       { numRuns: 500 },
     );
@@ -171,6 +173,22 @@ function compiled(pattern: string, nocase: boolean): Expression | undefined {
     return new Expression(pattern, nocase);
   } catch (error) {
     if (error instanceof ExpressionError) return undefined;
+    throw error;
+  }
+}
+
+const askScript = new Script('ask()');
+const watched = createContext({});
+
+/**
+ * RegExp tries every way of sharing a text among repetitions in each other, which took it 14 minutes once: what it does not
+ * know in time is left out.
+ */
+function inTime<Result>(ask: () => Result): Result {
+  try {
+    return askScript.runInContext(Object.assign(watched, { ask }), { timeout: 1_000 });
+  } catch (error) {
+    fc.pre((error as NodeJS.ErrnoException).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT');
     throw error;
   }
 }
