@@ -16,14 +16,19 @@ export function authIdentity(mechanism: string, step: number, line: string): str
     case 'XOAUTH2':
       return nonEmpty(/^user=(.*)$/.exec(text.split('\u0001')[0] ?? '')?.[1]);
     case 'OAUTHBEARER':
-      return nonEmpty(/^n,a=([^,]*),/.exec(text)?.[1]);
+      return nonEmpty(saslName(/^n,a=([^,]*),/.exec(text)?.[1]));
     case 'DIGEST-MD5':
       return nonEmpty(/(?:^|,)username="((?:[^"\\]|\\.)*)"/.exec(text)?.[1]);
     default:
       // n= in the first message of SCRAM (RFC 5802 section 7)
       if (!mechanism.startsWith('SCRAM-') || step > 0) return undefined;
-      return nonEmpty(/^[nyp][^,]*,[^,]*,n=([^,]*),/.exec(text)?.[1]?.replaceAll('=2C', ',').replaceAll('=3D', '='));
+      return nonEmpty(saslName(/^[nyp][^,]*,[^,]*,n=([^,]*),/.exec(text)?.[1]));
   }
+}
+
+/** A name in which a comma and an equals sign are written otherwise (RFC 5801 section 4, RFC 5802 section 5.1). */
+function saslName(text: string | undefined): string | undefined {
+  return text?.replaceAll('=2C', ',').replaceAll('=3D', '=');
 }
 
 function nonEmpty(text: string | undefined): string | undefined {

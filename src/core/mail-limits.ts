@@ -4,8 +4,8 @@ export const mailLimits = {
   smtpCommandBytes: 12_288,
   /** Line of an AUTH exchange: Kerberos tickets with many groups are the longest known. */
   smtpAuthLineBytes: 65_536,
-  /** Line and whole of a reply; RFC 5321 section 4.5.3.1.5 asks for 512 a line, some policy texts are longer. */
-  smtpReplyLineBytes: 4_096,
+  /** Line and whole of a reply; RFC 5321 section 4.5.3.1.5 asks for 512 a line, RFC 4954 section 4 for 12 288 of a challenge. */
+  smtpReplyLineBytes: 16_384,
   smtpReplyBytes: 65_536,
   /** Commands whose replies are outstanding, RCPTs of one mail mostly; then the client is paused. */
   smtpPipelineDepth: 1_024,

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -47,7 +47,7 @@ describe.runIf(canRun)('an ESMTP session with Postfix', () => {
     await dovecot?.[Symbol.asyncDispose]();
   });
 
-  function gatewayTo(port: number, mail: object): Promise<RunningGateway> {
+  function gatewayTo(port: number, mail: object, more: object = {}): Promise<RunningGateway> {
     return startGateway({
       files: { 'root.pem': authority.rootPem },
       config: {
@@ -61,6 +61,7 @@ describe.runIf(canRun)('an ESMTP session with Postfix', () => {
         ],
         originTrust: { system: false, files: ['$DIRECTORY/root.pem'] },
         mail,
+        ...more,
       },
     });
   }
@@ -186,6 +187,29 @@ s.sendmail('b@c.test', ['a@example.test'], 'Subject: x\\r\\n\\r\\n' + sys.argv[3
     // The origin has believed it.
     expect(postfix.mails().find((mail) => mail.includes(text))).toMatch(/Received: from .*far\.test \[192\.0\.2\.7\]/);
   });
+
+  it('is told 421 where it idles, and where the gateway goes down, and Postfix hears QUIT from it', async () => {
+    const port = await freePort();
+    await using idling = await gatewayTo(port, {}, { timeouts: { idle: '2s' } });
+    const lingers = `${open}
+open(sys.argv[4], 'w').close()
+code, reply = s.getreply()
+assert code == 421, (code, reply)
+assert reply.decode().startswith(sys.argv[3]), reply
+s.close()
+`;
+    const idle = await python(lingers, idling, port, '4.4.2 CLIENT_IDLE_TIMEOUT', `${idling.directory}/idle`);
+    expect(idle.code, idle.stderr).toBe(0);
+    const marker = `${gateway.directory}/idle`;
+    const down = python(lingers, gateway, ports.submission, '4.3.2 GATEWAY_SHUTTING_DOWN', marker);
+    await expect.poll(() => existsSync(marker), { timeout: 15_000 }).toBe(true);
+    await gateway.stop();
+    const { code, stderr } = await down;
+    expect(code, stderr).toBe(0);
+    await expect
+      .poll(() => postfix.log().match(/disconnect from .*starttls=1 quit=1/g)?.length ?? 0, { timeout: 10_000 })
+      .toBeGreaterThanOrEqual(2);
+  }, 60_000);
 
   it('the worked example of a mail relay runs as it stands, but for its addresses', async () => {
     const example = parse(

@@ -24,11 +24,15 @@ export interface RunningDovecot extends AsyncDisposable {
   readonly log: () => string;
 }
 
-/** Starts Dovecot's LMTP server on the loopback, for the users that are named, and its check of their password. */
+/**
+ * Starts Dovecot's LMTP server on the loopback, for the users that are named, and its check of their password; of their
+ * tokens, too, where `introspection` says whom to ask for them (RFC 7662).
+ */
 export async function startDovecot(
   credentials: Credentials,
   users: readonly string[],
   password = 'x',
+  introspection?: string,
 ): Promise<RunningDovecot> {
   const directory = mkdtempSync(join(tmpdir(), 'daylight-dovecot-'));
   chmodSync(directory, 0o755);
@@ -41,6 +45,21 @@ export async function startDovecot(
     join(directory, 'users'),
     users.map((user) => `${user}:{PLAIN}${password}:65534:65534::${directory}/mail/${user}::\n`).join(''),
   );
+  const oauth = join(directory, 'oauth2.conf.ext');
+  if (introspection !== undefined) {
+    writeFileSync(
+      oauth,
+      `introspection_url = ${introspection}
+introspection_mode = post
+username_attribute = username
+active_attribute = active
+active_value = true
+tokeninfo_url =
+openid_configuration_url = https://id.example.test/.well-known/openid-configuration
+debug = yes
+`,
+    );
+  }
   const conf = join(directory, 'dovecot.conf');
   writeFileSync(
     conf,
@@ -54,19 +73,34 @@ first_valid_uid = 1
 mail_location = maildir:~/maildir
 disable_plaintext_auth = no
 auth_failure_delay = 0
-auth_mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256
+auth_mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256${introspection === undefined ? '' : ' xoauth2 oauthbearer'}
 service auth {
   unix_listener ${directory}/auth {
     mode = 0666
   }
 }
-passdb {
+${
+  introspection === undefined
+    ? ''
+    : `passdb {
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = ${oauth}
+}
+`
+}passdb {
   driver = passwd-file
+  mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256
   args = ${directory}/users
 }
 userdb {
   driver = passwd-file
   args = ${directory}/users
+}
+service anvil {
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
 }
 service lmtp {
   inet_listener lmtp {

@@ -25,6 +25,7 @@ export interface RunningPostfix extends AsyncDisposable {
   readonly tlsPort: number;
   /** Mails that arrived in full, in no order. */
   readonly mails: () => readonly string[];
+  readonly log: () => string;
   waitForMails(count: number): Promise<readonly string[]>;
 }
 
@@ -66,6 +67,7 @@ export async function startPostfix(wishes: PostfixWishes): Promise<RunningPostfi
     port,
     tlsPort,
     mails,
+    log,
     waitForMails: async (count) => {
       await waitUntil(
         () => mails().length >= count,
