@@ -45,6 +45,14 @@ export const files = {
         'AUTH SSL, the old name of AUTH TLS, behind which servers differ on whether data are protected: a client must say so by PROT before its first transfer.',
       examples: ['allow'],
     },
+    clearCommandChannel: {
+      type: 'string',
+      enum: ['refuse', 'allow'],
+      default: 'refuse',
+      description:
+        'CCC, by which a client ends TLS on its control connection behind its login, as firewalls that read PORT and PASV need it: refused (533), or passed on, and then both legs go on in plaintext; PROT P stays in force. With requireTls it is refused (534). Allowed, it costs CPU on TLS connections of clients without ALPN.',
+      examples: ['allow'],
+    },
     blockedUpload: {
       type: 'string',
       enum: ['keep', 'delete'],

@@ -209,7 +209,7 @@ export const failures = {
     'Look for a page that makes browsers post to a mail port (cross-protocol attack).',
   ),
   CLIENT_UPGRADE_INJECTION: client(
-    'The client sent bytes behind its command to go over to TLS, before TLS began.',
+    'The client sent bytes behind its command to go over to TLS, before TLS began; or behind its command to end TLS, before it ended.',
     'Look for an attacker between client and gateway: such bytes are dropped with the flow, never taken for protected ones.',
     400,
     'decode_error',
@@ -380,7 +380,7 @@ export const failures = {
     'Correct the origin, or look for an attacker before it.',
   ),
   ORIGIN_UPGRADE_INJECTION: origin(
-    'The origin sent bytes behind its consent to go over to TLS, before TLS began.',
+    'The origin sent bytes behind its consent to go over to TLS, before TLS began; or behind its consent to end TLS, before it ended.',
     'Look for an attacker between gateway and origin: such bytes are dropped with the flow, never taken for protected ones.',
   ),
   ORIGIN_WEBSOCKET_MALFORMED: origin(

@@ -1,7 +1,7 @@
 import type { FailureCode } from './failures.ts';
 
 /**
- * Where an FTP client can be told of a failure: in place of the greeting; in place of the consent to AUTH TLS; at one command;
+ * Where an FTP client can be told of a failure: in place of the greeting; in place of the consent to AUTH TLS or CCC; at one command;
  * in place of a data port; for one transfer; in the session, which ends.
  */
 export type FilesMoment = 'greeting' | 'auth' | 'command' | 'port' | 'transfer' | 'session';
@@ -58,7 +58,7 @@ const forms: Readonly<Partial<Record<FailureCode, readonly FilesForm[]>>> = {
   CLIENT_FTP_TRUNCATED: transfer,
   CLIENT_GONE: ['cut', 'transfer'],
   CLIENT_HANDSHAKE_FAILED: handshake,
-  CLIENT_HANDSHAKE_TIMEOUT: handshake,
+  CLIENT_HANDSHAKE_TIMEOUT: ['alert', 'transfer', 'cut'],
   CLIENT_HELLO_MALFORMED: alert,
   CLIENT_IDLE_TIMEOUT: session,
   CLIENT_LEAF_REJECTED: alert,

@@ -9,6 +9,8 @@ export interface FilesPolicy {
   /** A server that names another address than its own for data connections. */
   readonly passiveAddress: 'refuse' | 'ignore';
   readonly authSsl: 'refuse' | 'allow';
+  /** Control connections that go on in plaintext behind CCC. */
+  readonly clearCommandChannel: 'refuse' | 'allow';
   /** What the origin has of an upload that a rule blocks. */
   readonly blockedUpload: 'keep' | 'delete';
 }

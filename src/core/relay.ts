@@ -4,7 +4,7 @@ import type { Side } from './side.ts';
 import type { MessageInspector, WebSocketAgreement } from './websocket.ts';
 
 /** What a flow goes on as after an upgrade. */
-export type Upgrade = ProtocolSwitch | TlsUpgrade;
+export type Upgrade = ProtocolSwitch | TlsUpgrade | TlsEnd;
 /** What follows a 101 (Switching Protocols). */
 export type ProtocolSwitch = OpaqueUpgrade | WebSocketUpgrade;
 
@@ -43,6 +43,15 @@ export interface TlsUpgrade {
 }
 
 /**
+ * The end of TLS on both legs in mid-stream (CCC): asked for when the origin has agreed and the client has not been answered.
+ * The origin's leg comes first; then `accept` is the last that the client gets under TLS. The relay goes on as above.
+ */
+export interface TlsEnd {
+  readonly kind: 'clear';
+  readonly accept: Buffer;
+}
+
+/**
  * A protocol's relay: sans-I/O. The pump calls `receive` with the bytes of a side as they come, and `end` once when the
  * side has ended its half. `bytes` is the relay's to keep or to forward as a view.
  */
@@ -52,9 +61,9 @@ export interface Relay {
   end(from: Side, clean: boolean): void;
   /** An origin that `wire.retarget` asked for could not be opened. The relay answers the client and closes. */
   originFailed?(code: FailureCode, detail: string): void;
-  /** Both legs are TLS now: what was learned in plaintext counts no more (RFC 3207 section 4.2). */
+  /** Both legs are TLS now: what was learned in plaintext counts no more (RFC 3207 section 4.2). Or both are plain again. */
   upgraded?(): void;
-  /** The origin leg could not be upgraded. The relay answers the client, which still waits in plaintext, and closes. */
+  /** The origin leg could not be upgraded. The relay answers the client, which still waits as before, and closes. */
   upgradeFailed?(code: FailureCode, detail: string): void;
   /** The flow ends from outside (idle limit, drain, crash of an inspector): the relay finishes its exchanges, sends nothing. */
   cut(code: FailureCode, detail: string): void;

@@ -14,6 +14,8 @@ export interface TransferRequest {
   readonly offset: number;
   /** Data pass over TLS (PROT P). */
   readonly isProtected: boolean;
+  /** The control connection is in plaintext again (CCC). */
+  readonly isCleared: boolean;
   /** Of a transfer alone. */
   readonly mode: 'passive' | 'active' | undefined;
 }

@@ -1,13 +1,15 @@
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { type AlertName, FlowFailure } from '../core/failures.ts';
 import type { TlsLeg } from '../core/tls.ts';
+import { ClearableTransport } from '../net/clearable-transport.ts';
 import type { KeyLine } from './key-log.ts';
 import type { LeafContext } from './leaf-store.ts';
 
 export interface ClientLegOptions {
   /** The accepted connection, its ClientHello unread or unshifted. */
-  readonly transport: Socket;
+  readonly transport: Duplex;
   readonly leaf: LeafContext;
   /** What the origin chose; answered to the client when it offers it. Undefined when the origin chose nothing. */
   readonly alpn: string | undefined;
@@ -37,6 +39,7 @@ export function acceptClient(options: ClientLegOptions): Promise<ClientLeg> {
       ...(options.alpn === undefined ? {} : { ALPNProtocols: [options.alpn] }),
     });
     if (options.onKeys !== undefined) socket.on('keylog', options.onKeys);
+    if (transport instanceof ClearableTransport) transport.watch(socket);
     const settle = (): void => {
       clearTimeout(timer);
       socket

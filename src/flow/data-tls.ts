@@ -32,8 +32,8 @@ export function dataTls(flow: Flow): DataTls {
   return {
     origin(socket, direction) {
       const { origin, originSecurity: security } = flow;
-      if (security === undefined || !(origin instanceof TLSSocket)) throw new FlowFailure('GATEWAY_INTERNAL', 'no TLS');
-      const resumed = session ?? origin.getSession();
+      if (security === undefined) throw new FlowFailure('GATEWAY_INTERNAL', 'no TLS');
+      const resumed = session ?? (origin instanceof TLSSocket ? origin.getSession() : security.session);
       const transport = direction === 'download' ? new WatchedTransport(socket) : socket;
       const secure = connect({
         socket: transport,

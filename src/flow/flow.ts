@@ -5,7 +5,9 @@ import type { Address, Destination } from '../core/endpoint.ts';
 import type { FailureCode } from '../core/failures.ts';
 import type { ListenerPolicy } from '../core/policy.ts';
 import type { FlowFacts, Recorder } from '../core/record.ts';
+import type { Side } from '../core/side.ts';
 import type { ClientHello } from '../core/tls.ts';
+import type { ClearableTransport } from '../net/clearable-transport.ts';
 import { localAddressOf, remoteAddressOf } from '../net/original-destination.ts';
 import type { Resolve } from '../net/resolve.ts';
 import { newUlid } from '../records/ulid.ts';
@@ -54,6 +56,8 @@ export interface OriginSecurity {
   readonly name: string;
   readonly serverName: string | undefined;
   readonly fingerprint: string;
+  /** Of the control connection, where TLS has ended on it. */
+  readonly session?: Buffer | undefined;
 }
 
 /** One flow: a client connection and what it leads to. Lives in its relay alone. */
@@ -69,6 +73,8 @@ export interface Flow {
   /** The TCP connections under both legs, for a visible reset. */
   readonly clientTransport: Socket;
   originTransport: Socket | undefined;
+  /** The same as they carry TLS, where it may end on them in mid-stream (CCC). */
+  clearable?: Partial<Record<Side, ClearableTransport>>;
   answerLayer: AnswerLayer;
   /** The client's ClientHello, once seen. */
   hello: ClientHello | undefined;

@@ -3,6 +3,7 @@ import { FlowFailure } from '../core/failures.ts';
 import type { ClientHello, OriginIdentity } from '../core/tls.ts';
 import { count } from '../metrics/counters.ts';
 import { demandOf, refuseDemand, refuseKnownDemand, watchDemand } from './certificate-demand.ts';
+import { clearable } from './clear-leg.ts';
 import { acceptClient, leafRejection } from './client-leg.ts';
 import type { Flow } from './flow.ts';
 import { acceptsAuthority, leafKeyTypeFor } from './leaf-key-choice.ts';
@@ -104,7 +105,7 @@ export async function answerClient(
 ): Promise<void> {
   flow.answerLayer = 'none';
   const leg = await acceptClient({
-    transport: flow.client,
+    transport: clearable(flow, 'client', flow.client) ?? flow.client,
     leaf,
     alpn,
     serverName: hello.serverName,

@@ -6,6 +6,7 @@ import { limits } from '../core/limits.ts';
 import type { OriginException } from '../core/policy.ts';
 import { strike } from '../core/simulation.ts';
 import type { CertificateFacts, OriginIdentity, TlsLeg } from '../core/tls.ts';
+import { ClearableTransport } from '../net/clearable-transport.ts';
 import { WatchedTransport, watchEnd } from '../net/watched-transport.ts';
 import { certificateFactsOf } from '../pki/certificate-facts.ts';
 import type { OriginTrust } from '../pki/origin-trust.ts';
@@ -70,7 +71,8 @@ export function openOriginLeg(options: OriginLegOptions): Promise<JudgedLeg> {
     let staple: Buffer | undefined;
     const socket = connect(connectionOptions(options));
     if (options.onKeys !== undefined) socket.on('keylog', options.onKeys);
-    if (transport instanceof WatchedTransport) watchEnd(socket, transport);
+    if (transport instanceof ClearableTransport) transport.watch(socket);
+    else if (transport instanceof WatchedTransport) watchEnd(socket, transport);
     socket.getPeerCertificate = noLegacyCertificate;
     const onStaple = (response: unknown): void => {
       if (Buffer.isBuffer(response) && response.length <= limits.ocspBytes) staple = response;

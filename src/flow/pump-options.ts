@@ -19,6 +19,8 @@ export interface PumpOptions {
   readonly dial?: (destination: Destination) => Promise<Duplex>;
   /** Puts TLS over both legs in mid-stream; without it no relay may ask for that. */
   readonly secure?: SecureLegs | undefined;
+  /** Ends TLS on a leg in mid-stream, and gives what was under it; rejects with FlowFailure, and the leg has ended then. */
+  readonly clear?: ((side: Side) => Promise<Duplex>) | undefined;
   /** Ends a leg at once with a TCP reset. */
   readonly reset?: (side: Side, stream: Duplex) => void;
   /** What an error of a leg means, e.g. a demanded client certificate (TLS 1.3 tells it after the handshake). */

@@ -1,9 +1,9 @@
 import type { Duplex } from 'node:stream';
 import { asFailure, type FailureCode, FlowFailure } from '../core/failures.ts';
-import type { TlsUpgrade } from '../core/relay.ts';
+import type { TlsEnd, TlsUpgrade } from '../core/relay.ts';
 import type { Side } from '../core/side.ts';
 import type { PumpLeg } from './pump-leg.ts';
-import type { SecureLegs } from './pump-options.ts';
+import type { PumpOptions, SecureLegs } from './pump-options.ts';
 
 /** What the legs are after an upgrade. A leg without a stream has ended at the failure. */
 export interface LegsUpgrade {
@@ -14,12 +14,50 @@ export interface LegsUpgrade {
   readonly isUnread?: boolean;
 }
 
+/** Puts TLS over both legs, or takes it off them. Never rejects. */
+export async function changeLegs(
+  legs: Readonly<Record<Side, PumpLeg>>,
+  { secure, clear }: Pick<PumpOptions, 'secure' | 'clear'>,
+  next: TlsUpgrade | TlsEnd,
+): Promise<LegsUpgrade> {
+  if (next.kind === 'clear' && clear !== undefined) return clearLegs(legs, clear, next);
+  if (next.kind === 'tls' && secure !== undefined) return upgradeLegs(legs, secure, next);
+  return failed(legs.client.release(), legs.origin.release(), 'GATEWAY_INTERNAL', 'no TLS for these legs');
+}
+
+/**
+ * The origin's leg first, so that a client whose origin goes on otherwise is told so under TLS. What the client has sent
+ * behind its command and before the end of TLS ends it: it was not sent to be read in the clear, nor behind it.
+ */
+async function clearLegs(
+  legs: Readonly<Record<Side, PumpLeg>>,
+  clear: NonNullable<PumpOptions['clear']>,
+  { accept }: TlsEnd,
+): Promise<LegsUpgrade> {
+  const client = legs.client.release();
+  legs.origin.release();
+  if (client === undefined) return failed(client, undefined, 'GATEWAY_INTERNAL', 'no leg');
+  let origin: Duplex;
+  try {
+    origin = await clear('origin');
+  } catch (error) {
+    return { client, origin: undefined, failure: asFailure(error) };
+  }
+  if (client.readableLength > 0) return failed(client, origin, 'CLIENT_UPGRADE_INJECTION', injected(client));
+  client.write(accept);
+  try {
+    return { client: await clear('client'), origin, failure: undefined };
+  } catch (error) {
+    return { client: undefined, origin, failure: asFailure(error) };
+  }
+}
+
 /**
  * Puts TLS over both legs, the origin's first: nothing positive is said to a client whose origin was not verified. Bytes
  * that either side has sent behind its last line of plaintext end it: kept, they would be read as if TLS had protected
- * them (command and response injection, CVE-2011-0411). Never rejects.
+ * them (command and response injection, CVE-2011-0411).
  */
-export async function upgradeLegs(
+async function upgradeLegs(
   legs: Readonly<Record<Side, PumpLeg>>,
   secure: SecureLegs,
   next: TlsUpgrade,
@@ -78,5 +116,5 @@ function failed(
 }
 
 function injected({ readableLength }: Duplex): string {
-  return `${readableLength} bytes behind the last line of plaintext`;
+  return `${readableLength} bytes behind the last line`;
 }

@@ -8,7 +8,7 @@ import { isCutShort } from '../net/watched-transport.ts';
 import { destroyAfterFlush } from './linger.ts';
 import { discard, outcomeOf, PumpLeg } from './pump-leg.ts';
 import type { PumpOptions, PumpOutcome } from './pump-options.ts';
-import { type LegsUpgrade, upgradeLegs } from './pump-upgrade.ts';
+import { changeLegs, type LegsUpgrade } from './pump-upgrade.ts';
 import { coarseNowMs, type Ticking, ticker } from './ticker.ts';
 
 /** Drives one relay over two streams: owns back-pressure, half-close, time limits and the end of the flow. */
@@ -137,13 +137,11 @@ export class Pump implements Wire, Ticking {
   }
 
   upgrade(next: Upgrade): void {
-    const { secure, upgradedRelay } = this.#options;
-    if (next.kind !== 'tls') this.#relay = upgradedRelay(this, next);
-    else if (secure === undefined) this.abort('GATEWAY_INTERNAL', 'no TLS for these legs');
+    if (next.kind !== 'tls' && next.kind !== 'clear') this.#relay = this.#options.upgradedRelay(this, next);
     else {
       this.#flush('client');
       this.#isUpgrading = true;
-      upgradeLegs(this.#legs, secure, next).then((outcome) => this.#upgraded(outcome));
+      changeLegs(this.#legs, this.#options, next).then((outcome) => this.#upgraded(outcome));
     }
   }
 

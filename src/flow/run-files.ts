@@ -38,6 +38,7 @@ export function filesRelay(flow: Flow, wire: Wire, canUpgrade: boolean): Relay {
     clearData: files.clearData,
     passiveAddress: files.passiveAddress,
     authSsl: files.authSsl,
+    clearCommandChannel: files.clearCommandChannel,
     blockedUpload: files.blockedUpload,
     refused,
   });

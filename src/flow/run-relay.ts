@@ -8,6 +8,7 @@ import type { Side } from '../core/side.ts';
 import type { CertificateFacts, OriginIdentity } from '../core/tls.ts';
 import { resetConnection } from '../net/reset.ts';
 import { coveringName } from './certificate-names.ts';
+import { clearLeg, mayClear } from './clear-leg.ts';
 import { canMeet } from './data-meeting.ts';
 import type { Flow } from './flow.ts';
 import { http1RelayFor } from './http1-relay.ts';
@@ -55,6 +56,7 @@ export async function runRelay(flow: Flow, options: RelayOptions): Promise<void>
     reset: (side, stream) => resetLeg(flow, side, stream),
     ...(options.dial === undefined ? {} : { dial: options.dial }),
     secure: options.secure,
+    clear: mayClear(policy) ? (side) => clearLeg(flow, side) : undefined,
     ...(options.failureOf === undefined ? {} : { failureOf: options.failureOf }),
   });
   flow.cut = (code) => pump.cut(code);

@@ -4,6 +4,7 @@ import type { OriginIdentity } from '../core/tls.ts';
 import { count } from '../metrics/counters.ts';
 import { WatchedTransport } from '../net/watched-transport.ts';
 import { noFloor, originFloorOf } from '../pki/origin-floor.ts';
+import { clearable } from './clear-leg.ts';
 import type { Flow } from './flow.ts';
 import { type JudgedLeg, OriginCheckFailure, type OriginLeg, openOriginLeg } from './origin-leg.ts';
 import type { Tunnel } from './relay-tunnel.ts';
@@ -43,7 +44,7 @@ export async function openVerifiedOrigin(
   });
   try {
     const leg = await openOriginLeg({
-      transport: isWatched ? new WatchedTransport(transport) : transport,
+      transport: clearable(flow, 'origin', transport) ?? (isWatched ? new WatchedTransport(transport) : transport),
       context,
       offersCertificate: clientCertificate !== undefined,
       trust: flow.policy.originTrust,

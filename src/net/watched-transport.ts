@@ -11,33 +11,43 @@ const cutShort = new WeakSet<Duplex>();
  * about a sixth more CPU per byte than the socket itself, so it is used only where the end of a connection ends a message.
  */
 export class WatchedTransport extends Duplex {
-  readonly #socket: Socket;
+  protected readonly socket: Socket;
+  readonly #listeners = {
+    data: (bytes: Buffer) => this.received(bytes),
+    end: () => this.push(null),
+    error: (error: Error) => this.destroy(error),
+    close: () => this.destroy(),
+  };
 
   constructor(socket: Socket) {
     super({ allowHalfOpen: true, autoDestroy: false });
-    this.#socket = socket;
-    socket.on('data', (bytes: Buffer) => {
-      if (!this.push(bytes)) socket.pause();
-    });
-    socket.on('end', () => this.push(null));
-    socket.on('error', (error) => this.destroy(error));
-    socket.on('close', () => this.destroy());
+    this.socket = socket;
+    for (const [event, listener] of Object.entries(this.#listeners)) socket.on(event, listener);
+  }
+
+  protected received(bytes: Buffer): void {
+    if (!this.push(bytes)) this.socket.pause();
+  }
+
+  /** Hears nothing of the connection any more. */
+  protected release(): void {
+    for (const [event, listener] of Object.entries(this.#listeners)) this.socket.off(event, listener);
   }
 
   override _read(): void {
-    this.#socket.resume();
+    this.socket.resume();
   }
 
   override _write(bytes: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    this.#socket.write(bytes, done);
+    this.socket.write(bytes, done);
   }
 
   override _final(done: (error?: Error | null) => void): void {
-    this.#socket.end(() => done());
+    this.socket.end(() => done());
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#socket.destroy();
+    this.socket.destroy();
     done(error);
   }
 }

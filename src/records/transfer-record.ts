@@ -71,7 +71,7 @@ function transferPart({
   alarms,
   file,
 }: TransferFacts): JsonObject {
-  const { user, direction, offset, isProtected } = request;
+  const { user, direction, offset, isProtected, isCleared } = request;
   return {
     verdict,
     rule: rule?.id,
@@ -86,6 +86,7 @@ function transferPart({
       direction: direction === 'none' ? undefined : direction,
       offset: offset === 0 ? undefined : offset,
       is_protected: isProtected,
+      is_control_clear: isCleared || undefined,
       is_whole: file?.isWhole,
       ...(file === undefined ? {} : archiveParts(file)),
     },

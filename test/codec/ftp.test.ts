@@ -91,7 +91,9 @@ describe('replies', () => {
       ),
     );
     const reply = reader.next();
-    expect(reply && filterFeatures(reply).toString()).toBe('211-Features:\r\n AUTH TLS\r\n REST STREAM\r\n211 End\r\n');
+    expect(reply && filterFeatures(reply, false).toString()).toBe(
+      '211-Features:\r\n AUTH TLS\r\n REST STREAM\r\n211 End\r\n',
+    );
   });
 });
 

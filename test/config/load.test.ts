@@ -111,6 +111,7 @@ describe('loading', () => {
         requireResumption: false,
         passiveAddress: 'refuse',
         authSsl: 'refuse',
+        clearCommandChannel: 'refuse',
         blockedUpload: 'keep',
       },
       opaque: 'allow',

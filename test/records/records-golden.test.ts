@@ -137,6 +137,7 @@ const transfer: TransferFacts = {
     user: 'anna',
     offset: 512,
     isProtected: true,
+    isCleared: false,
     mode: 'passive',
   },
   bytes: 73_802,

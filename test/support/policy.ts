@@ -54,6 +54,7 @@ export function policyDocument(changes: Partial<PolicyDocument> = {}): PolicyDoc
       requireResumption: false,
       passiveAddress: 'refuse',
       authSsl: 'refuse',
+      clearCommandChannel: 'refuse',
       blockedUpload: 'keep',
     },
     opaque: 'allow',

@@ -15,6 +15,8 @@ export type FtpExpected =
   | 'auth'
   | 'clear'
   | 'private'
+  /** CCC. */
+  | 'unprotect'
   | 'passive'
   | 'active'
   | 'transfer'
@@ -32,7 +34,7 @@ export interface FtpAsked {
 /** What becomes of a command line. */
 export type FtpDecision =
   | { readonly kind: 'pass'; readonly expected: FtpExpected; readonly command: FtpCommand }
-  | { readonly kind: 'auth'; readonly command: FtpCommand }
+  | { readonly kind: 'auth' | 'unprotect'; readonly command: FtpCommand }
   | { readonly kind: 'active'; readonly command: FtpCommand; readonly address: Address }
   | { readonly kind: 'transfer'; readonly command: FtpCommand; readonly direction: 'upload' | 'download' }
   | { readonly kind: 'answer'; readonly text: string; readonly code?: FailureCode; readonly detail?: string }
@@ -46,6 +48,9 @@ export interface FtpContext {
   readonly requireTls: boolean;
   readonly clearData: 'allow' | 'refuse';
   readonly authSsl: 'refuse' | 'allow';
+  readonly clearCommandChannel: 'refuse' | 'allow';
+  /** TLS on the control connection has ended by CCC; `isSecure` stays, since the session began under it. */
+  readonly isCleared: boolean;
   /** Whether data are protected has to be said by PROT first. */
   readonly needsProtection: boolean;
   readonly clientIp: string;
@@ -74,7 +79,7 @@ export function decideOnFtpCommand(line: Buffer, context: FtpContext): FtpDecisi
     case 'PROT':
       return protection(command, context);
     case 'CCC':
-      return answer(ftpAnswers.noClear);
+      return unprotect(command, context);
     case 'REIN':
       // It would end the protection of the control connection as well (RFC 4217 section 11).
       return context.isSecure ? answer(ftpAnswers.notPassed) : pass(command, 'restart');
@@ -114,6 +119,12 @@ function protection(command: FtpCommand, context: FtpContext): FtpDecision {
   return mustProtect(context)
     ? answer(ftpAnswers.refused(534, 'POLICY_TLS_REQUIRED', 'PROT C'))
     : pass(command, 'clear');
+}
+
+function unprotect(command: FtpCommand, context: FtpContext): FtpDecision {
+  const { isSecure, isCleared, requireTls, clearCommandChannel } = context;
+  if (clearCommandChannel === 'refuse' || !isSecure || isCleared) return answer(ftpAnswers.noClear);
+  return requireTls ? answer(ftpAnswers.refused(534, 'POLICY_TLS_REQUIRED', 'CCC')) : { kind: 'unprotect', command };
 }
 
 /** A client that names somebody else would have the origin connect there (bounce, RFC 2577 section 3). */

@@ -17,6 +17,7 @@ export interface FtpOptions {
   readonly requireTls: boolean;
   readonly clearData: 'allow' | 'refuse';
   readonly authSsl: 'refuse' | 'allow';
+  readonly clearCommandChannel: 'refuse' | 'allow';
   /** What the origin has of an upload that is blocked. */
   readonly blockedUpload: 'keep' | 'delete';
   /** What becomes of a 227 that names another address than the origin's own. */

@@ -5,6 +5,7 @@ import type { FileTransfer, TransferInspector, TransferRequest } from '../../cor
 import { allow, type Verdict } from '../../core/verdict.ts';
 import { ftpAnswers } from './ftp-answers.ts';
 import type { DataChannel, DataOutcome } from './ftp-options.ts';
+import type { FtpSession } from './ftp-session.ts';
 
 /** A transfer under way. */
 interface Running {
@@ -107,7 +108,7 @@ export class FtpTransfers {
   }
 
   /** Judges a command that changes files; the answer when it must not be passed on. */
-  act({ verb, argument }: FtpCommand, user: string): string | undefined {
+  act({ verb, argument }: FtpCommand, { user, isCleared }: Pick<FtpSession, 'user' | 'isCleared'>): string | undefined {
     const act = this.#inspector.transfer({
       command: verb,
       path: argument,
@@ -115,6 +116,7 @@ export class FtpTransfers {
       user,
       offset: 0,
       isProtected: false,
+      isCleared,
       mode: undefined,
     });
     const first = act.begin();

@@ -3,16 +3,16 @@ import { filterFeatures } from '../../codec/ftp-offer.ts';
 import { type FtpReply, FtpReplyReader } from '../../codec/ftp-reply.ts';
 import type { FailureCode } from '../../core/failures.ts';
 import { limits } from '../../core/limits.ts';
-import type { Relay } from '../../core/relay.ts';
+import type { Relay, TlsEnd, TlsUpgrade } from '../../core/relay.ts';
 import type { Side } from '../../core/side.ts';
 import { type CutTransfer, FtpAbort } from './ftp-abort.ts';
 import { ftpAnswers } from './ftp-answers.ts';
 import { decideOnFtpCommand, type FtpAsked, type FtpDecision, type FtpExpected } from './ftp-commands.ts';
 import { FtpDataOpening } from './ftp-data-opening.ts';
+import { FtpLines } from './ftp-lines.ts';
 import type { FtpOptions } from './ftp-options.ts';
-import { FtpSession } from './ftp-session.ts';
+import { changeOfLegs, FtpSession } from './ftp-session.ts';
 import { FtpTransfers, lineOf } from './ftp-transfers.ts';
-import { SmtpInput } from './smtp-input.ts';
 
 /**
  * Relays an FTP session (RFC 959, 2228, 2428, 4217) verbatim but for what names data connections, which come through the
@@ -27,21 +27,19 @@ class FtpRelay implements Relay {
   readonly #options: FtpOptions;
   readonly #transfers: FtpTransfers;
   #reader = new FtpReplyReader();
-  readonly #input = new SmtpInput();
+  readonly #lines: FtpLines;
   /** What the origin has not answered yet, in order. */
   readonly #asked: FtpAsked[] = [];
-  /** A line that has to wait until a transfer is over. */
-  #waiting: Buffer | undefined;
   /** TLS is being put over the legs. */
   #isBusy = false;
   #isOver = false;
-  #isPaused = false;
   readonly #aborting: FtpAbort;
   readonly #opening: FtpDataOpening;
   readonly #session: FtpSession;
 
   constructor(options: FtpOptions) {
     this.#options = options;
+    this.#lines = new FtpLines(options.wire);
     this.#session = new FtpSession(options.isSecure);
     this.#aborting = new FtpAbort(options.wire);
     this.#opening = new FtpDataOpening(options, {
@@ -61,7 +59,7 @@ class FtpRelay implements Relay {
 
   receive(from: Side, bytes: Buffer): void {
     if (this.#isOver) return;
-    if (from === 'client') this.#input.push(bytes);
+    if (from === 'client') this.#lines.push(bytes);
     else this.#hear(bytes);
     this.#advance();
   }
@@ -156,11 +154,12 @@ class FtpRelay implements Relay {
     this.#session.answered(expected, command, code);
     if (owed !== undefined) return wire.send('client', owed);
     if (expected === 'act') this.#transfers.acted(reply);
-    if (expected === 'auth' && code === 234) return this.#upgrade(raw);
+    const change = changeOfLegs(expected, reply);
+    if (change !== undefined) return this.#change(change);
     if (expected === 'passive' && (code === 227 || code === 229)) return this.#opening.passive(reply);
     if (expected === 'restart' && isPositive) this.#session.restarted();
     if (expected === (isPositive ? 'restart' : 'active')) this.#transfers.offer(undefined);
-    wire.send('client', expected === 'features' && isPositive ? filterFeatures(reply) : raw);
+    wire.send('client', expected === 'features' && isPositive ? filterFeatures(reply, this.#mayClear) : raw);
   }
 
   #over(answer: Buffer, partial: string | undefined): void {
@@ -181,13 +180,17 @@ class FtpRelay implements Relay {
     this.#advance();
   }
 
-  #upgrade(accept: Buffer): void {
-    if (this.#reader.pendingBytes > 0) {
-      return this.upgradeFailed('ORIGIN_UPGRADE_INJECTION', 'bytes behind the reply to AUTH');
-    }
+  get #mayClear(): boolean {
+    return this.#options.clearCommandChannel === 'allow' && !this.#options.requireTls;
+  }
+
+  #change(change: TlsUpgrade | TlsEnd): void {
+    if (this.#reader.pendingBytes > 0) return this.#fail('ORIGIN_UPGRADE_INJECTION', 'bytes behind the consent');
+    // They may have come in a packet of their own, before the answer.
+    if (!this.#lines.isEmpty) return this.#fail('CLIENT_UPGRADE_INJECTION', 'bytes before the answer');
     this.#reader = new FtpReplyReader();
     this.#isBusy = true;
-    this.#options.wire.upgrade({ kind: 'tls', accept, originName: undefined, alpn: ['ftp', 'ftps', 'ftp-data'] });
+    this.#options.wire.upgrade(change);
   }
 
   /** No command is passed on now. */
@@ -199,27 +202,23 @@ class FtpRelay implements Relay {
     while (!this.#isOver && this.#step()) {
       // Each step takes a line.
     }
-    const isAhead = this.#input.length > limits.smtpAheadBytes;
-    if (this.#isOver || this.#isPaused === isAhead) return;
-    this.#isPaused = isAhead;
-    this.#options.wire.pause('client', isAhead);
+    if (!this.#isOver) this.#lines.bound();
   }
 
   /** Takes one line; false when there is none that may be taken now. */
   #step(): boolean {
     if (this.#isHeld || (this.#asked.length > 0 && !this.#transfers.isMoving)) return false;
-    const line = this.#waiting ?? this.#input.takeLine(limits.ftpLineBytes);
-    this.#waiting = undefined;
+    const line = this.#lines.take();
     if (line === undefined) return false;
     if (line === 'too-long') {
       this.#fail('CLIENT_FTP_TOO_LARGE', `a line longer than ${limits.ftpLineBytes} bytes`);
       return false;
     }
-    const { isSecure, isProtected, needsProtection } = this.#session;
-    const decision = decideOnFtpCommand(line, { ...this.#options, isSecure, isProtected, needsProtection });
+    const { isSecure, isCleared, isProtected, needsProtection } = this.#session;
+    const decision = decideOnFtpCommand(line, { ...this.#options, isSecure, isCleared, isProtected, needsProtection });
     const isUrgent = decision.kind === 'pass' && decision.command.verb === 'ABOR';
     if (this.#asked.length > 0 && !(isUrgent && this.#asked.length === 1) && decision.kind !== 'refuse') {
-      this.#waiting = line;
+      this.#lines.putBack(line);
       return false;
     }
     this.#command(decision);
@@ -231,9 +230,10 @@ class FtpRelay implements Relay {
       case 'pass':
         return this.#pass(decision.command, decision.expected);
       case 'auth':
-        // Kept, they would be taken for protected by TLS (CVE-2011-0411).
-        if (this.#input.length === 0) return this.#ask(decision.command, 'auth');
-        return this.#fail('CLIENT_UPGRADE_INJECTION', 'bytes behind AUTH');
+      case 'unprotect':
+        // Kept, they would be taken for protected by TLS (CVE-2011-0411), or the other way round.
+        if (this.#lines.isEmpty) return this.#ask(decision.command, decision.kind);
+        return this.#fail('CLIENT_UPGRADE_INJECTION', `bytes behind ${decision.command.verb}`);
       case 'active':
         return this.#opening.active(decision.command, decision.address);
       case 'transfer':
@@ -248,7 +248,7 @@ class FtpRelay implements Relay {
 
   #pass(command: FtpCommand, expected: FtpExpected): void {
     if (command.verb === 'ABOR') this.#transfers.abortAsked();
-    const refusal = expected === 'act' ? this.#transfers.act(command, this.#session.user) : undefined;
+    const refusal = expected === 'act' ? this.#transfers.act(command, this.#session) : undefined;
     this.#askUnless(refusal, command, expected);
   }
 
@@ -293,7 +293,7 @@ class FtpRelay implements Relay {
 
   #stop(code: FailureCode | undefined, detail: string): void {
     this.#isOver = true;
-    this.#input.clear();
+    this.#lines.clear();
     this.#opening.cut();
     this.#transfers.cut(code, detail);
   }

@@ -9,6 +9,8 @@ const context: FtpContext = {
   requireTls: false,
   clearData: 'allow',
   authSsl: 'refuse',
+  clearCommandChannel: 'refuse',
+  isCleared: false,
   needsProtection: false,
   clientIp: '192.0.2.1',
 };

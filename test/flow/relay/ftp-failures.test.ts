@@ -34,6 +34,7 @@ function open(wishes: Partial<FtpOptions> = {}, end: Verdict = allow) {
     requireTls: false,
     clearData: 'allow',
     authSsl: 'refuse',
+    clearCommandChannel: 'refuse',
     blockedUpload: 'keep',
     passiveAddress: 'refuse',
     refused: () => {},
