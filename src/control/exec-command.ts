@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { problemText } from '../config/problem.ts';
@@ -16,6 +17,9 @@ import { exitCodeOfSignal, Interrupts } from './interrupts.ts';
 import { gatewayEnvironment, givenEnvironment } from './prepare-process.ts';
 
 const defaultConfig = 'config/daylight.yaml';
+/** A record is written within 10 ms where its relay gets the processor. */
+const lastRecordMs = 500;
+const lookAgainMs = 20;
 
 export const execHelp = `Usage: daylight exec [--config FILE] -- COMMAND [ARGUMENT...]
 
@@ -67,19 +71,38 @@ async function inspected(run: InspectedRun, io: CommandIo): Promise<number> {
   using interrupts = new Interrupts();
   const gateway = await gatewayFor(run, interrupts, io);
   if (gateway === undefined) return interrupts.exitCode ?? exitCodes.gateway;
+  const records = run.config?.policy.records.directory ?? 'var/records';
+  const before = recordedBytes(records);
   try {
     const given = givenEnvironment(io.env);
     const caPem = readFileSync(join(gateway.authorityDirectory, 'ca.pem'), 'utf8');
     const trust = writeTrustFiles(run.directory, caPem, given);
     if (interrupts.exitCode !== undefined) return interrupts.exitCode;
-    return await runProgram(run, execEnvironment(given, gateway.proxy, trust), interrupts, io);
+    const { code, didRun } = await runProgram(run, execEnvironment(given, gateway.proxy, trust), interrupts, io);
+    await gateway.stop();
+    if (didRun) io.stderr.write(`daylight: ${await whatIsRecorded(records, before, io)}\n`);
+    return code;
   } finally {
     await gateway.stop();
-    const records = run.config?.policy.records.directory ?? 'var/records';
-    io.stderr.write(
-      `daylight: traffic of this command is recorded in ${shortened(records)} (${commandName(io.env)} logs)\n`,
-    );
   }
+}
+
+/** Nobody shall take a program for inspected that went past the gateway: where no record came, it says so. */
+async function whatIsRecorded(records: string, before: number, io: CommandIo): Promise<string> {
+  const until = performance.now() + lastRecordMs;
+  while (recordedBytes(records) === before) {
+    if (performance.now() > until)
+      return 'nothing was recorded of this command: it sent nothing, or went past the gateway, as Node before 22.21 does';
+    await pause(lookAgainMs);
+  }
+  return `what this command sent through the gateway is recorded in ${shortened(records)} (${commandName(io.env)} logs)`;
+}
+
+/** Size of the traffic log so far, all relays and rotated files together. */
+function recordedBytes(directory: string): number {
+  if (!existsSync(directory)) return 0;
+  const files = readdirSync(directory).filter((name) => name.startsWith('traffic'));
+  return files.reduce((sum, name) => sum + (statSync(join(directory, name), { throwIfNoEntry: false })?.size ?? 0), 0);
 }
 
 async function gatewayFor({ directory, configFile, config }: InspectedRun, { abort }: Interrupts, io: CommandIo) {
@@ -101,17 +124,17 @@ function runProgram(
   env: NodeJS.ProcessEnv,
   interrupts: Interrupts,
   io: CommandIo,
-): Promise<number> {
+): Promise<{ readonly code: number; readonly didRun: boolean }> {
   return new Promise((resolve) => {
     const child = spawn(program, programArgs, { stdio: 'inherit', env });
     interrupts.passTo(child);
     child.on('error', (error: NodeJS.ErrnoException) => {
       const missing = error.code === 'ENOENT';
       io.stderr.write(`daylight exec: ${program}: ${missing ? 'no such command' : error.message}\n`);
-      resolve(missing ? exitCodes.notFound : exitCodes.notExecutable);
+      resolve({ code: missing ? exitCodes.notFound : exitCodes.notExecutable, didRun: false });
     });
     child.on('exit', (code, signal) =>
-      resolve(code ?? (signal === null ? exitCodes.failed : exitCodeOfSignal(signal))),
+      resolve({ code: code ?? (signal === null ? exitCodes.failed : exitCodeOfSignal(signal)), didRun: true }),
     );
   });
 }

@@ -86,16 +86,18 @@ async function run({ file, simulated }: Start, io: CommandIo, log: OperationalLo
   );
   const onHangup = (): void => void gateway.reload('SIGHUP').then(() => watch.follow(gateway.watchedFiles));
   process.on('SIGHUP', onHangup);
+  // Before anybody is told that it is ready: a signal that nobody listens for would end control without a drain.
+  const signalled = nextSignal();
   io.stdout.write(banner(loaded, commandName(io.env)));
   io.stderr.write('ready\n');
   releaseStartMemory();
   if (hasSocketOptions) libc().trimMemory();
-  const signal = await firstSignal();
+  const signal = await signalled;
   log.info('stopping: live flows may end, new connections are refused', { signal });
   watch.close();
   process.off('SIGHUP', onHangup);
-  // A second signal is impatience: what is left is cut.
-  const impatient = firstSignal().then(() => gateway.cut());
+  // A later signal is impatience: what is left is cut.
+  const impatient = nextSignal(sameSignalMs).then(() => gateway.cut());
   await Promise.race([gateway.stop(), impatient]);
   log.info('stopped');
   return 0;
@@ -118,9 +120,14 @@ function announce(simulated: readonly Fault[], metrics: Exposition, log: Operati
   }
 }
 
-function firstSignal(): Promise<NodeJS.Signals> {
+/** Started by npm, the gateway gets an interrupt of the terminal twice: npm hands on what it got itself. */
+const sameSignalMs = 1_000;
+
+function nextSignal(ignoredForMs = 0): Promise<NodeJS.Signals> {
+  const from = performance.now() + ignoredForMs;
   return new Promise((resolve) => {
     const onSignal = (signal: NodeJS.Signals): void => {
+      if (performance.now() < from) return;
       process.off('SIGTERM', onSignal).off('SIGINT', onSignal);
       resolve(signal);
     };

@@ -156,16 +156,17 @@ describe('exec with a running gateway', () => {
   }, 150_000);
 
   test('uses that gateway, says where the records are, and leaves nothing behind', async () => {
+    const fetched = `curl -sS -o /dev/null https://localhost:${origin.port}/`;
     const { code, stdout, stderr } = await exec([
       'sh',
       '-c',
-      'echo $HTTPS_PROXY $no_proxy; ls $(dirname $SSL_CERT_FILE)',
+      `${fetched}; echo $HTTPS_PROXY $no_proxy; ls $(dirname $SSL_CERT_FILE)`,
     ]);
     expect(code).toBe(0);
     const listener = JSON.stringify(readFileSync(configFile, 'utf8')).match(/127\.0\.0\.1:\d+/)?.[0];
     expect(stdout).toBe(`http://${listener}\nca-bundle.pem\nca-extra.pem\ntrust-store.jks\nwgetrc\n`);
     expect(stderr).toBe(
-      `daylight: traffic of this command is recorded in ${join(gateway.directory, 'records')} (daylight logs)\n`,
+      `daylight: what this command sent through the gateway is recorded in ${join(gateway.directory, 'records')} (daylight logs)\n`,
     );
     expect(leftovers()).toEqual([]);
   });
@@ -176,6 +177,18 @@ describe('exec with a running gateway', () => {
     expect(stdout).toContain('/after-the-look 0');
     const isOver = (records: readonly Record<string, unknown>[]) => JSON.stringify(records).includes('/after-the-look');
     expect(JSON.stringify(await gateway.waitForRecords('traffic', isOver))).not.toContain('POLICY_LOOP');
+  });
+
+  test('says so when nothing of the command passed the gateway', async () => {
+    const program = ['curl', '-sSk', '--noproxy', '*', `https://localhost:${origin.port}/past-it`];
+    const { code, stdout, stderr } = await exec(program);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('/past-it 0') });
+    expect(stderr).toBe(
+      'daylight: nothing was recorded of this command: it sent nothing, or went past the gateway, as Node before 22.21 does\n',
+    );
+    expect((await exec(['no-such-command-here'])).stderr).toBe(
+      'daylight exec: no-such-command-here: no such command\n',
+    );
   });
 
   test.each([
@@ -221,7 +234,7 @@ describe('exec without a running gateway', () => {
     );
     expect({ code, stderr }).toEqual({
       code: 0,
-      stderr: 'daylight: traffic of this command is recorded in own/records (daylight logs)\n',
+      stderr: 'daylight: what this command sent through the gateway is recorded in own/records (daylight logs)\n',
     });
     expect(stdout).toContain(`GET localhost:${origin.port} /by-own 0`);
     const lines = readdirSync(records).map((name) => readFileSync(join(records, name), 'utf8'));
@@ -294,11 +307,15 @@ describe('exec without a running gateway', () => {
 
   test('without any configuration has a CA of its own and writes records to var/records', async () => {
     const cwd = mkdtempSync(join(directory, 'empty-'));
-    const ran = await run(process.execPath, [main, 'exec', 'sh', '-c', 'grep -c BEGIN $SSL_CERT_FILE'], {
-      cwd,
-      env,
-      timeoutMs: 90_000,
-    });
+    const ran = await run(
+      process.execPath,
+      [main, 'exec', 'sh', '-c', `curl -s https://127.0.0.1:${origin.port}/; grep -c BEGIN $SSL_CERT_FILE`],
+      {
+        cwd,
+        env,
+        timeoutMs: 90_000,
+      },
+    );
     expect(ran).toMatchObject({ code: 0, stderr: expect.stringContaining('recorded in var/records') });
     expect(Number(ran.stdout)).toBeGreaterThan(1);
     expect(readdirSync(cwd)).toEqual(['var']);

@@ -11,7 +11,7 @@ import { createTestAuthority } from '../support/test-authority.ts';
 
 const launcher = fileURLToPath(new URL('../../bin/daylight.js', import.meta.url));
 
-describe.runIf(hasProgram('curl'))('the first start', () => {
+describe.runIf(hasProgram('curl') && hasProgram('npm'))('the first start', () => {
   let directory: string;
   let origin: TestOrigin;
   let port: number;
@@ -58,5 +58,28 @@ describe.runIf(hasProgram('curl'))('the first start', () => {
       child.kill('SIGTERM');
     }
     expect(await exited).toBe(0);
+  }, 90_000);
+
+  it('ends with npm, which started it', async () => {
+    const project = fileURLToPath(new URL('../..', import.meta.url));
+    const file = join(directory, 'npm.yaml');
+    writeFileSync(
+      file,
+      `listeners: [{ mode: explicit, listen: "127.0.0.1:${await freePort()}" }]\n` +
+        `authority: { directory: "${directory}/npm-certs" }\nrecords: { directory: "${directory}/npm-records" }\nrelays: 1\n`,
+    );
+    const options = ['start', '--silent', '--', '--config', file];
+    const npm = spawn('npm', options, { cwd: project, stdio: ['ignore', 'ignore', 'pipe'] });
+    const exited = new Promise((resolve) => npm.once('exit', resolve));
+    let log = '';
+    npm.stderr.on('data', (text) => (log += text));
+    await waitUntil(
+      () => /^ready$/m.test(log),
+      () => log,
+      45_000,
+    );
+    npm.kill('SIGTERM');
+    expect(await exited).toBe(0);
+    expect(log).toContain('"msg":"stopped"');
   }, 90_000);
 });

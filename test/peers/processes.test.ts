@@ -141,6 +141,8 @@ describe.runIf(process.platform === 'linux')('the processes of a gateway', () =>
     );
     const stopped = gateway.stop();
     await waitUntil(() => gateway.log().includes('stopping'), gateway.log);
+    // A terminal's interrupt comes twice under npm, and is no second one.
+    gateway.process.kill('SIGINT');
     await new Promise((resolve) => setTimeout(resolve, 300));
     release();
     expect(await stopped).toBe(0);
@@ -149,6 +151,23 @@ describe.runIf(process.platform === 'linux')('the processes of a gateway', () =>
     expect(records.some((record) => JSON.stringify(record).includes('/slow'))).toBe(true);
     const sequences = records.map((record) => (record.metadata as { sequence: number }).sequence).sort((a, b) => a - b);
     expect(sequences).toEqual(sequences.map((_, index) => index));
+  });
+
+  it('cut what is left at a second signal', async () => {
+    await using silent = await startOrigin(undefined, () => {});
+    const client = connect(port, '127.0.0.1').on('error', () => {});
+    client.write(`GET http://127.0.0.1:${silent.port}/never HTTP/1.1\r\nHost: 127.0.0.1:${silent.port}\r\n\r\n`);
+    await waitUntil(
+      () => silent.requests.length === 1,
+      () => 'no request',
+    );
+    const stopped = gateway.stop();
+    await waitUntil(() => gateway.log().includes('stopping'), gateway.log);
+    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    expect(client.destroyed).toBe(false);
+    gateway.process.kill('SIGTERM');
+    expect(await stopped).toBe(0);
+    client.destroy();
   });
 
   it('reload on SIGHUP, all or nothing', async () => {
