@@ -4,6 +4,7 @@ import { answerFailure } from './answer-failure.ts';
 import { captureExplicit } from './capture-explicit.ts';
 import { captureReverse } from './capture-reverse.ts';
 import { captureTransparent } from './capture-transparent.ts';
+import { countFlowFailure } from './count-failure.ts';
 import type { Flow } from './flow.ts';
 import { destroyAfterFlush } from './linger.ts';
 
@@ -72,7 +73,7 @@ export function recordFlow(flow: Flow): void {
   count(`daylight_flows_total{decision="${facts.decision?.kind ?? 'none'}"}`);
   count('daylight_bytes_total{from="client"}', facts.bytesFromClient);
   count('daylight_bytes_total{from="origin"}', facts.bytesFromOrigin);
-  if (facts.failure !== undefined) count(`daylight_failures_total{code="${facts.failure}"}`);
+  countFlowFailure(facts);
   try {
     flow.plane.recorder.flowEnd(facts, Date.now());
   } catch (error) {

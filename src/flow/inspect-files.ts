@@ -4,6 +4,7 @@ import type { Match, Verdict } from '../core/verdict.ts';
 import { count } from '../metrics/counters.ts';
 import { newUlid } from '../records/ulid.ts';
 import type { CompiledRules, TransactionScan } from '../rules/compile.ts';
+import { countFailure } from './count-failure.ts';
 import { MatchLedger } from './match-ledger.ts';
 import { FileObserver } from './observe-file.ts';
 import { type ScannableTransfer, scannedTransfer } from './scan-transfers.ts';
@@ -100,7 +101,7 @@ class InspectedTransfer implements ScannableTransfer {
     flow.transactions += 1;
     const { facts } = this.#ledger;
     count(transactionSeries[facts.verdict]);
-    if (outcome.failure !== undefined) count(`daylight_failures_total{code="${outcome.failure}"}`);
+    if (outcome.failure !== undefined) countFailure(flow, outcome.failure);
     recorder.transfer(flow, {
       txId: this.#txId,
       startMs: this.#startMs,

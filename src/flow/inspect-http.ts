@@ -8,6 +8,7 @@ import { newUlid } from '../records/ulid.ts';
 import type { TransactionScan } from '../rules/compile.ts';
 import { verdictOf } from '../rules/verdict-of.ts';
 import { ApartFacts } from './apart-facts.ts';
+import { countFailure } from './count-failure.ts';
 import {
   changesOf,
   contextOf,
@@ -141,10 +142,9 @@ class InspectedExchange implements ScannableExchange {
     this.#responsePassage?.close();
     flow.transactions += 1;
     count(transactionSeries[this.#request?.version === '2' ? 'h2' : 'http/1.1'][this.#verdict.kind]);
-    if (outcome.failure !== undefined) count(`daylight_failures_total{code="${outcome.failure}"}`);
+    if (outcome.failure !== undefined) countFailure(flow, outcome.failure);
     const request = this.#request;
-    // A request whose head could not be parsed has no transaction to tell of; the flow record holds the failure.
-    if (request === undefined) return;
+    if (request === undefined) return; // No head was parsed that could be told of; the flow record holds the failure.
     countBodies(this.#requestBody, this.#responseBody, this.#allChanges);
     try {
       recorder.httpTransaction(flow, this.#facts(request, outcome));

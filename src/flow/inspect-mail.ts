@@ -10,6 +10,7 @@ import { count } from '../metrics/counters.ts';
 import { newUlid } from '../records/ulid.ts';
 import type { CompiledRules, TransactionScan } from '../rules/compile.ts';
 import { isOfMailHead } from '../rules/rule-fields.ts';
+import { countFailure } from './count-failure.ts';
 import { MailChanges } from './mail-changes.ts';
 import { MailScan } from './mail-scan.ts';
 import { MatchLedger } from './match-ledger.ts';
@@ -136,7 +137,7 @@ class InspectedMail implements Mail {
     flow.transactions += 1;
     const { facts } = this.#ledger;
     count(transactionSeries[facts.verdict]);
-    if (outcome.failure !== undefined) count(`daylight_failures_total{code="${outcome.failure}"}`);
+    if (outcome.failure !== undefined) countFailure(flow, outcome.failure);
     if (this.#envelope === undefined) return;
     const { files, parts, notInspected } = this.#observer;
     const headers = this.#changes.shown(this.#observer.headers);

@@ -9,6 +9,7 @@ import { count } from '../metrics/counters.ts';
 import type { CompiledRules, TransactionContext, TransactionScan } from '../rules/compile.ts';
 import { verdictOf } from '../rules/verdict-of.ts';
 import { BodyExcerpt } from './body-excerpt.ts';
+import { countFailure } from './count-failure.ts';
 import { MessageGroup } from './message-group.ts';
 import { coarseNowMs } from './ticker.ts';
 
@@ -98,7 +99,7 @@ class InspectedMessages implements MessageInspector {
     for (const side of ['client', 'origin'] as const) if (this.#live[side] !== undefined) this.#done(side, false);
     if (failure !== undefined) {
       this.#openGroup();
-      count(`daylight_failures_total{code="${failure}"}`);
+      countFailure(this.#inspection.flow, failure);
     }
     this.#record(failure, detail);
   }

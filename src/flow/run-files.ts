@@ -1,6 +1,6 @@
 import { type FailureCode, FlowFailure } from '../core/failures.ts';
 import type { Relay, Wire } from '../core/relay.ts';
-import { count } from '../metrics/counters.ts';
+import { countFailure } from './count-failure.ts';
 import { type DataChannelOptions, openDataChannel } from './data-channel.ts';
 import { activeMeeting, passiveMeeting, type Stranger } from './data-meeting.ts';
 import { dataTls } from './data-tls.ts';
@@ -46,7 +46,7 @@ export function filesRelay(flow: Flow, wire: Wire, canUpgrade: boolean): Relay {
 
 /** The session goes on; its record says what was tried. */
 function noteRefusal({ facts }: Flow, code: FailureCode, detail: string): void {
-  count(`daylight_failures_total{code="${code}"}`);
+  countFailure(facts, code);
   facts.failure ??= code;
   if (facts.failureDetail === '') facts.failureDetail = detail;
 }

@@ -23,7 +23,10 @@ export const metricHelp: Readonly<Record<string, { readonly type: 'counter' | 'g
     type: 'counter',
     help: 'Messages shown to content scanners, by scanner and outcome (clean, blocked, failed).',
   },
-  daylight_failures_total: { type: 'counter', help: 'Flows and transactions that failed, by failure code.' },
+  daylight_failures_total: {
+    type: 'counter',
+    help: 'Failures by code: each transaction that failed, and each flow whose transactions have not told the same code.',
+  },
   daylight_issuer_fetches_total: {
     type: 'counter',
     help: 'Fetches of intermediates that origins did not send, by outcome (ok, useless, failed, refused).',

@@ -251,6 +251,22 @@ describe.runIf(curlIsHere)('proxy credentials', () => {
 });
 
 describe.runIf(curlIsHere)('the metrics', () => {
+  it('count a failure once, though the record of its transaction and that of its flow both tell it', async () => {
+    const series = 'daylight_failures_total{code="ORIGIN_REFUSED"}';
+    const closed = await freePort();
+    const before = await metric(series);
+    const { stdout } = await curl(ports.open, `http://localhost:${closed}/once`);
+    expect(stdout).toContain('ORIGIN_REFUSED');
+    const told = (lines: readonly Line[]) =>
+      lines.filter((line) => failureOf(line) === 'ORIGIN_REFUSED' && JSON.stringify(line).includes(`:${closed}`));
+    const lines = await gateway.waitForRecords('traffic', (all) => told(all).length === 2);
+    expect(told(lines).map(({ class_uid }) => class_uid)).toEqual([4002, 4001]);
+    // What the relay counted for that flow is reported by the time that something later is.
+    await curl(ports.open, `https://localhost:${closed}/`);
+    await metricReaches(series, before + 2);
+    expect(await metric(series)).toBe(before + 2);
+  });
+
   it('count flows, transactions, leafs, sessions, bytes, and failures by their codes', async () => {
     const codes = ['POLICY_LOOP', 'POLICY_ADMIN_ADDRESS', 'CLIENT_PROXY_AUTH_REQUIRED'];
     for (const code of codes) await metricReaches(`daylight_failures_total{code="${code}"}`, 1);
