@@ -1,67 +1,38 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createReadStream, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createReadStream, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from 'basic-ftp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { freePort, type RunningGateway, startGateway, waitUntil } from '../support/gateway.ts';
+import type { StartedFtpServer } from '../support/ftp-place.ts';
+import { isFtpSrvInstalled, startFtpSrv } from '../support/ftp-srv.ts';
+import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
+import { reverse } from '../support/reverse-listener.ts';
 import { run } from '../support/run.ts';
 import { createTestAuthority } from '../support/test-authority.ts';
 
-const folder = '/opt/daylight-peers/ftp-srv';
-const isInstalled = existsSync(join(folder, 'node_modules/ftp-srv'));
-if (!isInstalled) console.warn(`skipped: ftp-srv is not in ${folder} (test/peers/install.sh installs it)`);
-
-/** Whoever logs in gets the folder. Every data connection is a TLS server of its own, which resumes nothing. */
-const program = `
-const { FtpSrv } = require('ftp-srv');
-const { readFileSync } = require('node:fs');
-const [port, directory, low] = process.argv.slice(1);
-const server = new FtpSrv({
-  url: 'ftp://127.0.0.1:' + port, pasv_url: '127.0.0.1', pasv_min: Number(low), pasv_max: Number(low) + 50,
-  tls: { cert: readFileSync(directory + '/origin.pem'), key: readFileSync(directory + '/origin.key') },
-});
-server.on('login', (_login, resolve) => resolve({ root: directory + '/root' }));
-server.listen().then(() => console.log('listening'));
-`;
-
-describe.runIf(isInstalled)('files of ftp-srv', () => {
+describe.runIf(isFtpSrvInstalled())('files of ftp-srv', () => {
   let gateway: RunningGateway;
-  let server: ChildProcess;
+  let server: StartedFtpServer;
   let port: number;
-  let root: string;
   const big = Buffer.alloc(1_500_000, 'content ');
 
   beforeAll(async () => {
     const authority = await createTestAuthority();
-    const { cert, key } = await authority.issue({ names: ['localhost'] });
-    const origin = await freePort();
+    server = await startFtpSrv(await authority.issue({ names: ['localhost'] }));
     port = await freePort();
     const rules = '- { id: codeword, title: C, action: block, when: { field: ftp.body, contains: falcon-seven } }\n';
     gateway = await startGateway({
-      files: { 'root.pem': authority.rootPem, 'ftp.yaml': rules, 'origin.pem': cert, 'origin.key': key },
+      files: { 'root.pem': authority.rootPem, 'ftp.yaml': rules },
       config: {
         rules: { files: ['$DIRECTORY/ftp.yaml'] },
-        listeners: [
-          { mode: 'reverse', listen: `127.0.0.1:${port}`, origin: `127.0.0.1:${origin}`, originName: 'localhost' },
-        ],
+        listeners: [reverse(port, server.port)],
         originTrust: { system: false, files: ['$DIRECTORY/root.pem'] },
       },
     });
-    root = join(gateway.directory, 'root');
-    mkdirSync(root);
-    writeFileSync(join(root, 'big.bin'), big);
-    const args = ['-e', program, String(origin), gateway.directory, String(await freePort())];
-    server = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'ignore'] });
-    let said = '';
-    server.stdout?.on('data', (text: Buffer) => (said += text));
-    await waitUntil(
-      () => said.includes('listening'),
-      () => 'ftp-srv does not listen',
-    );
+    writeFileSync(join(server.root, 'big.bin'), big);
   }, 60_000);
   afterAll(async () => {
-    server?.kill();
     await gateway?.[Symbol.asyncDispose]();
+    await server?.[Symbol.asyncDispose]();
   });
 
   // It now and then reads a ClientHello that follows its consent at once as a command: that is tried again.
@@ -88,7 +59,7 @@ describe.runIf(isInstalled)('files of ftp-srv', () => {
     const up = await curl('-T', out, `ftp://localhost:${port}/up.bin`);
     expect(up.code, up.stderr).toBe(0);
     await expect
-      .poll(() => existsSync(join(root, 'up.bin')) && readFileSync(join(root, 'up.bin')).equals(big))
+      .poll(() => existsSync(join(server.root, 'up.bin')) && readFileSync(join(server.root, 'up.bin')).equals(big))
       .toBe(true);
     const list = await curl(`ftp://localhost:${port}/`);
     expect(list.stdout, list.stderr).toContain('big.bin');
@@ -106,8 +77,8 @@ describe.runIf(isInstalled)('files of ftp-srv', () => {
       await expect(client.uploadFrom(createReadStream(secret), 'secret.txt')).rejects.toThrow(
         'POLICY_RULE_BLOCK codeword',
       );
-      await client.uploadFrom(createReadStream(join(root, 'big.bin')), 'again.bin');
-      await expect.poll(() => readFileSync(join(root, 'again.bin')).equals(big)).toBe(true);
+      await client.uploadFrom(createReadStream(join(server.root, 'big.bin')), 'again.bin');
+      await expect.poll(() => readFileSync(join(server.root, 'again.bin')).equals(big)).toBe(true);
     } finally {
       client.close();
     }

@@ -1,43 +1,34 @@
-import { spawn } from 'node:child_process';
-import {
-  chmodSync,
-  closeSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { freePort } from './gateway.ts';
+import { prepareFtpPlace, type StartedFtpServer, startInFtpPlace } from './ftp-place.ts';
 import { run } from './run.ts';
 import type { Credentials } from './test-authority.ts';
 import { startVsftpd } from './vsftpd.ts';
 
-/** A real FTP server on the loopback, for one user. */
-export interface RunningFtpServer extends AsyncDisposable {
-  readonly port: number;
+/** A real FTP server on the loopback or in a network namespace, for one user. */
+export interface RunningFtpServer extends StartedFtpServer {
   readonly user: string;
   readonly password: string;
-  /** Served to the user; uploads go to `in`. */
-  readonly root: string;
-  /** What was uploaded by that name; undefined when there is nothing. */
-  readonly uploaded: (name: string) => Buffer | undefined;
 }
+
+const anybody = { user: 'anonymous', password: 'hunter2@x' };
 
 /** Servers whose packages exclude each other are unpacked here (test/peers/install.sh). */
 const unpacked = '/opt/daylight-peers';
 const proftpd = `${unpacked}/usr/sbin/proftpd`;
 const pureFtpd = `${unpacked}/usr/sbin/pure-ftpd`;
 
+/** A host of a test network, on both of whose addresses the server listens. */
+export interface FtpServerPlace {
+  readonly namespace: string;
+  readonly port: number;
+  readonly addresses: { readonly ipv4: string; readonly ipv6: string };
+}
+
 export interface FtpServerKind {
   readonly name: string;
   readonly isInstalled: () => boolean;
-  readonly start: (credentials: Credentials) => Promise<RunningFtpServer>;
+  readonly start: (credentials: Credentials, place?: FtpServerPlace) => Promise<RunningFtpServer>;
 }
 
 /** Each with TLS sessions of data connections demanded where the server can. */
@@ -45,9 +36,10 @@ export const ftpServers: readonly FtpServerKind[] = [
   {
     name: 'vsftpd',
     isInstalled: () => existsSync('/usr/sbin/vsftpd'),
-    start: async (credentials) => {
-      const server = await startVsftpd(credentials, { anon_umask: '022', anon_mkdir_write_enable: 'YES' });
-      return Object.assign(server, { user: 'anonymous', password: 'hunter2@x' });
+    start: async (credentials, place) => {
+      const settings = { anon_umask: '022', anon_mkdir_write_enable: 'YES' };
+      const server = await startVsftpd(credentials, settings, place);
+      return Object.assign(server, anybody);
     },
   },
   { name: 'ProFTPD', isInstalled: () => isUnpacked(proftpd), start: startProftpd },
@@ -61,17 +53,23 @@ function isUnpacked(program: string): boolean {
 }
 
 /** mod_tls as Debian has it: data connections must resume the session of the control connection. */
-async function startProftpd(credentials: Credentials): Promise<RunningFtpServer> {
-  const place = await prepare('proftpd', credentials);
+export async function startProftpd(
+  credentials: Credentials,
+  where?: FtpServerPlace,
+  options = '',
+): Promise<RunningFtpServer> {
+  const place = await prepareFtpPlace('proftpd', credentials, where);
   const { directory, port, root } = place;
+  // One that is not told its addresses asks for that of the host's name, and serves no other.
+  const addresses = where === undefined ? '127.0.0.1' : `${where.addresses.ipv4} ${where.addresses.ipv6}`;
   const conf = join(directory, 'proftpd.conf');
   writeFileSync(
     conf,
     `ModulePath ${unpacked}/usr/lib/proftpd
 LoadModule mod_tls.c
 ServerType standalone
-DefaultAddress 127.0.0.1
-UseIPv6 off
+DefaultAddress ${addresses}
+UseIPv6 ${where === undefined ? 'off' : 'on'}
 Port ${port}
 User nobody
 Group nogroup
@@ -86,6 +84,7 @@ ScoreboardFile none
 DelayEngine off
 TLSEngine on
 TLSRequired off
+${options}
 TLSRSACertificateFile ${directory}/cert.pem
 TLSRSACertificateKeyFile ${directory}/key.pem
 <Anonymous ${root}>
@@ -98,11 +97,11 @@ TLSRSACertificateKeyFile ${directory}/key.pem
 </Anonymous>
 `,
   );
-  return started(place, { user: 'anonymous', password: 'hunter2@x' }, proftpd, ['-n', '-c', conf]);
+  return Object.assign(await startInFtpPlace(place, proftpd, ['-n', '-c', conf]), anybody);
 }
 
-async function startPureFtpd(credentials: Credentials): Promise<RunningFtpServer> {
-  const place = await prepare('pure-ftpd', credentials);
+async function startPureFtpd(credentials: Credentials, where?: FtpServerPlace): Promise<RunningFtpServer> {
+  const place = await prepareFtpPlace('pure-ftpd', credentials, where);
   const { directory, port, root } = place;
   const users = join(directory, 'users');
   const added = await run(
@@ -116,7 +115,7 @@ async function startPureFtpd(credentials: Credentials): Promise<RunningFtpServer
   const tls = ['-Y', '1', '-2', both];
   const args = [
     '-S',
-    `127.0.0.1,${port}`,
+    where === undefined ? `127.0.0.1,${port}` : `${port}`,
     '-E',
     '-l',
     `puredb:${users}.pdb`,
@@ -128,65 +127,5 @@ async function startPureFtpd(credentials: Credentials): Promise<RunningFtpServer
     '-u',
     '1',
   ];
-  return started(place, { user: 'joe', password: 'hunter2@x' }, pureFtpd, args);
-}
-
-interface Place {
-  readonly directory: string;
-  readonly port: number;
-  readonly root: string;
-}
-
-async function prepare(name: string, { cert, key }: Credentials): Promise<Place> {
-  const directory = mkdtempSync(join(tmpdir(), `daylight-${name}-`));
-  chmodSync(directory, 0o755);
-  const root = join(directory, 'root');
-  for (const path of ['root', 'root/in']) mkdirSync(join(directory, path), { mode: 0o755 });
-  await run('chown', ['ftp', join(root, 'in')]);
-  writeFileSync(join(directory, 'cert.pem'), cert);
-  writeFileSync(join(directory, 'key.pem'), key, { mode: 0o600 });
-  return { directory, port: await freePort(), root };
-}
-
-async function started(
-  { directory, port, root }: Place,
-  login: { readonly user: string; readonly password: string },
-  program: string,
-  args: readonly string[],
-): Promise<RunningFtpServer> {
-  const logFile = join(directory, 'output');
-  const fd = openSync(logFile, 'a');
-  const child = spawn(program, args, { stdio: ['ignore', fd, fd] });
-  closeSync(fd);
-  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  const deadline = performance.now() + 15_000;
-  while (!(await isListening(port))) {
-    if (performance.now() > deadline) throw new Error(readFileSync(logFile, 'utf8'));
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  return {
-    ...login,
-    port,
-    root,
-    uploaded(name) {
-      try {
-        return readFileSync(join(root, 'in', name));
-      } catch {
-        return undefined;
-      }
-    },
-    async [Symbol.asyncDispose]() {
-      child.kill();
-      await exited;
-      rmSync(directory, { recursive: true, force: true });
-    },
-  };
-}
-
-function isListening(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
-    socket.once('connect', () => socket.destroy());
-  });
+  return Object.assign(await startInFtpPlace(place, pureFtpd, args), { user: 'joe', password: 'hunter2@x' });
 }
