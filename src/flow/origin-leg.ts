@@ -29,6 +29,8 @@ export interface OriginLegOptions {
   readonly timeoutMs: number;
   /** The context holds a certificate for origins that ask for one. */
   readonly offersCertificate?: boolean;
+  /** The origin ends bodies by ending the connection: a watched transport tells whether TLS was ended before. */
+  readonly watchesEnd?: boolean;
   /** Asks for a stapled OCSP answer. */
   readonly requestStaple?: boolean;
   /** Takes the secrets of the session, where policy says so. */
@@ -72,7 +74,7 @@ export function openOriginLeg(options: OriginLegOptions): Promise<JudgedLeg> {
     const socket = connect(connectionOptions(options));
     if (options.onKeys !== undefined) socket.on('keylog', options.onKeys);
     if (transport instanceof ClearableTransport) transport.watch(socket);
-    else if (transport instanceof WatchedTransport) watchEnd(socket, transport);
+    if (options.watchesEnd && transport instanceof WatchedTransport) watchEnd(socket, transport);
     socket.getPeerCertificate = noLegacyCertificate;
     const onStaple = (response: unknown): void => {
       if (Buffer.isBuffer(response) && response.length <= limits.ocspBytes) staple = response;

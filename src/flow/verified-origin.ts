@@ -45,6 +45,7 @@ export async function openVerifiedOrigin(
   try {
     const leg = await openOriginLeg({
       transport: clearable(flow, 'origin', transport) ?? (isWatched ? new WatchedTransport(transport) : transport),
+      watchesEnd: isWatched,
       context,
       offersCertificate: clientCertificate !== undefined,
       trust: flow.policy.originTrust,

@@ -1,5 +1,8 @@
+import type { ConnectionOptions } from 'node:tls';
 import { expect, it } from 'vitest';
+import type { PolicyDocument } from '../../src/core/policy.ts';
 import { startDataPlane } from '../support/data-plane.ts';
+import { policyDocument } from '../support/policy.ts';
 import { type RawConnection, startRawOrigin } from '../support/raw-origin.ts';
 import { createTestAuthority } from '../support/test-authority.ts';
 import { openTlsTunnel } from '../support/tunnel.ts';
@@ -20,8 +23,8 @@ function answer(connection: RawConnection, request: string): void {
 }
 
 /** Asks in a tunnel of its own; resolves with the body, and with whether the connection broke. */
-async function ask(port: number, originPort: number, ca: string, path: string) {
-  const client = await openTlsTunnel(port, `localhost:${originPort}`, { ca });
+async function ask(port: number, originPort: number, options: ConnectionOptions, path: string) {
+  const client = await openTlsTunnel(port, `localhost:${originPort}`, options);
   let bytes = -head.length;
   let broke = false;
   client.on('data', (chunk: Buffer) => {
@@ -37,16 +40,22 @@ async function ask(port: number, originPort: number, ca: string, path: string) {
   return { bytes, broke };
 }
 
-async function exchanges(allow: readonly 'missing-close-notify'[], paths: readonly string[]) {
+async function exchanges(
+  allow: readonly 'missing-close-notify'[],
+  paths: readonly string[],
+  changes: Partial<PolicyDocument> = {},
+  options: ConnectionOptions = {},
+) {
   const authority = await createTestAuthority();
   await using origin = await startRawOrigin(await authority.issue({ names: ['localhost'] }), answer);
   await using plane = await startDataPlane({
     originTrust: { rootsPem: [authority.rootPem] },
     originExceptions: allow.length === 0 ? [] : [{ hosts: ['localhost'], allow, reason: 'old' }],
+    ...changes,
   });
   const outcomes: unknown[] = [];
   for (const [index, path] of paths.entries()) {
-    const { bytes, broke } = await ask(plane.port, origin.port, plane.ca, path);
+    const { bytes, broke } = await ask(plane.port, origin.port, { ca: plane.ca, ...options }, path);
     await expect.poll(() => plane.transactions.length).toBe(index + 1);
     const { complete, failure } = plane.transactions[index]?.outcome ?? {};
     outcomes.push([path, bytes === body.length && !broke, complete, failure]);
@@ -60,6 +69,15 @@ it('a body that the end of the connection ends is cut short unless TLS was ended
     ['/whole', true, true, undefined],
     ['/cut', false, false, 'ORIGIN_TRUNCATED'],
     ['/whole', true, true, undefined],
+  ]);
+});
+
+it('and so it is where TLS may end in mid-stream, for clients whose protocol is not known before they speak', async () => {
+  const { files } = policyDocument();
+  const changes = { files: { ...files, clearCommandChannel: 'allow' as const } };
+  expect(await exchanges([], ['/whole', '/cut'], changes, { ALPNProtocols: [] })).toEqual([
+    ['/whole', true, true, undefined],
+    ['/cut', false, false, 'ORIGIN_TRUNCATED'],
   ]);
 });
 
