@@ -24,6 +24,11 @@ export class TlsRecords {
     return record;
   }
 
+  /** Bytes that were not taken. */
+  get length(): number {
+    return this.#held.length;
+  }
+
   /** What stands behind the last record is none. */
   get isForeign(): boolean {
     const [type] = this.#held;

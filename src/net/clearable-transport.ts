@@ -48,14 +48,20 @@ export class ClearableTransport extends WatchedTransport {
 
   protected override received(bytes: Buffer): void {
     this.#records.push(bytes);
-    if (this.#state === 'secure') this.#passAll();
-    else this.#progress();
+    if (this.#state === 'secure') return this.#passAll();
+    this.#progress();
+    // Who goes on sending while TLS ends is not read without bound.
+    if (this.#state === 'ending' && this.#isFull) this.socket.pause();
   }
 
   override _read(): void {
-    super._read();
+    if (this.#state !== 'ending' || !this.#isFull) super._read();
     // Called before what was asked for is taken.
     if (this.#state === 'ending') setImmediate(() => this.#progress());
+  }
+
+  get #isFull(): boolean {
+    return this.#records.length >= heldBytes;
   }
 
   override _final(done: (error?: Error | null) => void): void {
@@ -133,6 +139,9 @@ export class ClearableTransport extends WatchedTransport {
     return false;
   }
 }
+
+/** Of records that wait for TLS, and of plaintext behind the last: some of the largest fit in. */
+const heldBytes = 65_536;
 
 /** A TLSSocket outside a tls.Server reports errors by `_tlsError` alone. */
 const troubles = ['error', '_tlsError'] as const;
