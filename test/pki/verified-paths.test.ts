@@ -1,6 +1,9 @@
 import { execFileSync } from 'node:child_process';
+import type { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { connect } from 'node:tls';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { tags } from '../../src/pki/der-tags.ts';
@@ -19,6 +22,7 @@ import {
   labRoot,
   printable,
 } from './support/lab.ts';
+import { nodeOrigin } from './support/origins.ts';
 
 const name = 'www.example.com';
 const root = labRoot({ commonName: 'Root' });
@@ -92,6 +96,34 @@ describe('a signature that OpenSSL has verified', () => {
     const twice = labExtension('1.2.3.4', false, Buffer.from('0500', 'hex'));
     const unreadable = labCertificate(root, { commonName: 'Other', ca: true, extra: [twice, twice] });
     expect(outcome(leaf, [middle, unreadable])).toBe(wrong);
+  });
+});
+
+describe('a certificate that an origin sends', () => {
+  const ca = (issuer: LabCertificate, commonName: string) => labCertificate(issuer, { commonName, ca: true });
+  const middle = ca(root, 'Middle');
+  const leaf = labLeaf(middle, { commonName: 'Leaf', names: [name] });
+  const stranger = labRoot({ commonName: 'Stranger' });
+
+  // One that Node kept to itself could be on the path that OpenSSL has verified, and we would look at another.
+  test.each(['TLSv1.2', 'TLSv1.3'] as const)('is seen, whatever it is and wherever it stands: %s', async (version) => {
+    const chain = [stranger, middle, leaf, root, stranger, ca(stranger, 'Middle'), middle];
+    const port = await nodeOrigin({ leaf, chain }, { minVersion: version, maxVersion: version });
+    const session = connect({
+      port,
+      host: '127.0.0.1',
+      servername: name,
+      ca: root.pem,
+      checkServerIdentity: () => undefined,
+    });
+    session.on('error', () => {});
+    await once(session, 'secureConnect');
+    expect(session.authorized).toBe(true);
+    const seen: string[] = [];
+    let next: X509Certificate | undefined = session.getPeerX509Certificate();
+    for (; next !== undefined; next = next.issuerCertificate) seen.push(next.fingerprint256);
+    session.destroy();
+    expect(seen).toEqual([leaf, ...chain].map(({ x509 }) => x509.fingerprint256));
   });
 });
 
