@@ -24,9 +24,11 @@ const day = 86_400_000;
 const root = labRoot({ notAfter: Date.now() + 8_000 * day });
 const directory = mkdtempSync(join(tmpdir(), 'daylight-shapes-'));
 let authority: Authority;
+let ofEc: Authority;
 
 beforeAll(async () => {
   authority = await loadOrCreateAuthority(join(directory, 'certs'));
+  ofEc = await loadOrCreateAuthority(join(directory, 'certs-ec'), { keyType: 'ec' });
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
@@ -52,10 +54,15 @@ const shapes: readonly [string, string, LabSubject][] = [
   ['an RSA key', name, { names: [name], key: labKey('rsa2048') }],
 ];
 
-async function leafFor(host: string, origin: X509Certificate, keyType: LeafKeyType): Promise<string> {
+async function leafFor(
+  host: string,
+  origin: X509Certificate,
+  keyType: LeafKeyType,
+  issuer = authority,
+): Promise<string> {
   let chain = '';
   const store = new LeafStore(async (request) => {
-    const leaf = await issueLeaf(authority, request, Date.now());
+    const leaf = await issueLeaf(issuer, request, Date.now());
     chain = leaf.chainPem;
     return leaf;
   }, randomBytes(48));
@@ -94,17 +101,31 @@ describe.each(shapes)('the leaf of an origin with %s', (_what, host, subject) =>
     expect([oids.nameConstraints, oids.certificatePolicies].some((oid) => extensions.has(oid))).toBe(false);
   });
 
-  it.skipIf(!hasTool('openssl', 'version') || !hasTool('certtool', '--version'))(
-    'is taken by OpenSSL (strict) and by GnuTLS',
-    async () => {
-      const file = join(directory, `${host}.pem`);
-      writeFileSync(file, await leafFor(host, origin, 'ec'));
-      const ca = authority.certificateFile;
-      const byOpenssl = host === '10.0.0.1' ? ['-verify_ip', host] : ['-verify_hostname', host];
-      const strictly = ['verify', '-x509_strict', '-purpose', 'sslserver', ...byOpenssl, '-CAfile', ca, file];
-      expect(runTool('openssl', strictly)).toMatchObject({ status: 0 });
-      const profile = ['--verify', '--verify-profile', 'medium', '--load-ca-certificate', ca, '--infile', file];
-      expect(runTool('certtool', [...profile, '--verify-hostname', host])).toMatchObject({ status: 0 });
-    },
-  );
+  it.skipIf(!hasTool('openssl', 'version') || !hasTool('certtool', '--version')).each([
+    ['ec', 'rsa'],
+    ['rsa', 'rsa'],
+    ['ec', 'ec'],
+    ['rsa', 'ec'],
+  ] as const)('is taken by OpenSSL (strict) and by GnuTLS (%s, of a CA of %s)', async (keyType, kindOfCa) => {
+    const issuer = kindOfCa === 'ec' ? ofEc : authority;
+    const pem = await leafFor(host, origin, keyType, issuer);
+    expect(new X509Certificate(pem).publicKey.asymmetricKeyType).toBe(keyType);
+    const file = join(directory, `${host}.pem`);
+    writeFileSync(file, pem);
+    const ca = issuer.certificateFile;
+    const byOpenssl = host === '10.0.0.1' ? ['-verify_ip', host] : ['-verify_hostname', host];
+    const strictly = ['verify', '-x509_strict', '-purpose', 'sslserver', ...byOpenssl, '-CAfile', ca, file];
+    expect(runTool('openssl', strictly)).toMatchObject({ status: 0 });
+    const profile = ['--verify', '--verify-profile', 'medium', '--load-ca-certificate', ca, '--infile', file];
+    expect(runTool('certtool', [...profile, '--verify-hostname', host])).toMatchObject({ status: 0 });
+  });
+
+  it.skipIf(!hasTool('openssl', 'version'))('is not taken for another host, nor under another CA', async () => {
+    const file = join(directory, `${host}.pem`);
+    writeFileSync(file, await leafFor(host, origin, 'rsa'));
+    const strictly = ['verify', '-x509_strict', '-purpose', 'sslserver'];
+    const elsewhere = [...strictly, '-verify_hostname', 'other.test', '-CAfile', authority.certificateFile, file];
+    expect(runTool('openssl', elsewhere).status).not.toBe(0);
+    expect(runTool('openssl', [...strictly, '-CAfile', ofEc.certificateFile, file]).status).not.toBe(0);
+  });
 });
