@@ -26,6 +26,7 @@ import {
   readPassword,
   readTime,
   UsageError,
+  written,
 } from './ca-options.ts';
 import { authorityFacts, authorityText } from './ca-show.ts';
 import type { CommandIo } from './command-io.ts';
@@ -65,7 +66,7 @@ Options:
   --config FILE     configuration (default config/daylight.yaml)
   --help            this text
 
-A running gateway follows on reload (SIGHUP). Passwords are read from the first line of a file, never from arguments.
+A running gateway follows within seconds, by itself. Passwords are read from the first line of a file, never from arguments.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 configuration not valid, 5 authority cannot be used.
 `;
 
@@ -143,7 +144,7 @@ async function exported(authority: Authority, values: CaOptions): Promise<Buffer
 async function write(content: Buffer, values: CaOptions, io: Output): Promise<void> {
   if (values.out === undefined || values.out === '-') io.stdout.write(content);
   // Certificates are public; a key, even an encrypted one, is its owner's alone.
-  else await replaceFile(values.out, content, values['with-key'] ? 0o600 : 0o644);
+  else await written(values.out, replaceFile(values.out, content, values['with-key'] ? 0o600 : 0o644));
 }
 
 async function importInto(directory: string, values: CaOptions, now: number): Promise<AuditLines> {
@@ -195,7 +196,7 @@ async function rotate(directory: string, values: CaOptions, now: number): Promis
 async function issued(directory: string, values: CaOptions, io: Output): Promise<void> {
   const audit = await auditIssuanceLog(directory);
   if (values.json) io.stdout.write(`${JSON.stringify({ lines: audit.lines, brokenAt: audit.brokenAt ?? null })}\n`);
-  else io.stdout.write(`${audit.lines} lines in the issuance log of ${directory}\n`);
+  else io.stdout.write(`${counted(audit.lines)} in the issuance log of ${directory}\n`);
   if (audit.brokenAt !== undefined) {
     throw new Error(`line ${audit.brokenAt} does not follow from the one before it: the log was changed or cut`);
   }
@@ -205,8 +206,12 @@ async function audit(directory: string, values: CaOptions, io: Output): Promise<
   const { lines, sealedAt, unsealed, fault } = await auditIssuance(directory, values.seal);
   const facts = { lines, sealedAt: sealedAt ?? null, unsealed, fault: fault ?? null };
   const seal = sealedAt === undefined ? 'no seal' : `sealed ${sealedAt}, ${unsealed} since`;
-  io.stdout.write(values.json ? `${JSON.stringify(facts)}\n` : `${lines} lines in the issuance log, ${seal}\n`);
+  io.stdout.write(values.json ? `${JSON.stringify(facts)}\n` : `${counted(lines)} in the issuance log, ${seal}\n`);
   if (fault !== undefined) throw new Error(fault);
+}
+
+function counted(lines: number): string {
+  return `${lines} line${lines === 1 ? '' : 's'}`;
 }
 
 function keyTypeOf(values: CaOptions): 'rsa' | 'ec' {

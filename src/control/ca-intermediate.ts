@@ -3,7 +3,7 @@ import { type AuditLines, placeFirst } from '../pki/authority-rotation.ts';
 import { isCanonicalHostName } from '../pki/host-name.ts';
 import { makeIntermediate } from '../pki/intermediate.ts';
 import { createFile, ensurePrivateDirectory, removeFile } from '../pki/private-files.ts';
-import { type CaOptions, oneOf, readPassword, UsageError } from './ca-options.ts';
+import { type CaOptions, oneOf, readPassword, UsageError, written } from './ca-options.ts';
 
 /** Makes root and intermediate: the root's key goes to a file that the operator takes away, the other one stays. */
 export async function createIntermediate(directory: string, values: CaOptions, now: number): Promise<AuditLines> {
@@ -14,7 +14,8 @@ export async function createIntermediate(directory: string, values: CaOptions, n
   const keyType = oneOf('key-type', values['key-type'] ?? 'rsa', ['rsa', 'ec']);
   await ensurePrivateDirectory(directory);
   const { root, intermediate } = await makeIntermediate({ keyType, permitted, now });
-  if (!(await createFile(out, rootBackup(root, password), 0o600))) throw new Error(`${out} is there already`);
+  const isNew = await written(out, createFile(out, rootBackup(root, password), 0o600));
+  if (!isNew) throw new Error(`${out} is there already`);
   // A root without its intermediate is of no use; it would only be taken for one that is.
   const placed = await placeFirst(directory, intermediate).catch(async (error: unknown) => {
     await removeFile(out);

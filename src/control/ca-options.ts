@@ -127,3 +127,12 @@ function parseOptions(args: readonly string[]) {
 function isAction(word: string): word is CaAction {
   return Object.hasOwn(allowed, word);
 }
+
+/** Awaits the writing of a file that an option names, and says which one it was that cannot be written. */
+export async function written<Outcome>(path: string, writing: Promise<Outcome>): Promise<Outcome> {
+  try {
+    return await writing;
+  } catch (error) {
+    throw new Error(`${path} cannot be written (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
+  }
+}

@@ -11,7 +11,8 @@ const defaultConfig = 'config/daylight.yaml';
 export const checkHelp = `Usage: daylight check [--config FILE]
 
 Checks a configuration and every file that it names, and prints each error as file:line:column: key: message on standard
-error. Changes nothing, starts nothing, opens no port.
+error. Changes nothing, starts nothing, opens no port. The authority's keys and passphrase are left alone: they may be there
+for the gateway's own user or service alone.
 
 Options:
   --config FILE   configuration (default ${defaultConfig})

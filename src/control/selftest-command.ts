@@ -13,6 +13,7 @@ import { openResponder, type Responder } from '../selftest/responder.ts';
 import { runSelftest, type SelftestOptions } from '../selftest/run-selftest.ts';
 import type { CommandIo } from './command-io.ts';
 import { exitCodes } from './exit-codes.ts';
+import { FarmWarnings } from './farm-warnings.ts';
 import { Interrupts } from './interrupts.ts';
 import { gatewayEnvironment } from './prepare-process.ts';
 import { ownAuthority, type TestedGateway, testOwn, testRunning } from './selftest-gateway.ts';
@@ -95,6 +96,7 @@ export async function runSelftestCommand(args: readonly string[], io: CommandIo)
 
 async function test(options: Options, io: CommandIo): Promise<number> {
   using interrupts = new Interrupts();
+  using _warnings = new FarmWarnings();
   await using responder = options.running ? undefined : await openResponder();
   const farm = await farmFor(options, responder);
   const gateway = await gatewayFor(options, farm, interrupts, io);

@@ -2,7 +2,7 @@ import type { IssuedLeaf, LeafRequest } from '../core/ipc.ts';
 import { limits } from '../core/limits.ts';
 import type { Authority } from '../pki/authority.ts';
 import { IssuanceLog } from '../pki/issuance-log.ts';
-import { writeSeal } from '../pki/issuance-seal.ts';
+import { sealedHead, writeSeal } from '../pki/issuance-seal.ts';
 import { issueLeaf } from '../pki/leaf.ts';
 
 /** The only holder of the CA key. */
@@ -23,9 +23,17 @@ export function createSigner(
   let present = authority;
   let log = new IssuanceLog(authority.directory);
   let sealed: string | undefined;
+  /** Whether the log still holds what an earlier gateway sealed; undefined until that was looked at. */
+  let isWhole: boolean | undefined;
   const seal = async (): Promise<void> => {
     try {
       await log.resume();
+      if (isWhole === undefined) {
+        isWhole = await log.goesOnFrom(await sealedHead(present.directory));
+        if (!isWhole) onProblem(cut);
+      }
+      // A new seal would hide what was done to the log: the old one stays, and so does what an audit says.
+      if (!isWhole) return;
       const { head } = log;
       const what = `${head} ${present.active.fingerprint256}`;
       if (head === undefined || what === sealed) return;
@@ -35,18 +43,24 @@ export function createSigner(
       onProblem(`the issuance log cannot be sealed: ${error instanceof Error ? error.message : String(error)}`);
     }
   };
+  // At once, so that there is a seal before the first line of all.
+  let ready = seal();
   const timer = setInterval(() => void seal(), limits.issuanceSealMs).unref();
   return {
     async sign(request) {
+      await ready;
       const leaf = await issueLeaf(present, request, Date.now(), backdateMs());
       await log.append(leaf, request);
       return leaf;
     },
     replace(next) {
-      if (next.directory !== present.directory) log = new IssuanceLog(next.directory);
+      if (next.directory !== present.directory) {
+        log = new IssuanceLog(next.directory);
+        isWhole = undefined;
+      }
       present = next;
       // An earlier CA may be taken out of what verifies a seal.
-      void seal();
+      ready = seal();
     },
     async close() {
       clearInterval(timer);
@@ -55,3 +69,7 @@ export function createSigner(
     },
   };
 }
+
+const cut =
+  'the issuance log does not go on from its seal: lines were cut off or changed, or the seal was removed. It is not sealed ' +
+  'any more; see `daylight ca audit`, and docs/ca.md for what to do';

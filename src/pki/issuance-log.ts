@@ -83,6 +83,20 @@ export class IssuanceLog {
     await resumed;
   }
 
+  /**
+   * Whether the log goes on from what was sealed: the line with that hash is in it. Looked for from the newest file back,
+   * for the last seal is 10 seconds old at most. `missing` is right for a log without a line alone.
+   */
+  async goesOnFrom(sealed: string): Promise<boolean> {
+    await this.resume();
+    if (sealed === this.#previous || sealed === beginning) return true;
+    if (sealed === 'missing') return this.#previous === beginning;
+    for (const file of [fileName, ...(await setAsideFiles(this.#directory)).toReversed()]) {
+      if (await holdsLine(join(this.#directory, file), sealed)) return true;
+    }
+    return false;
+  }
+
   /** Resolves when every line asked for so far is written. */
   async close(): Promise<void> {
     await this.#queue;
@@ -133,6 +147,14 @@ export async function auditIssuanceLog(directory: string, sought?: string): Prom
     }
   }
   return { lines, brokenAt: undefined, ...(sought === undefined ? {} : { foundAt }) };
+}
+
+async function holdsLine(path: string, sought: string): Promise<boolean> {
+  if ((await sizeOf(path)) === 0) return false;
+  for await (const line of createInterface({ input: createReadStream(path) })) {
+    if (hash('sha256', line, 'hex') === sought) return true;
+  }
+  return false;
 }
 
 /** What was issued, read from the leaf itself, and for whom. */

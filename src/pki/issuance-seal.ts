@@ -38,6 +38,21 @@ export async function readSeal(directory: string, certificates: readonly string[
   return text === undefined ? { kind: 'missing' } : parseSeal(text, certificates);
 }
 
+/**
+ * What the last gateway sealed, whoever signed it: where a CA was replaced meanwhile, nobody can verify it any more.
+ * `unreadable` for what is no seal.
+ */
+export async function sealedHead(directory: string): Promise<string | 'missing' | 'unreadable'> {
+  const text = await readOwnFile(join(directory, fileName), true);
+  if (text === undefined) return 'missing';
+  try {
+    const { head }: Record<string, unknown> = JSON.parse(text);
+    return typeof head === 'string' ? head : 'unreadable';
+  } catch {
+    return 'unreadable';
+  }
+}
+
 /** The seal in a text. */
 export function parseSeal(text: string, certificates: readonly string[]): SealReading {
   try {

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -90,6 +90,44 @@ describe('an audit of the issuance log', () => {
   it('misses a seal that was removed', async () => {
     rmSync(seal());
     expect(await auditIssuance(directory, undefined)).toMatchObject({ fault: expect.stringContaining('no seal') });
+  });
+
+  it.each<[string, () => void, string]>([
+    ['lines were cut off', () => cutLines(2), 'cut off'],
+    ['the seal was removed', () => rmSync(seal()), 'no seal'],
+    ['both', () => [cutLines(1), rmSync(seal())], 'no seal'],
+    ['the seal is none', () => writeFileSync(seal(), 'sealed, believe me', { mode: 0o600 }), 'cannot be read'],
+  ])('is not led astray by a gateway that starts and goes on after %s', async (_what, harm, fault) => {
+    harm();
+    const problems: string[] = [];
+    signer = createSigner(authority, (problem) => problems.push(problem));
+    await issue(3);
+    await signer.close();
+    expect(problems).toEqual([expect.stringContaining('does not go on from its seal')]);
+    expect(await auditIssuance(directory, undefined)).toMatchObject({ fault: expect.stringContaining(fault) });
+  });
+
+  it('is content again once log and seal were moved away', async () => {
+    cutLines(2);
+    for (const file of [log(), seal()]) renameSync(file, `${file}.kept`);
+    const problems: string[] = [];
+    signer = createSigner(authority, (problem) => problems.push(problem));
+    await issue(2);
+    await signer.close();
+    expect(problems).toEqual([]);
+    expect(await auditIssuance(directory, undefined)).toMatchObject({ lines: 2, unsealed: 0, fault: undefined });
+  });
+
+  it('is sealed anew by another CA, and over the lines that a gateway that was killed left behind its seal', async () => {
+    signer = createSigner(authority);
+    await issue(2);
+    // As a kill leaves it: without a last seal.
+    const another = await loadOrCreateAuthority(join(directory, '..', 'another'), { keyType: 'ec' });
+    const problems: string[] = [];
+    const next = createSigner({ ...another, directory }, (problem) => problems.push(problem));
+    await next.close();
+    expect(problems).toEqual([]);
+    expect(JSON.parse(readFileSync(seal(), 'utf8')).issuer).toBe(another.active.fingerprint256);
   });
 
   it('has an exit code for CI', async () => {

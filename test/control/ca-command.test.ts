@@ -119,6 +119,13 @@ describe('daylight ca', () => {
     expect((statSync(out).mode & 0o777).toString(8)).toBe('644');
     await ca('export', '--with-key', '--out', out, ...secret, ...at);
     expect((statSync(out).mode & 0o777).toString(8)).toBe('600');
+    const nowhere = join(certs, 'nowhere', 'out');
+    const refusal = { code: 1, errors: `daylight ca: ${nowhere} cannot be written (ENOENT)\n` };
+    expect(await ca('export', '--out', nowhere, ...at)).toMatchObject(refusal);
+    const elsewhere = ['--directory', join(certs, '..', 'elsewhere')];
+    expect(
+      await ca('create', '--intermediate', '--key-type', 'ec', '--root-out', nowhere, ...secret, ...elsewhere),
+    ).toMatchObject(refusal);
   });
 
   test('brings a backup back, in both formats', async () => {
