@@ -5,6 +5,7 @@ import { SyntheticTcp } from '../codec/synthetic-tcp.ts';
 import type { Address } from '../core/endpoint.ts';
 import type { FlowFacts } from '../core/record.ts';
 import type { Side } from '../core/side.ts';
+import { goesOnInClear } from '../net/clearable-transport.ts';
 
 /** Where packets of decrypted traffic go. */
 export interface PacketSink {
@@ -36,7 +37,7 @@ class Conversation {
   readonly #comment: string;
   #isOpen = false;
   #isClosed = false;
-  #openLegs = 0;
+  readonly #openLegs = new Set<Side>();
   #isCut = false;
 
   constructor(facts: FlowFacts, sink: PacketSink) {
@@ -47,19 +48,22 @@ class Conversation {
   }
 
   listen(side: Side, stream: Duplex): void {
-    this.#openLegs += 1;
+    this.#openLegs.add(side);
     stream.on('data', (bytes: Buffer) => this.#write(() => this.#tcp.data(side, bytes)));
-    stream.on('end', () => this.#write(() => this.#tcp.end(side)));
+    stream.on('end', () => {
+      if (!goesOnInClear(stream)) this.#write(() => this.#tcp.end(side));
+    });
     stream.on('error', () => {
       this.#isCut = true;
     });
-    stream.on('close', () => this.#closed(stream));
+    stream.on('close', () => this.#closed(side, stream));
   }
 
-  #closed(stream: Duplex): void {
-    this.#openLegs -= 1;
+  #closed(side: Side, stream: Duplex): void {
+    if (goesOnInClear(stream)) return;
+    this.#openLegs.delete(side);
     if (!stream.readableEnded && stream.errored !== null) this.#isCut = true;
-    if (this.#openLegs > 0 || this.#isClosed) return;
+    if (this.#openLegs.size > 0 || this.#isClosed) return;
     this.#write(() => this.#tcp.close(this.#isCut));
     this.#isClosed = true;
   }

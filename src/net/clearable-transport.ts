@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { TlsRecords } from '../codec/tls-records.ts';
 import { WatchedTransport } from './watched-transport.ts';
@@ -41,7 +42,9 @@ export class ClearableTransport extends WatchedTransport {
   async clear(secure: TLSSocket, timeoutMs: number): Promise<Cleared> {
     if (secure.destroyed || secure.writableEnded || this.socket.destroyed) return { kind: 'gone', detail: 'closed' };
     this.#state = 'ending';
+    goingOn.add(secure);
     const outcome = await this.#ended(secure, timeoutMs);
+    if (outcome.kind !== 'clear') goingOn.delete(secure);
     secure.on('error', ignore).destroy();
     return outcome;
   }
@@ -138,6 +141,14 @@ export class ClearableTransport extends WatchedTransport {
     }
     return false;
   }
+}
+
+/** TLS streams that end, or have ended, while their connection goes on. */
+const goingOn = new WeakSet<Duplex>();
+
+/** Whether the end of a stream is that of TLS alone: what both sides say goes on in the connection under it. */
+export function goesOnInClear(stream: Duplex): boolean {
+  return goingOn.has(stream);
 }
 
 /** Of records that wait for TLS, and of plaintext behind the last: some of the largest fit in. */

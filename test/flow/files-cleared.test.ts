@@ -97,6 +97,31 @@ describe('CCC', () => {
     expect(heard).toHaveLength(2);
   });
 
+  it('and what passes behind it is exported with what had been decrypted, as one conversation', async () => {
+    const blocks: Buffer[] = [];
+    const packets = { isWanted: () => true, add: (more: readonly Buffer[]) => void blocks.push(...more) };
+    await using session = await openFtpSession(authority, clearing([]), cleared, packets);
+    const { typist, clear } = await underTls(session);
+    typist.say('NOOP\r\n');
+    await typist.hears(/^200 OK/);
+    typist.say('CCC\r\n');
+    await typist.hears(/^200 clear/);
+    const plain = new Typist(await clear());
+    plain.say('PWD\r\n');
+    await plain.hears(/^200 in the clear/);
+    plain.say('QUIT\r\n');
+    session.socket.end();
+    await expect.poll(() => session.plane.flows.length).toBe(1);
+    const ends = (): number => blocks.filter((block) => isFinOrReset(block)).length;
+    await expect.poll(ends).toBe(2);
+    const said = blocks.map((block) => block.toString('latin1')).join('');
+    for (const line of ['NOOP', 'CCC', '200 clear', 'PWD', '200 in the clear', 'QUIT'])
+      expect(said).toContain(`${line}\r\n`);
+    expect(blocks.findIndex((block) => isFinOrReset(block))).toBeGreaterThan(
+      blocks.findIndex((block) => block.includes('QUIT\r\n')),
+    );
+  });
+
   it('and what the client sends with its end of TLS is the first line of plaintext', async () => {
     const heard: string[] = [];
     await using session = await openFtpSession(authority, clearing(heard), cleared);
@@ -233,3 +258,8 @@ describe('AUTH TLS', () => {
     expect(heard).toEqual(['AUTH TLS']);
   });
 });
+
+/** Of a packet over IPv4 in a block of its own: behind the block's head of 28 bytes and an IP header of 20. */
+function isFinOrReset(block: Buffer): boolean {
+  return ((block[28 + 20 + 13] ?? 0) & 0x05) !== 0;
+}

@@ -12,6 +12,7 @@ import type {
   TransferFacts,
 } from '../../src/core/record.ts';
 import { LeafStore } from '../../src/flow/leaf-store.ts';
+import type { PacketSink } from '../../src/flow/plaintext-export.ts';
 import { compilePolicy } from '../../src/flow/policy-snapshot.ts';
 import { serveRelay } from '../../src/flow/relay-server.ts';
 import { loadOrCreateAuthority } from '../../src/pki/authority.ts';
@@ -35,8 +36,11 @@ export interface TestDataPlane extends AsyncDisposable {
   readonly drain: (timeoutMs: number) => Promise<void>;
 }
 
-/** Starts it with the policy of `changes` over the defaults; the listener takes a free port. */
-export async function startDataPlane(changes: Partial<PolicyDocument> = {}): Promise<TestDataPlane> {
+/** Starts it with the policy of `changes` over the defaults; the listener takes a free port. Decrypted traffic goes to `packets`. */
+export async function startDataPlane(
+  changes: Partial<PolicyDocument> = {},
+  packets?: PacketSink,
+): Promise<TestDataPlane> {
   const directory = mkdtempSync(join(tmpdir(), 'daylight-plane-'));
   const authority = await loadOrCreateAuthority(join(directory, 'certs'));
   const port = await freePort();
@@ -58,6 +62,7 @@ export async function startDataPlane(changes: Partial<PolicyDocument> = {}): Pro
     policy,
     descriptors: {},
     leafs,
+    packets,
     recorder: {
       flowEnd: (flow) => flows.push(flow),
       httpTransaction: (_flow, transaction) => transactions.push(transaction),

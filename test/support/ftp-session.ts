@@ -8,6 +8,7 @@ import {
   TLSSocket,
 } from 'node:tls';
 import type { PolicyDocument, ReverseListener } from '../../src/core/policy.ts';
+import type { PacketSink } from '../../src/flow/plaintext-export.ts';
 import { startDataPlane, type TestDataPlane } from './data-plane.ts';
 import { type ScriptedFtpOrigin, startScriptedFtpOrigin } from './ftp-origin.ts';
 import { Typist } from './mail-origin.ts';
@@ -45,13 +46,17 @@ export async function openFtpSession(
   authority: TestAuthority,
   answer: (line: string, socket: Socket) => string | undefined,
   changes: Partial<PolicyDocument> = {},
+  packets?: PacketSink,
 ): Promise<FtpTestSession> {
   const origin = await startScriptedFtpOrigin(answer);
-  const plane = await startDataPlane({
-    listeners: [published('127.0.0.1', origin.port)],
-    originTrust: { rootsPem: [authority.rootPem] },
-    ...changes,
-  });
+  const plane = await startDataPlane(
+    {
+      listeners: [published('127.0.0.1', origin.port)],
+      originTrust: { rootsPem: [authority.rootPem] },
+      ...changes,
+    },
+    packets,
+  );
   const socket = connect(plane.port, '127.0.0.1');
   await once(socket, 'connect');
   const typist = new Typist(socket);
