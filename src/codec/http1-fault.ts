@@ -32,3 +32,12 @@ const codes: Readonly<Record<Side, Readonly<Record<Http1Fault, FailureCode>>>> =
 export function headFailure(side: Side, fault: Http1Fault, detail: string): HeadFailure {
   return { kind: 'failed', code: codes[side][fault], detail };
 }
+
+/** The failure of a side whose head or trailers `SectionBuffer.append` has refused. */
+export function sectionFailure(side: Side, isTooLarge: boolean): HeadFailure {
+  return headFailure(
+    side,
+    isTooLarge ? 'too-large' : 'ambiguous',
+    isTooLarge ? 'a head beyond the limit' : 'a bare LF',
+  );
+}

@@ -144,9 +144,9 @@ export const failures = {
     'Look for a hostile client (CVE-2023-44487, CVE-2025-8671); see docs/http2.md for the limits.',
     429,
   ),
-  CLIENT_HTTP2_HOARDING: client(
-    'The client takes nothing of responses that were held for inspection and let go, while others need their memory.',
-    'Look for a hostile or stalled client; see docs/http2.md for the limits.',
+  CLIENT_HOARDING: client(
+    'The client takes nothing of responses that were held for inspection and let go, while others need their memory, or its address has its share of that memory.',
+    'Look for a hostile or stalled client; see docs/rules.md and docs/http2.md for the limits.',
     429,
   ),
   CLIENT_HTTP_VERSION: client('The HTTP version of the request is not supported.', 'Use HTTP/1.1.', 505),
@@ -349,9 +349,9 @@ export const failures = {
     'The origin floods its connection with HTTP/2 frames that carry nothing.',
     'Look for a hostile or broken origin; see docs/http2.md for the limits.',
   ),
-  ORIGIN_HTTP2_HOARDING: origin(
+  ORIGIN_HOARDING: origin(
     'The origin takes nothing of requests that were held for inspection and let go, while others need their memory.',
-    'Check the origin; see docs/http2.md for the limits.',
+    'Check the origin; see docs/rules.md and docs/http2.md for the limits.',
   ),
   ORIGIN_HTTP_HEAD_TOO_LARGE: origin('The response head is larger than the limit.', 'See core/limits.ts.'),
   ORIGIN_HTTP_UNSOLICITED: origin('The origin sent a response that no request asked for.', 'Correct the origin.'),

@@ -23,7 +23,7 @@ export const http2Limits = {
   /** What waits in the messages of one connection, for a rule, a scanner or a window: half of `heldBytes`, so that none takes all. */
   http2HeldBytes: 67_108_864,
   /** How long a side may take nothing of what waits for it alone, before others that need the memory get it: a path that fails over takes less. */
-  http2StallMs: 5_000,
+  heldStallMs: 5_000,
   /** Taking nothing is to take less in that time than this part of a message: 130 kB of one of 8 MiB. */
-  http2StallShare: 64,
+  heldStallShare: 64,
 } as const;

@@ -248,6 +248,8 @@ export const limits = {
   formValueBytes: 8_192,
   /** Bytes of all messages that wait for a rule, per relay; a message that finds no room is refused. */
   heldBytes: 134_217_728,
+  /** The same of one client address: three quarters, for those behind one address are many; a quarter is left to all others. */
+  heldBytesPerClient: 100_663_296,
   ...scannerLimits,
   /** Bytes from the start of what a redact rule masks to where it is known: a window of an expression and the reach of a credential stay below. */
   redactedBytes: 1_024,

@@ -21,11 +21,11 @@ export interface FileInspection {
 /** Inspects the transfers of one flow: runs the rules, writes alarms before their verdict acts, and the traffic records. */
 export function inspectFiles(inspection: FileInspection): TransferInspector {
   const { scanners, flow } = inspection;
-  const host = flow.serverName ?? flow.destination?.host ?? '';
+  const ends = { host: flow.serverName ?? flow.destination?.host ?? '', clientAddress: flow.client.ip };
   return {
     transfer(request) {
       const inspected = new InspectedTransfer(inspection, request);
-      return isFile(request) ? scannedTransfer(inspected, request, host, scanners) : inspected;
+      return isFile(request) ? scannedTransfer(inspected, request, ends, scanners) : inspected;
     },
   };
 }

@@ -222,7 +222,7 @@ class InspectedExchange implements ScannableExchange {
     if (noted !== undefined) this.#changes = [...this.#changes, ...noted.notes];
     const passage =
       body !== undefined && this.#scan.mayChange(message)
-        ? passageOf(head, { message, scan: this.#scan, body, policy: this.#inspection.http.hold })
+        ? passageOf(head, { message, scan: this.#scan, body, inspection: this.#inspection })
         : undefined;
     if (passage === undefined) return noted === undefined ? allow : { kind: 'allow', changes: noted.changes };
     if (message === 'request') this.#requestPassage = passage;

@@ -79,9 +79,13 @@ class InspectedMail implements Mail {
     });
     this.#window = rules.mails?.redaction.request === undefined ? undefined : new KeptWindow();
     const scanners = inspection.scanners();
-    const host = flow.destination?.host ?? '';
     if (scanners.length > 0) {
-      this.#partScan = new MailScan({ scanners, host, onOutcome: (facts) => this.#scanned(facts) });
+      this.#partScan = new MailScan({
+        scanners,
+        host: flow.destination?.host ?? '',
+        clientAddress: flow.client.ip,
+        onOutcome: (facts) => this.#scanned(facts),
+      });
     }
     const wanted = this.#scan?.found.wanted.request;
     this.#observer = new MailObserver({

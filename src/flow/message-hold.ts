@@ -1,4 +1,4 @@
-import { limits } from '../core/limits.ts';
+import { HeldBudget, type Shortage } from './relay/held-memory.ts';
 
 /** How much of a message may wait for rules. */
 export interface HoldLimits {
@@ -6,30 +6,34 @@ export interface HoldLimits {
   readonly bodyBytes: number;
 }
 
-/** Bytes of all messages of this process that wait. */
-let heldBytes = 0;
+/** Of all messages of this process that wait. */
+const budget = new HeldBudget();
 
 /** Counts what of one message waits for a rule, and says when it is enough. */
 export class MessageHold {
   readonly #limits: HoldLimits;
+  readonly #address: string;
   #passed = 0;
   #reserved = 0;
   #isOver = false;
   /** More came than may wait, before the rules were decided. */
   hasOverflowed = false;
 
-  constructor(holdLimits: HoldLimits) {
+  /** `address` is the client's, whose share of the memory it is. */
+  constructor(holdLimits: HoldLimits, address: string) {
     this.#limits = holdLimits;
+    this.#address = address;
   }
 
-  /** Whether the message waits on with these further bytes: `full` when there is no room for them. */
-  waits(part: 'none' | 'start' | 'body', bytes: number): boolean | 'full' {
+  /** Whether the message waits on with these further bytes, or why there is no room for them. */
+  waits(part: 'none' | 'start' | 'body', bytes: number): boolean | Shortage {
     this.#passed += bytes;
     if (this.#isOver || part === 'none') return this.#end(false);
     const limit = part === 'body' ? this.#limits.bodyBytes : this.#limits.startBytes;
     if (this.#passed > limit) return this.#end(part === 'body');
-    if (heldBytes + bytes > limits.heldBytes) return 'full';
-    heldBytes += bytes;
+    const shortage = budget.shortage(this.#address, bytes);
+    if (shortage !== undefined) return shortage;
+    if (bytes > 0) budget.take(this.#address, bytes);
     this.#reserved += bytes;
     return true;
   }
@@ -42,7 +46,7 @@ export class MessageHold {
   #end(hasOverflowed: boolean): false {
     this.hasOverflowed ||= hasOverflowed && !this.#isOver;
     this.#isOver = true;
-    heldBytes -= this.#reserved;
+    if (this.#reserved > 0) budget.give(this.#address, this.#reserved);
     this.#reserved = 0;
     return false;
   }

@@ -1,3 +1,4 @@
+import type { Address } from '../core/endpoint.ts';
 import type { Header, RequestHead, ResponseHead } from '../core/http.ts';
 import type { HoldPolicy } from '../core/policy.ts';
 import { type AllowVerdict, allow, type Match, type Verdict } from '../core/verdict.ts';
@@ -7,17 +8,17 @@ import type { InspectedBody } from './inspect-body.ts';
 import { MessageHold } from './message-hold.ts';
 import { BodyRedactor } from './redact-body.ts';
 import { CodedBodyRedactor } from './redact-coded-body.ts';
+import { shortageRefusal } from './relay/held-memory.ts';
 
 type Message = 'request' | 'response';
 
 const keepAll: AllowVerdict = { kind: 'allow', keepBytes: Number.POSITIVE_INFINITY };
-const noRoom: Verdict = { kind: 'refuse', code: 'GATEWAY_OVERLOADED', detail: 'no room to hold a message for a rule' };
 
 export interface PassageOptions {
   readonly message: Message;
   readonly scan: TransactionScan;
   readonly body: InspectedBody;
-  readonly policy: HoldPolicy;
+  readonly inspection: { readonly http: { readonly hold: HoldPolicy }; readonly flow: { readonly client: Address } };
   /** The sender waits for an answer to the head before it sends the body. */
   readonly awaitsContinue: boolean;
   readonly isEndless: boolean;
@@ -59,9 +60,9 @@ export class MessagePassage {
   }
 
   constructor(options: PassageOptions, redaction: RedactionScan | undefined) {
-    const { body, policy } = options;
+    const { body, inspection } = options;
     this.#options = options;
-    this.#hold = new MessageHold(policy);
+    this.#hold = new MessageHold(inspection.http.hold, inspection.flow.client.ip);
     if (redaction === undefined) return;
     const onMask = (from: number, to: number): void => body.maskExcerpt(from, to);
     if (body.codings === undefined) this.#redactor = new BodyRedactor(redaction, onMask);
@@ -113,7 +114,7 @@ export class MessagePassage {
   /** Why a part of the message went on before rules that asked to hold it were decided. */
   get notHeld(): string | undefined {
     return this.#hold.hasOverflowed
-      ? `${this.#options.message}: more than ${this.#options.policy.bodyBytes} bytes`
+      ? `${this.#options.message}: more than ${this.#options.inspection.http.hold.bodyBytes} bytes`
       : undefined;
   }
 
@@ -125,7 +126,7 @@ export class MessagePassage {
     const isRecoded = this.#coded?.isGivenUp === false;
     const waits = this.#hold.waits(isRecoded ? 'body' : part, bytes);
     // What waits to be masked alone can go on: a match blocks then, also one of before, which can be masked no more.
-    if (waits === 'full' && part !== 'none') return noRoom;
+    if (typeof waits === 'string' && part !== 'none') return { kind: 'refuse', ...shortageRefusal(waits) };
     if (waits === true) return keepAll;
     this.#coded?.giveUp();
     const unmasked = this.#late();

@@ -5,6 +5,7 @@ import type { ScanFacts } from '../core/record.ts';
 import { allow, type Match, type Verdict } from '../core/verdict.ts';
 import { count } from '../metrics/counters.ts';
 import { MessageHold } from './message-hold.ts';
+import { shortageRefusal } from './relay/held-memory.ts';
 import type { Scanner } from './scanners.ts';
 
 export interface MessageScanOptions {
@@ -14,6 +15,8 @@ export interface MessageScanOptions {
   readonly part?: number;
   readonly scanners: readonly Scanner[];
   readonly framing: BodyFraming;
+  /** Whose share of the memory it is that messages take which wait. */
+  readonly clientAddress: string;
   /** The HTTP heads, made when the scan begins. */
   readonly heads: () => Pick<IcapMessage, 'requestHead' | 'responseHead'>;
   /** Told of each outcome before its verdict acts. */
@@ -33,7 +36,7 @@ export class MessageScan {
     this.#options = options;
     this.#scanners = options.scanners;
     const bodyBytes = Math.max(0, ...options.scanners.map(({ policy }) => policy.maximumBytes));
-    this.#hold = new MessageHold({ startBytes: bodyBytes, bodyBytes });
+    this.#hold = new MessageHold({ startBytes: bodyBytes, bodyBytes }, options.clientAddress);
   }
 
   /** Whether something waits for the scan. */
@@ -56,11 +59,17 @@ export class MessageScan {
     this.#bodyBytes += bytes.length;
     const verdict = this.#leaveOut(this.#bodyBytes);
     if (verdict.kind !== 'allow' || !this.isActive) return verdict;
-    if (this.#hold.waits('body', bytes.length) === true) {
+    const waits = this.#hold.waits('body', bytes.length);
+    if (waits === true) {
       this.#keep(bytes);
       return allow;
     }
-    return this.#failAll('GATEWAY_OVERLOADED', 'no room to hold a message for a content scanner');
+    if (waits !== 'share')
+      return this.#failAll('GATEWAY_OVERLOADED', 'no room to hold a message for a content scanner');
+    // What a client can bring about by itself gets nothing past a scanner, whatever policy says of failures.
+    this.#scanners = [];
+    this.#letGo();
+    return { kind: 'refuse', ...shortageRefusal(waits) };
   }
 
   /** The verdict on the whole message; undefined when there is nothing to scan. Never rejects. */

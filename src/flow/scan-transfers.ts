@@ -14,30 +14,42 @@ export interface ScannableTransfer extends FileTransfer {
   noteScan(facts: ScanFacts): void;
 }
 
+/** Between whom a file is transferred. */
+interface Ends {
+  readonly host: string;
+  readonly clientAddress: string;
+}
+
 /** Shows the file of a transfer to the content scanners of its direction, after the rules have judged it. */
 export function scannedTransfer(
   inner: ScannableTransfer,
   request: TransferRequest,
-  host: string,
+  between: Ends,
   scanners: readonly Scanner[],
 ): FileTransfer {
   const isUpload = request.direction === 'upload';
   const asked = scanners.filter(({ policy }) => policy.mode !== (isUpload ? 'response' : 'request'));
   if (asked.length === 0) return inner;
-  return new ScannedTransfer(inner, request, host, asked);
+  return new ScannedTransfer(inner, request, between, asked);
 }
 
 class ScannedTransfer implements FileTransfer {
   readonly #inner: ScannableTransfer;
   readonly #scan: MessageScan;
 
-  constructor(inner: ScannableTransfer, request: TransferRequest, host: string, scanners: readonly Scanner[]) {
+  constructor(
+    inner: ScannableTransfer,
+    request: TransferRequest,
+    { host, clientAddress }: Ends,
+    scanners: readonly Scanner[],
+  ) {
     this.#inner = inner;
     this.#scan = new MessageScan({
       method: request.direction === 'upload' ? 'REQMOD' : 'RESPMOD',
       message: request.direction === 'upload' ? 'request' : 'response',
       scanners,
       framing: { kind: 'until-close' },
+      clientAddress,
       heads: () => headsOf(request, host),
       onOutcome: (facts) => {
         inner.noteScan(facts);

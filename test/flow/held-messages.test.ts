@@ -159,6 +159,31 @@ describe('a request that is held', () => {
   });
 });
 
+test('one client address does not get all the memory, whatever its connections wait for', () => {
+  const policy = { hold: { startBytes: 1, bodyBytes: 1_000_000_000 } };
+  const relays = [1, 2, 3].map(() => inspectedRelay(held('body', moonbeam), {}, policy, 512, '198.51.100.7'));
+  const other = inspectedRelay(held('body', moonbeam), {}, policy);
+  const megabyte = Buffer.alloc(1_048_576, 'x');
+  for (const relay of [...relays, other]) {
+    relay.send('client', get);
+    relay.send('origin', 'HTTP/1.1 200 OK\r\nContent-Length: 41943040\r\n\r\n');
+  }
+  for (let sent = 0; sent < 39; sent++) for (const relay of relays) relay.send('origin', megabyte, megabyte.length);
+  const codes = relays.map(({ transactions }) => transactions[0]?.outcome.failure);
+  expect(codes.filter((code) => code === 'CLIENT_HOARDING')).toHaveLength(1);
+  const [refused] = relays.filter(({ transactions }) => transactions.length > 0);
+  expect(refused?.wire.to('client').slice(0, 100)).toContain('429 Too Many Requests');
+  for (let sent = 0; sent < 40; sent++) other.send('origin', megabyte, megabyte.length);
+  expect(other.transactions[0]?.outcome.failure).toBeUndefined();
+  expect(other.wire.to('client').slice(0, 100)).toContain('200 OK');
+  // What is given back is there again.
+  for (const relay of relays) relay.cut();
+  const again = inspectedRelay(held('body', moonbeam), {}, policy, 512, '198.51.100.7');
+  again.send('client', get);
+  again.send('origin', responseOf('', good));
+  expect(again.wire.to('client').slice(0, 100)).toContain('200 OK');
+});
+
 test('no room for what has to wait is no reason to let it pass', () => {
   const policy = { hold: { startBytes: 1, bodyBytes: 1_000_000_000 } };
   const relays = [

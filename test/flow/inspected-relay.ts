@@ -7,7 +7,7 @@ import { createHttp1Relay } from '../../src/flow/relay/http1.ts';
 import { rulesOf } from '../rules/exchange.ts';
 import { policyDocument } from '../support/policy.ts';
 import { flowFacts } from '../support/record-facts.ts';
-import { RecordingWire } from './relay/recording.ts';
+import { anotherAddress, RecordingWire } from './relay/recording.ts';
 
 export interface InspectedRelay {
   readonly wire: RecordingWire;
@@ -25,12 +25,13 @@ export function inspectedRelay(
   policy: Partial<BodiesPolicy> = {},
   http: Partial<HttpPolicy> = {},
   excerptBytes = 512,
+  clientAddress = anotherAddress(),
 ): InspectedRelay {
   const wire = new RecordingWire();
   const alarms: AlarmFacts[] = [];
   const transactions: HttpTransactionFacts[] = [];
   const inspector = inspectHttp({
-    flow: flowFacts(),
+    flow: flowFacts({ client: { ip: clientAddress, port: 51_324 } }),
     rules: rulesOf(rules),
     recorder: {
       flowEnd: () => {},
@@ -47,6 +48,7 @@ export function inspectedRelay(
     wire,
     inspector,
     flowId: 'flow-1',
+    clientAddress,
     mode: 'origin-form',
     scheme: 'https',
     upgrades: 'allow',

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { get as getHttps } from 'node:https';
+import { connect, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectionPreface, frameTypes } from '../../src/codec/http2-frames.ts';
@@ -44,9 +45,10 @@ beforeAll(async () => {
     },
   });
   origin1 = await startOrigin(credentials, (_request, response) => {
-    response.end(body, () => {
+    response.on('close', () => {
       answered += 1;
     });
+    response.end(body);
   });
   port = await freePort();
   port1 = await freePort();
@@ -74,9 +76,12 @@ const secure = () => ({ ca: readFileSync(gateway.caFile), servername: 'localhost
 
 const names = get.map((field) => field.replace('a.example', 'localhost'));
 
+/** A connection from one of the addresses of the loopback. */
+const from = (localAddress: string, to: number): Socket => connect({ port: to, host: '127.0.0.1', localAddress });
+
 /** A client that asks for a body and takes nothing of it beyond its window, or reads nothing at all. */
-async function hoard(window: number): Promise<TLSSocket> {
-  const socket = connectTls({ port, host: '127.0.0.1', ALPNProtocols: ['h2'], ...secure() });
+async function hoard(window: number, localAddress: string): Promise<TLSSocket> {
+  const socket = connectTls({ socket: from(localAddress, port), ALPNProtocols: ['h2'], ...secure() });
   socket.on('error', () => {});
   await once(socket, 'secureConnect');
   const hasWindow = window > 65_535;
@@ -90,8 +95,8 @@ async function hoard(window: number): Promise<TLSSocket> {
 }
 
 /** The same in HTTP/1.1: the client reads nothing. */
-async function hoard1(): Promise<TLSSocket> {
-  const socket = connectTls({ port: port1, host: '127.0.0.1', ALPNProtocols: ['http/1.1'], ...secure() });
+async function hoard1(localAddress: string): Promise<TLSSocket> {
+  const socket = connectTls({ socket: from(localAddress, port1), ALPNProtocols: ['http/1.1'], ...secure() });
   socket.on('error', () => {});
   await once(socket, 'secureConnect');
   socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
@@ -125,6 +130,28 @@ async function download(): Promise<{ status: number; bytes: number }> {
   return { status, bytes };
 }
 
+async function download1(localAddress?: string): Promise<{ status: number; bytes: number }> {
+  const target = { port: port1, host: '127.0.0.1', headers: { host: 'localhost' }, agent: false, ...secure() };
+  const [response] = (await once(
+    getHttps(localAddress === undefined ? target : { ...target, localAddress }),
+    'response',
+  )) as [IncomingMessage];
+  let bytes = 0;
+  for await (const chunk of response) bytes += (chunk as Buffer).length;
+  return { status: response.statusCode ?? 0, bytes };
+}
+
+/** So long others are refused: a peer may be slow for some seconds. */
+async function downloadWhenThereIsRoom(load: typeof download): ReturnType<typeof download> {
+  const sinceMs = performance.now();
+  let served = await load();
+  while (served.status === 503 && performance.now() - sinceMs < 20_000) {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    served = await load();
+  }
+  return served;
+}
+
 const flowsWith = (lines: readonly Line[], code: string): number =>
   lines.filter((line) => !isTransaction(line) && member(line, 'status_code') === code).length;
 
@@ -135,44 +162,46 @@ describe('clients that take nothing of what was held for them', () => {
   ])(
     'and %s are cut with a code when others need the memory, and these are served',
     async (_name, window) => {
-      const cut = flowsWith(gateway.records('traffic'), 'CLIENT_HTTP2_HOARDING');
+      const cut = flowsWith(gateway.records('traffic'), 'CLIENT_HOARDING');
       const hoarders: TLSSocket[] = [];
       for (let many = 0; many < 6; many += 1) {
         const before = answered;
-        hoarders.push(await hoard(window));
+        hoarders.push(await hoard(window, `127.0.0.${many + 2}`));
         await gone(before + 1);
       }
       // They are not idle.
       const alive = setInterval(() => hoarders.map((socket) => socket.writable && socket.write(ping)), 500);
-      let served = await download();
-      const sinceMs = performance.now();
-      // So long others are refused: a peer may be slow for some seconds.
-      while (served.status === 503 && performance.now() - sinceMs < 15_000) {
-        await new Promise((resolve) => setTimeout(resolve, 500));
-        served = await download();
-      }
-      expect(served).toEqual({ status: 200, bytes: body.length });
-      await gateway.waitForRecords('traffic', (lines) => flowsWith(lines, 'CLIENT_HTTP2_HOARDING') > cut);
+      expect(await downloadWhenThereIsRoom(download)).toEqual({ status: 200, bytes: body.length });
+      await gateway.waitForRecords('traffic', (lines) => flowsWith(lines, 'CLIENT_HOARDING') > cut);
       clearInterval(alive);
       for (const socket of hoarders) socket.destroy();
     },
     60_000,
   );
 
-  it('keep nobody from anything over HTTP/1.1, where what was let go is no held memory', async () => {
+  it('are cut with a code over HTTP/1.1 as well', async () => {
+    const cut = flowsWith(gateway.records('traffic'), 'CLIENT_HOARDING');
     const hoarders: TLSSocket[] = [];
-    for (let many = 0; many < 5; many += 1) {
+    for (let many = 0; many < 6; many += 1) {
       const before = answered;
-      hoarders.push(await hoard1());
+      hoarders.push(await hoard1(`127.0.1.${many + 1}`));
       await gone(before + 1);
     }
-    const [response] = (await once(
-      getHttps({ port: port1, host: '127.0.0.1', headers: { host: 'localhost' }, agent: false, ...secure() }),
-      'response',
-    )) as [IncomingMessage];
-    let bytes = 0;
-    for await (const chunk of response) bytes += (chunk as Buffer).length;
-    expect([response.statusCode, bytes]).toEqual([200, body.length]);
+    expect(await downloadWhenThereIsRoom(download1)).toEqual({ status: 200, bytes: body.length });
+    await gateway.waitForRecords('traffic', (lines) => flowsWith(lines, 'CLIENT_HOARDING') > cut);
+    for (const socket of hoarders) socket.destroy();
+  }, 60_000);
+
+  it('have no more than the share of one client address, and others are served beside them', async () => {
+    const hoarders: TLSSocket[] = [];
+    for (let many = 0; many < 3; many += 1) {
+      const before = answered;
+      hoarders.push(await hoard1('127.0.2.1'));
+      await gone(before + 1);
+    }
+    const refused = await download1('127.0.2.1');
+    expect(refused.status).toBe(429);
+    expect(await download1('127.0.2.2')).toEqual({ status: 200, bytes: body.length });
     for (const socket of hoarders) socket.destroy();
   }, 60_000);
 });

@@ -1,6 +1,3 @@
-import type { Wire } from '../../core/relay.ts';
-import type { Side } from '../../core/side.ts';
-
 interface Piece {
   readonly bytes: Buffer;
   /** Body bytes of the message up to the end of the piece. */
@@ -15,15 +12,14 @@ export class HeldPieces {
     this.#pieces.push({ bytes, bodyEnd });
   }
 
-  /** Sends all pieces that end at a body offset or before it; tells whether there were any. */
-  sendUpTo(bodyOffset: number, wire: Wire, to: Side): boolean {
+  /** Takes out all pieces that end at a body offset or before it. */
+  takeUpTo(bodyOffset: number): readonly Buffer[] {
     let count = 0;
     while (count < this.#pieces.length && (this.#pieces[count]?.bodyEnd ?? 0) <= bodyOffset) count++;
-    for (const { bytes } of this.#pieces.splice(0, count)) wire.send(to, bytes);
-    return count > 0;
+    return this.#pieces.splice(0, count).map(({ bytes }) => bytes);
   }
 
-  sendAll(wire: Wire, to: Side): boolean {
-    return this.sendUpTo(Number.POSITIVE_INFINITY, wire, to);
+  takeAll(): readonly Buffer[] {
+    return this.takeUpTo(Number.POSITIVE_INFINITY);
   }
 }

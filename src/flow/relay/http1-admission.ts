@@ -56,3 +56,26 @@ export function requestDestination({ target }: ParsedRequest): Destination | und
 export function isSameDestination(one: Destination | undefined, other: Destination | undefined): boolean {
   return one?.host === other?.host && one?.port === other?.port;
 }
+
+/** Where the requests of a proxy client go: to one origin at a time. */
+export class ProxyLeg {
+  #destination: Destination | undefined;
+
+  /** Whether a request goes to another origin than those before it. */
+  isLeftBy(request: ParsedRequest): boolean {
+    return !isSameDestination(this.#destination, requestDestination(request));
+  }
+
+  /** Turns to the origin of a request; the origin when it is another one. */
+  turnTo(request: ParsedRequest): Destination | undefined {
+    const destination = requestDestination(request);
+    if (destination === undefined || isSameDestination(this.#destination, destination)) return undefined;
+    this.#destination = destination;
+    return destination;
+  }
+
+  /** The origin has ended its connection: the next request opens another. */
+  forget(): void {
+    this.#destination = undefined;
+  }
+}

@@ -1,13 +1,19 @@
+import { FlowFailure } from '../../core/failures.ts';
+import { limits } from '../../core/limits.ts';
 import type { Wire } from '../../core/relay.ts';
 import type { Side } from '../../core/side.ts';
 import { keptBytes, type Verdict } from '../../core/verdict.ts';
+import { type Shortage, shortageRefusal } from './held-memory.ts';
 import { HeldPieces } from './held-pieces.ts';
+import type { Pipeline, Refusal } from './http1-pipeline.ts';
+import type { ReleasedBytes } from './http1-released.ts';
 
 /**
  * Sends on what was judged: the received bytes themselves, as few and as large views as possible. Judged bytes wait until
  * their chunk is done, so that a message that is refused in the chunk in which it began leaves nothing behind.
  */
 export class Forwarder {
+  readonly #pipeline: Pipeline;
   readonly #wire: Wire;
   readonly #to: Side;
   #bytes: Buffer = empty;
@@ -22,10 +28,18 @@ export class Forwarder {
   /** Body bytes of the present message that stay here until they are released; 0 when it is not held. */
   #keepBytes = 0;
   #held: HeldPieces | undefined;
+  /** What was held and let go, and what follows it, as far as the side has not taken it. */
+  #waiting: ReleasedBytes | undefined;
 
-  constructor(wire: Wire, to: Side) {
-    this.#wire = wire;
+  constructor(pipeline: Pipeline, to: Side) {
+    this.#pipeline = pipeline;
+    this.#wire = pipeline.wire;
     this.#to = to;
+  }
+
+  /** Whether something waits for the side to take it: the sender pauses, and nothing may overtake it. */
+  get isWaiting(): boolean {
+    return this.#waiting?.isEmpty === false;
   }
 
   /** Whether a byte of the present message was sent. */
@@ -66,12 +80,24 @@ export class Forwarder {
     this.#parts.push(part);
   }
 
-  /** Keeps so much of the end of the present message from now on as the verdict says, or sends on what was kept. */
-  keep(verdict: Verdict): void {
+  /**
+   * Keeps so much of the end of the present message from now on as the verdict says, or sends on what was kept. Tells how
+   * the message is to be refused for which there is no room while its receiver does not take it.
+   */
+  keep(verdict: Verdict): Refusal | undefined {
     this.#keepBytes = keptBytes(verdict);
-    if (this.#keepBytes > 0 || this.#held === undefined) return;
-    if (this.#held.sendAll(this.#wire, this.#to)) this.#isBegun = true;
+    if (this.#keepBytes > 0 || this.#held === undefined) return undefined;
+    const shortage = this.#release(this.#held.takeAll());
     this.#held = undefined;
+    return shortage && shortageRefusal(shortage);
+  }
+
+  /** Calls `taken`, and nothing that was to be called before, once the side has taken what waits for it. */
+  afterTaken(taken: () => void): void {
+    if (this.#waiting === undefined) return;
+    this.#waiting.onTaken = taken;
+    // How much it takes at once is known behind this turn.
+    this.#pipeline.soon(() => this.#pipeline.advance(this.#to));
   }
 
   /** Sends what was judged, which is all before `to`, and lets the chunk go. `bodyBytes` of the present message passed so far. */
@@ -104,16 +130,37 @@ export class Forwarder {
     const from = Math.max(this.#from, this.#messageFrom);
     if (to > from) held.push(viewOf(this.#bytes, from, to), bodyBytes);
     this.#send(Math.min(from, to));
-    if (held.sendUpTo(bodyBytes - this.#keepBytes, this.#wire, this.#to)) this.#isBegun = true;
+    const shortage = this.#release(held.takeUpTo(bodyBytes - this.#keepBytes));
+    if (shortage !== undefined) throw failureOf(shortage);
+  }
+
+  /** Lets go what was held: a large message goes as the side takes it. */
+  #release(pieces: readonly Buffer[]): Shortage | undefined {
+    let bytes = 0;
+    for (const piece of pieces) bytes += piece.length;
+    if (!this.isWaiting && bytes > limits.sendBufferBytes) {
+      this.#waiting ??= this.#pipeline.waitingFor(this.#to);
+      const shortage = this.#waiting.push(...pieces);
+      if (shortage !== undefined) return shortage;
+      // The wire learns at the end of a turn what was sent in it, and only then how much the side takes.
+      this.#waiting.advance(limits.sendBufferBytes);
+    } else for (const piece of pieces) this.#pass(piece);
+    if (bytes > 0) this.#isBegun = true;
+    return undefined;
+  }
+
+  #pass(bytes: Buffer): void {
+    const waiting = this.#waiting;
+    if (waiting === undefined || waiting.isEmpty) return this.#wire.send(this.#to, bytes);
+    const shortage = waiting.push(bytes);
+    if (shortage !== undefined) throw failureOf(shortage);
   }
 
   #send(to: number): void {
     const bytes = this.#bytes;
-    for (const part of this.#parts) this.#wire.send(this.#to, part);
+    for (const part of this.#parts) this.#pass(part);
     this.#parts.length = 0;
-    if (to > this.#from) {
-      this.#wire.send(this.#to, viewOf(bytes, this.#from, to));
-    }
+    if (to > this.#from) this.#pass(viewOf(bytes, this.#from, to));
     // An idle connection must not hold on to its last receive buffer.
     this.#bytes = empty;
     this.#from = 0;
@@ -121,6 +168,11 @@ export class Forwarder {
 }
 
 const empty = Buffer.alloc(0);
+
+function failureOf(shortage: Shortage): FlowFailure {
+  const { code, detail } = shortageRefusal(shortage);
+  return new FlowFailure(code, detail);
+}
 
 /** A view of received bytes, which are their own view where it would cover them all. */
 export function viewOf(bytes: Buffer, from: number, to: number): Buffer {

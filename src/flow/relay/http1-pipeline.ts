@@ -1,9 +1,12 @@
+import type { Destination } from '../../core/endpoint.ts';
 import type { FailureCode } from '../../core/failures.ts';
 import type { Wire } from '../../core/relay.ts';
+import type { Side } from '../../core/side.ts';
 import type { RuleRef, Verdict } from '../../core/verdict.ts';
 import type { MessageInspector, WebSocketAgreement } from '../../core/websocket.ts';
 import { type LiveExchange, requestField } from './http1-exchange.ts';
 import { failurePage } from './http1-page.ts';
+import { ReleasedBytes } from './http1-released.ts';
 
 /** Why an exchange is not let through. */
 export interface Refusal {
@@ -28,6 +31,12 @@ interface Ending {
   readonly page: Buffer | undefined;
 }
 
+export interface PipelineOptions {
+  readonly wire: Wire;
+  readonly flowId: string;
+  readonly clientAddress: string;
+}
+
 /**
  * The exchanges whose requests passed and whose responses are outstanding, in order, and the one end of the flow. The
  * streams of both directions meet here alone.
@@ -35,6 +44,9 @@ interface Ending {
 export class Pipeline {
   readonly wire: Wire;
   readonly #flowId: string;
+  readonly #clientAddress: string;
+  /** What was held and let go, and waits for a side to take it. */
+  readonly waiting = new Set<ReleasedBytes>();
   readonly #live: LiveExchange[] = [];
   #ending: Ending | undefined;
   /** Nothing is sent any more. */
@@ -49,9 +61,26 @@ export class Pipeline {
   /** Goes on after a wait: runs what it is given as part of the relay, whose faults end this flow alone. */
   onSettled: (goOn: () => void) => void = (goOn) => goOn();
 
-  constructor(wire: Wire, flowId: string) {
+  constructor({ wire, flowId, clientAddress }: PipelineOptions) {
     this.wire = wire;
     this.#flowId = flowId;
+    this.#clientAddress = clientAddress;
+  }
+
+  /** Somewhere for bytes to wait in until a side takes them. */
+  waitingFor(side: Side): ReleasedBytes {
+    return new ReleasedBytes(side, {
+      wire: this.wire,
+      among: this.waiting,
+      clientAddress: this.#clientAddress,
+      hoards: (by, detail) =>
+        this.onSettled(() => this.abort(by === 'client' ? 'CLIENT_HOARDING' : 'ORIGIN_HOARDING', detail)),
+    });
+  }
+
+  /** A side has taken what it was sent, or may take more: what waits for it goes on. */
+  advance(side: Side): void {
+    for (const waiting of this.waiting) if (waiting.to === side) waiting.advance();
   }
 
   get length(): number {
@@ -66,6 +95,13 @@ export class Pipeline {
   /** The exchange whose request came last. */
   get last(): LiveExchange | undefined {
     return this.#live[this.#live.length - 1];
+  }
+
+  /** Requests go to another origin from now on, where one is named. */
+  retarget(destination: Destination | undefined): void {
+    if (destination === undefined) return;
+    this.responsesOnLeg = 0;
+    this.wire.retarget?.(destination);
   }
 
   add(exchange: LiveExchange): void {
@@ -85,6 +121,13 @@ export class Pipeline {
       if (!this.isOver) this.onSettled(() => settled(last));
     });
     return true;
+  }
+
+  /** Goes on behind the present turn of the wire, unless the flow is over by then. */
+  soon(goOn: () => void): void {
+    queueMicrotask(() => {
+      if (!this.isOver) this.onSettled(goOn);
+    });
   }
 
   /** Refuses what the client sent: answered after the earlier exchanges are done, then the flow ends. */
@@ -157,6 +200,7 @@ export class Pipeline {
   /** The flow ended from outside: only the exchanges are left to report. */
   cut(code: FailureCode, detail: string): void {
     this.isOver = true;
+    for (const waiting of this.waiting) waiting.drop();
     const broken: unknown[] = [];
     for (const exchange of this.#live.splice(0)) {
       try {

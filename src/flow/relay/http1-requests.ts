@@ -1,13 +1,12 @@
 import { BodyReader } from '../../codec/http1-body.ts';
 import { cr, lf, partial } from '../../codec/http1-bytes.ts';
-import { headFailure } from '../../codec/http1-fault.ts';
+import { headFailure, sectionFailure } from '../../codec/http1-fault.ts';
 import { type ParsedRequest, parseRequestHead } from '../../codec/http1-head.ts';
 import { outgrown, SectionBuffer } from '../../codec/http1-section.ts';
-import type { Destination } from '../../core/endpoint.ts';
 import { limits } from '../../core/limits.ts';
 import type { Verdict } from '../../core/verdict.ts';
 import type { Http1Options } from './http1.ts';
-import { isSameDestination, requestDestination, requestRefusal } from './http1-admission.ts';
+import { ProxyLeg, requestDestination, requestRefusal } from './http1-admission.ts';
 import { LiveExchange } from './http1-exchange.ts';
 import { forwardedHead } from './http1-forwarded-head.ts';
 import { Forwarder, viewOf } from './http1-forwarder.ts';
@@ -37,12 +36,12 @@ export class RequestStream {
   #hasSkippedBlankLine = false;
   #isFirstLineChecked = false;
   readonly #headClock = new HeadClock();
-  #destination: Destination | undefined;
+  readonly #leg = new ProxyLeg();
 
   constructor(options: Http1Options, pipeline: Pipeline) {
     this.#options = options;
     this.#pipeline = pipeline;
-    this.#forwarder = new Forwarder(options.wire, 'origin');
+    this.#forwarder = new Forwarder(pipeline, 'origin');
   }
 
   /** Whether the client is between two requests. */
@@ -85,7 +84,7 @@ export class RequestStream {
 
   /** The origin of a proxy client ended between exchanges: the next request opens a new leg. */
   forgetOrigin(): void {
-    this.#destination = undefined;
+    this.#leg.forget();
   }
 
   /** Refuses a head that takes too long, to about a second. */
@@ -163,15 +162,13 @@ export class RequestStream {
 
   /** Keeps bytes of a head that comes in pieces. Returns the position after the head, or a negative number. */
   #collect(bytes: Buffer, at: number): number {
-    const section = this.#section;
-    const after = section.append(bytes, at, bytes.length);
+    const after = this.#section.append(bytes, at, bytes.length);
     if (after >= 0) return after;
-    if (after === outgrown) this.#refuse(headFailure('client', 'too-large', 'a head beyond the limit'), undefined);
-    else if (after !== partial) this.#refuse(headFailure('client', 'ambiguous', 'a bare LF'), undefined);
-    else if (section.lines > 0 && !this.#isFirstLineChecked) {
+    if (after !== partial) this.#refuse(sectionFailure('client', after === outgrown), undefined);
+    else if (this.#section.lines > 0 && !this.#isFirstLineChecked) {
       // A request line that is wrong is answered now: what follows it may never come (HTTP/0.9).
       this.#isFirstLineChecked = true;
-      const kept = section.peek();
+      const kept = this.#section.peek();
       const parsed = parseRequestHead(kept, 0, kept.length);
       if (parsed.kind === 'failed') this.#refuse(parsed, undefined);
     }
@@ -192,7 +189,7 @@ export class RequestStream {
     const verdict = exchange.inspected.requestHead(parsed.head);
     const refusal = verdict.kind === 'allow' ? requestRefusal(parsed, this.#options) : refusalOf(verdict);
     if (refusal !== undefined) return this.#refuse(refusal, exchange);
-    if (mode === 'proxy') this.#retarget(parsed);
+    if (mode === 'proxy') this.#pipeline.retarget(this.#leg.turnTo(parsed));
     const head = forwardedHead(bytes, at, parsed, mode === 'proxy', verdict);
     if (head !== undefined) this.#forwarder.replace(at, at + parsed.length, head);
     if (parsed.offersHttp2) inspected.changed?.('request offer of HTTP/2 removed: upgrade');
@@ -215,11 +212,12 @@ export class RequestStream {
     if (body.to > body.from) {
       exchange.requestBodyBytes += body.to - body.from;
       const verdict = exchange.inspected.requestBody(viewOf(bytes, body.from, body.to));
-      if (verdict.kind !== 'allow') {
-        this.#refuse(refusalOf(verdict), exchange);
+      const refusal = verdict.kind === 'allow' ? this.#forwarder.keep(verdict) : refusalOf(verdict);
+      if (refusal !== undefined) {
+        this.#refuse(refusal, exchange);
         return after;
       }
-      this.#forwarder.keep(verdict);
+      if (this.#forwarder.isWaiting) this.#forwarder.afterTaken(() => this.#applyPause());
     }
     if (body.isComplete) forwardTrailers(this.#forwarder, body, bytes, after, this.#complete(exchange));
     else if (body.heldFrom >= 0) this.#forwarder.skip(body.heldFrom, after);
@@ -236,8 +234,18 @@ export class RequestStream {
 
   #completed(exchange: LiveExchange, verdict: Verdict): void {
     this.#isAwaited = false;
-    if (verdict.kind !== 'allow') return this.#refuse(refusalOf(verdict), exchange);
-    this.#forwarder.keep(verdict);
+    const refusal = verdict.kind === 'allow' ? this.#forwarder.keep(verdict) : refusalOf(verdict);
+    if (refusal !== undefined) return this.#refuse(refusal, exchange);
+    if (!this.#forwarder.isWaiting) return this.#passed(exchange);
+    this.#isAwaited = true;
+    this.#forwarder.afterTaken(() => {
+      this.#isAwaited = false;
+      this.#passed(exchange);
+      this.#applyPause();
+    });
+  }
+
+  #passed(exchange: LiveExchange): void {
     exchange.isRequestDone = true;
     this.#current = undefined;
     // The response was early: only now is the exchange over, and the connection good for another (RFC 9112 section 9.3).
@@ -273,16 +281,8 @@ export class RequestStream {
 
   #mustWait(parsed: ParsedRequest): boolean {
     if (this.#options.mode !== 'proxy' || this.#pipeline.length === 0) return false;
-    this.#awaitsEmptyPipeline = !isSameDestination(this.#destination, requestDestination(parsed));
+    this.#awaitsEmptyPipeline = this.#leg.isLeftBy(parsed);
     return this.#awaitsEmptyPipeline;
-  }
-
-  #retarget(parsed: ParsedRequest): void {
-    const destination = requestDestination(parsed);
-    if (destination === undefined || isSameDestination(this.#destination, destination)) return;
-    this.#destination = destination;
-    this.#pipeline.responsesOnLeg = 0;
-    this.#options.wire.retarget?.(destination);
   }
 
   /** No further byte of the client is read. */
@@ -292,7 +292,7 @@ export class RequestStream {
   }
 
   #applyPause(): void {
-    const isPaused = !this.#held.isEmpty;
+    const isPaused = !this.#held.isEmpty || this.#forwarder.isWaiting;
     if (isPaused === this.#isPaused) return;
     this.#isPaused = isPaused;
     this.#options.wire.pause('client', isPaused);

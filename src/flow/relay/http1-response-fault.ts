@@ -1,5 +1,6 @@
 import type { ParsedResponse } from '../../codec/http1-head.ts';
 import type { LiveExchange } from './http1-exchange.ts';
+import type { Pipeline } from './http1-pipeline.ts';
 
 /** How a response contradicts the request that it answers; empty when it does not. */
 export function faultBetween({ head, upgrade }: ParsedResponse, exchange: LiveExchange): string {
@@ -14,4 +15,14 @@ export function faultBetween({ head, upgrade }: ParsedResponse, exchange: LiveEx
 function isOffered(protocol: string | undefined, exchange: LiveExchange): boolean {
   if (protocol === undefined || exchange.upgrade === undefined || !exchange.isRequestDone) return false;
   return exchange.upgrade.split(',').some((offer) => offer.trim() === protocol);
+}
+
+/** Ends the flow of an origin that ended before it answered, or within the head of its answer. */
+export function endUnanswered(pipeline: Pipeline, isInHead: boolean): void {
+  if (isInHead) pipeline.answerFirst({ code: 'ORIGIN_TRUNCATED', detail: 'the origin ended within a response head' });
+  else if (pipeline.responsesOnLeg > 0) {
+    // The race of every kept connection: the origin ended it while the request was on its way. The client sees what it
+    // would see without us, a close without an answer, and repeats what may be repeated (RFC 9112 section 9.3.1).
+    pipeline.close('ORIGIN_GONE', 'the origin ended a kept connection');
+  } else pipeline.answerFirst({ code: 'ORIGIN_GONE', detail: 'the origin ended without an answer' });
 }

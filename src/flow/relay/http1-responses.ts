@@ -1,6 +1,6 @@
 import { BodyReader } from '../../codec/http1-body.ts';
 import { partial } from '../../codec/http1-bytes.ts';
-import { headFailure } from '../../codec/http1-fault.ts';
+import { headFailure, sectionFailure } from '../../codec/http1-fault.ts';
 import { type ParsedResponse, parseResponseHead } from '../../codec/http1-head.ts';
 import { changeHead } from '../../codec/http1-head-changes.ts';
 import { outgrown, SectionBuffer } from '../../codec/http1-section.ts';
@@ -12,7 +12,7 @@ import type { LiveExchange } from './http1-exchange.ts';
 import { Forwarder, viewOf } from './http1-forwarder.ts';
 import { HeldBytes } from './http1-held-bytes.ts';
 import { type Pipeline, type Refusal, refusalOf } from './http1-pipeline.ts';
-import { faultBetween } from './http1-response-fault.ts';
+import { endUnanswered, faultBetween } from './http1-response-fault.ts';
 import { switchOutcome } from './http1-switch.ts';
 import { forwardTrailers } from './http1-trailers.ts';
 
@@ -37,7 +37,7 @@ export class ResponseStream {
   constructor(options: Http1Options, pipeline: Pipeline) {
     this.#options = options;
     this.#pipeline = pipeline;
-    this.#forwarder = new Forwarder(options.wire, 'client');
+    this.#forwarder = new Forwarder(pipeline, 'client');
   }
 
   receive(bytes: Buffer): void {
@@ -49,14 +49,15 @@ export class ResponseStream {
   /** The origin ended. Returns false when it did so between exchanges, and nothing of them is lost. */
   end(clean: boolean): boolean {
     const exchange = this.#pipeline.first;
-    if (this.#isAwaited) {
+    if (this.#mustWait) {
       this.#endedMeanwhile = { clean };
       return true;
     }
     if (!this.#isOpen || exchange === undefined) return false;
     if (this.#body.isComplete) this.#endBetweenBodies(exchange);
-    else if (clean && this.#body.isUntilClose) this.#endBody(exchange);
+    else if (clean && this.#body.isUntilClose) this.#complete(exchange);
     else this.#pipeline.abort('ORIGIN_TRUNCATED', 'the origin ended in the middle of a response body');
+    if (this.#mustClose) this.#pipeline.close();
     return true;
   }
 
@@ -64,29 +65,7 @@ export class ResponseStream {
     if (exchange.isResponseDone) {
       this.#closeAfter(exchange);
       this.#pipeline.close();
-    } else if (this.#section.isActive) {
-      this.#pipeline.answerFirst({ code: 'ORIGIN_TRUNCATED', detail: 'the origin ended within a response head' });
-    } else if (this.#pipeline.responsesOnLeg > 0) {
-      // The race of every kept connection: the origin ended it while the request was on its way. The client sees what it
-      // would see without us, a close without an answer, and repeats what may be repeated (RFC 9112 section 9.3.1).
-      this.#pipeline.close('ORIGIN_GONE', 'the origin ended a kept connection');
-    } else this.#pipeline.answerFirst({ code: 'ORIGIN_GONE', detail: 'the origin ended without an answer' });
-  }
-
-  #endBody(exchange: LiveExchange): void {
-    const verdict = exchange.inspected.responseEnd([]);
-    if (this.#awaits(verdict, (settled) => this.#endedBody(exchange, settled))) this.#forwarder.keep(verdict);
-    else this.#endedBody(exchange, verdict);
-  }
-
-  #endedBody(exchange: LiveExchange, verdict: Verdict): void {
-    if (verdict.kind !== 'allow') {
-      this.#refuse(refusalOf(verdict), exchange);
-      return;
-    }
-    this.#forwarder.keep(verdict);
-    this.#closeAfter(exchange);
-    this.#pipeline.close();
+    } else endUnanswered(this.#pipeline, this.#section.isActive);
   }
 
   /** A head that came in pieces is a chunk of its own; the rest follows as another. */
@@ -145,9 +124,7 @@ export class ResponseStream {
   #collect(bytes: Buffer, at: number): number {
     const after = this.#section.append(bytes, at, bytes.length);
     if (after === partial || after >= 0) return after;
-    const isTooLarge = after === outgrown;
-    const detail = isTooLarge ? 'a head beyond the limit' : 'a bare LF';
-    this.#refuse(headFailure('origin', isTooLarge ? 'too-large' : 'ambiguous', detail), this.#pipeline.first);
+    this.#refuse(sectionFailure('origin', after === outgrown), this.#pipeline.first);
     return after;
   }
 
@@ -211,11 +188,12 @@ export class ResponseStream {
     if (body.to > body.from) {
       exchange.responseBodyBytes += body.to - body.from;
       const verdict = exchange.inspected.responseBody(viewOf(bytes, body.from, body.to));
-      if (verdict.kind !== 'allow') {
-        this.#refuse(refusalOf(verdict), exchange);
+      const refusal = verdict.kind === 'allow' ? this.#forwarder.keep(verdict) : refusalOf(verdict);
+      if (refusal !== undefined) {
+        this.#refuse(refusal, exchange);
         return after;
       }
-      this.#forwarder.keep(verdict);
+      if (this.#forwarder.isWaiting) this.#pauseUntilTaken();
     }
     if (body.isComplete) forwardTrailers(this.#forwarder, body, bytes, after, this.#complete(exchange));
     else if (body.heldFrom >= 0) this.#forwarder.skip(body.heldFrom, after);
@@ -230,11 +208,17 @@ export class ResponseStream {
   }
 
   #completed(exchange: LiveExchange, verdict: Verdict): void {
-    if (verdict.kind !== 'allow') {
-      this.#refuse(refusalOf(verdict), exchange);
-      return;
-    }
-    this.#forwarder.keep(verdict);
+    const refusal = verdict.kind === 'allow' ? this.#forwarder.keep(verdict) : refusalOf(verdict);
+    if (refusal !== undefined) return this.#refuse(refusal, exchange);
+    if (!this.#forwarder.isWaiting) return this.#passed(exchange);
+    this.#isAwaited = true;
+    this.#pauseUntilTaken(() => {
+      this.#isAwaited = false;
+      this.#passed(exchange);
+    });
+  }
+
+  #passed(exchange: LiveExchange): void {
     if (this.#isLast) {
       this.#mustClose = true;
       this.#closeAfter(exchange);
@@ -261,12 +245,25 @@ export class ResponseStream {
       const bytes = this.#held.shift();
       if (bytes !== undefined) this.receive(bytes);
     }
-    if (!this.#isAwaited && !this.#pipeline.isOver) this.#options.wire.pause('origin', false);
+    if (!this.#mustWait && !this.#pipeline.isOver) this.#options.wire.pause('origin', false);
+  }
+
+  /** A response waits for a verdict, or for its client to take it. */
+  get #mustWait(): boolean {
+    return this.#isAwaited || this.#forwarder.isWaiting;
+  }
+
+  #pauseUntilTaken(taken?: () => void): void {
+    this.#options.wire.pause('origin', true);
+    this.#forwarder.afterTaken(() => {
+      taken?.();
+      this.#resume();
+    });
   }
 
   /** How the origin ended while a response waited; told once. */
   takeEnd(): { readonly clean: boolean } | undefined {
-    if (this.#isAwaited) return undefined;
+    if (this.#mustWait) return undefined;
     const ended = this.#endedMeanwhile;
     this.#endedMeanwhile = undefined;
     return ended;

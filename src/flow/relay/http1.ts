@@ -12,6 +12,8 @@ export interface Http1Options extends Admission {
   readonly inspector: Inspector;
   /** Named on the pages of the gateway. */
   readonly flowId: string;
+  /** Whose share of the memory it is that messages take which wait. */
+  readonly clientAddress: string;
   /** Told of each response whose body is ended by the end of the connection. */
   readonly onUntilClose?: () => void;
 }
@@ -22,7 +24,7 @@ export interface Http1Options extends Admission {
  * The wire must not call back into the relay from within one of its own methods.
  */
 export function createHttp1Relay(options: Http1Options): Relay {
-  const pipeline = new Pipeline(options.wire, options.flowId);
+  const pipeline = new Pipeline(options);
   const requests = new RequestStream(options, pipeline);
   const responses = new ResponseStream(options, pipeline);
   return new Http1Relay(options, pipeline, requests, responses);
@@ -78,8 +80,14 @@ class Http1Relay implements Relay {
     this.#settle();
   }
 
+  drained(side: Side): void {
+    if (this.#pipeline.waiting.size === 0) return;
+    this.#goOn(() => this.#pipeline.advance(side));
+  }
+
   tick(nowMs: number): void {
     if (this.#pipeline.isOver) return;
+    for (const waiting of this.#pipeline.waiting) waiting.tick(nowMs);
     this.#requests.tick(nowMs);
     this.#settle();
   }

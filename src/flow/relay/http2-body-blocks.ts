@@ -1,59 +1,8 @@
 import { commonFrameBytes } from '../../codec/http2-frames.ts';
-import { limits } from '../../core/limits.ts';
+import type { HeldMemory, Shortage } from './held-memory.ts';
 
 /** What one block costs beside its bytes. */
 const blockBytes = 256;
-
-/** Memory of all blocks of this process, and the connections that have any. */
-let allHeldBytes = 0;
-const holders = new Set<BlockMemory>();
-
-/** Memory of the blocks of one connection. */
-export class BlockMemory {
-  readonly #giveUp: () => void;
-  #heldBytes = 0;
-  /** Of what waits for its receiver alone, so much was not taken for a while; found out on each tick. */
-  stalledBytes = 0;
-
-  /** `giveUp` gives all memory back, if a receiver still takes nothing. */
-  constructor(giveUp: () => void) {
-    this.#giveUp = giveUp;
-  }
-
-  get isEmpty(): boolean {
-    return this.#heldBytes === 0;
-  }
-
-  /** False when there is no room. */
-  take(bytes: number): boolean {
-    if (this.#heldBytes + bytes > limits.http2HeldBytes) return false;
-    if (allHeldBytes + bytes > limits.heldBytes && !this.#findRoom(bytes)) return false;
-    if (this.#heldBytes === 0) holders.add(this);
-    this.#heldBytes += bytes;
-    allHeldBytes += bytes;
-    return true;
-  }
-
-  give(bytes: number): void {
-    this.#heldBytes -= bytes;
-    allHeldBytes -= bytes;
-    if (this.#heldBytes > 0) return;
-    this.stalledBytes = 0;
-    holders.delete(this);
-  }
-
-  /** Has others give up what nobody takes, the one with most of it first. */
-  #findRoom(bytes: number): boolean {
-    while (allHeldBytes + bytes > limits.heldBytes) {
-      let worst: BlockMemory | undefined;
-      for (const memory of holders) if (memory.stalledBytes > (worst?.stalledBytes ?? 0)) worst = memory;
-      if (worst === undefined || worst === this) return false;
-      worst.stalledBytes = 0;
-      worst.#giveUp();
-    }
-    return true;
-  }
-}
 
 interface Block {
   readonly bytes: Buffer;
@@ -67,15 +16,17 @@ interface Block {
  * share blocks, so that a body of single bytes takes no more memory than another.
  */
 export class BodyBlocks {
-  readonly #memory: BlockMemory;
+  readonly #memory: HeldMemory;
   readonly #blocks: Block[] = [];
   /** What was taken out of the first block. */
   #from = 0;
   #length = 0;
   /** Bytes that were put in, ever: blocks grow with the body. */
   #total = 0;
+  /** Why there was no room last. */
+  shortage: Shortage = 'full';
 
-  constructor(memory: BlockMemory) {
+  constructor(memory: HeldMemory) {
     this.#memory = memory;
   }
 
@@ -101,7 +52,7 @@ export class BodyBlocks {
   adopt(bytes: Buffer): boolean {
     // They hold on to all that was received with them.
     const memoryBytes = bytes.buffer.byteLength + blockBytes;
-    if (!this.#memory.take(memoryBytes)) return false;
+    if (!this.#takes(memoryBytes)) return false;
     this.#blocks.push({ bytes, memoryBytes, to: bytes.length });
     this.#total += bytes.length;
     this.#length += bytes.length;
@@ -131,9 +82,15 @@ export class BodyBlocks {
     this.#length = 0;
   }
 
+  #takes(bytes: number): boolean {
+    const shortage = this.#memory.take(bytes);
+    if (shortage !== undefined) this.shortage = shortage;
+    return shortage === undefined;
+  }
+
   #add(bytes: number): Block | undefined {
     const memoryBytes = bytes + blockBytes;
-    if (!this.#memory.take(memoryBytes)) return undefined;
+    if (!this.#takes(memoryBytes)) return undefined;
     const block: Block = { bytes: Buffer.allocUnsafeSlow(bytes), memoryBytes, to: 0 };
     this.#blocks.push(block);
     return block;

@@ -12,9 +12,9 @@ import { type FailureCode, FlowFailure } from '../../core/failures.ts';
 import { limits } from '../../core/limits.ts';
 import type { Side } from '../../core/side.ts';
 import type { Verdict } from '../../core/verdict.ts';
+import { HeldMemory } from './held-memory.ts';
 import type { Refusal } from './http1-pipeline.ts';
 import { WaitingAnswers } from './http2-answers.ts';
-import { BlockMemory } from './http2-body-blocks.ts';
 import { Budget } from './http2-budget.ts';
 import type { HeldMessage } from './http2-held-message.ts';
 import { cutHoarder, stalledBytes } from './http2-hoarding.ts';
@@ -38,7 +38,7 @@ export class Http2Connection {
   /** Requests of which the origin knows nothing yet, by rising stream. */
   readonly heldHeads = new Set<HeldMessage>();
   /** Of what waits in messages. */
-  readonly memory = new BlockMemory(() => this.onSettled(() => cutHoarder(this)));
+  readonly memory: HeldMemory;
   readonly streams = new Map<number, Http2Stream>();
   /** Streams of which a side may still send frames although they are over. */
   readonly late: Readonly<Record<Side, ResetMemory>> = { client: new ResetMemory(), origin: new ResetMemory() };
@@ -59,6 +59,7 @@ export class Http2Connection {
 
   constructor(options: Http2Options) {
     this.options = options;
+    this.memory = new HeldMemory(options.clientAddress, () => this.onSettled(() => cutHoarder(this)));
     this.to = {
       client: new Http2Outgoing(options.wire, 'client', true),
       origin: new Http2Outgoing(options.wire, 'origin', false),

@@ -1,6 +1,7 @@
 import type { Header } from '../../core/http.ts';
 import { limits } from '../../core/limits.ts';
 import { allow, keptBytes, type Verdict } from '../../core/verdict.ts';
+import { shortageRefusal } from './held-memory.ts';
 import { refusalOf } from './http1-pipeline.ts';
 import { forwardedFields } from './http2-field-changes.ts';
 import type { FieldBlock, HeldMessage } from './http2-held-message.ts';
@@ -84,6 +85,6 @@ function judge({ stream, to }: HeldMessage, bytes: Buffer): Verdict {
   return to === 'origin' ? stream.inspected.requestBody(bytes) : stream.inspected.responseBody(bytes);
 }
 
-function refuseOverload({ connection, stream }: HeldMessage): void {
-  connection.refuse(stream, { code: 'GATEWAY_OVERLOADED', detail: 'no room to hold a message' });
+function refuseOverload({ connection, stream, shortage }: HeldMessage): void {
+  connection.refuse(stream, shortageRefusal(shortage));
 }

@@ -1,7 +1,7 @@
 import type { Http2Field } from '../../codec/http2-field.ts';
 import { commonFrameBytes, dataFrame, windowUpdateFrame } from '../../codec/http2-frames.ts';
-import { limits } from '../../core/limits.ts';
 import { otherSide, type Side } from '../../core/side.ts';
+import { type Shortage, StallClock } from './held-memory.ts';
 import { BodyBlocks } from './http2-body-blocks.ts';
 import type { Http2Connection } from './http2-connection.ts';
 import type { Http2Stream } from './http2-stream.ts';
@@ -31,9 +31,7 @@ export class HeldMessage {
   #readyBytes = 0;
   #isEnded = false;
   #isOver = false;
-  /** Since when the receiver has taken next to nothing of what waits for it alone, and what it took since. */
-  #stillSinceMs: number | undefined;
-  #takenBytes = 0;
+  readonly #stall = new StallClock();
 
   constructor(connection: Http2Connection, stream: Http2Stream, to: Side, head?: FieldBlock) {
     this.connection = connection;
@@ -57,6 +55,11 @@ export class HeldMessage {
 
   get bodyBytes(): number {
     return this.#body.length;
+  }
+
+  /** Why there was no room last. */
+  get shortage(): Shortage {
+    return this.#body.shortage;
   }
 
   /** Whether DATA of the sender's could be passed on as it is. */
@@ -127,7 +130,7 @@ export class HeldMessage {
       }
       const part = this.#body.shift(room);
       this.#readyBytes -= part.length;
-      this.#takenBytes += part.length;
+      this.#stall.took(part.length);
       connection.to[to].turnBytes += part.length;
       this.#account.sent(part.length);
       connection.windows[to].sent(part.length);
@@ -136,19 +139,13 @@ export class HeldMessage {
       connection.to[to].send(dataFrame(stream.id, part, isLast));
       if (isLast) return this.done();
     }
-    this.#stillSinceMs = undefined;
+    this.#stall.reset();
     if (this.#isAtEnd) this.#sendEnd();
   }
 
   /** What its receiver alone has kept here for a while; asked for about once a second, while it waits for that. */
   stalledBytes(nowMs: number): number {
-    const bytes = this.#body.length;
-    const isTaken = this.#takenBytes * limits.http2StallShare >= bytes;
-    if (this.#stillSinceMs === undefined || isTaken) {
-      this.#stillSinceMs = nowMs;
-      this.#takenBytes = 0;
-    }
-    return nowMs - this.#stillSinceMs >= limits.http2StallMs ? bytes : 0;
+    return this.#stall.stalledBytes(nowMs, this.#body.length);
   }
 
   /** Sends the head although the body may have to wait on. */

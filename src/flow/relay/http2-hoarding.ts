@@ -13,8 +13,8 @@ export function cutHoarder(connection: Http2Connection): void {
   const origin = stalledTo(connection, 'origin');
   const detail = `${Math.max(client, origin)} bytes waited for it alone, and others needed their memory`;
   const { enhanceYourCalm } = http2Errors;
-  if (client > 0 && client >= origin) connection.fail('client', enhanceYourCalm, 'CLIENT_HTTP2_HOARDING', detail);
-  else if (origin > 0) connection.fail('origin', enhanceYourCalm, 'ORIGIN_HTTP2_HOARDING', detail);
+  if (client > 0 && client >= origin) connection.fail('client', enhanceYourCalm, 'CLIENT_HOARDING', detail);
+  else if (origin > 0) connection.fail('origin', enhanceYourCalm, 'ORIGIN_HOARDING', detail);
 }
 
 function stalledTo({ waiting, nowMs }: Http2Connection, side: Side): number {

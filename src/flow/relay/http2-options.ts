@@ -8,6 +8,8 @@ export interface Http2Options extends Omit<Admission, 'mode' | 'isPermitted'> {
   readonly exchange: (depth: number, host: string) => Exchange;
   /** Offers of other protocols that are not inspected pass; they are dropped without it. */
   readonly altSvc?: 'strip' | 'keep';
+  /** Whose share of the memory it is that messages take which wait. */
+  readonly clientAddress: string;
   /** Named on the pages of the gateway. */
   readonly flowId: string;
 }

@@ -84,8 +84,8 @@ function drain({ relay }: Hoarding): void {
 
 describe('memory that nobody else has for what a peer takes nothing of', () => {
   test.each([
-    ['response', 'client', 'CLIENT_HTTP2_HOARDING'],
-    ['request', 'origin', 'ORIGIN_HTTP2_HOARDING'],
+    ['response', 'client', 'CLIENT_HOARDING'],
+    ['request', 'origin', 'ORIGIN_HOARDING'],
   ] as const)('is taken from the connection with most of it: a %s that its %s leaves', (message, side, code) => {
     const [most, less] = [hoarder(message, 62), hoarder(message, 61)];
     pass(1_000, 5_000, most, less);
@@ -136,7 +136,7 @@ describe('memory that nobody else has for what a peer takes nothing of', () => {
     const late = honest();
     expect(late.endings).toEqual([undefined]);
     expect([...one.endings, ...other.endings].filter((failure) => failure === undefined)).toHaveLength(16);
-    expect([one, other].filter(({ wire }) => wire.ending === 'close CLIENT_HTTP2_HOARDING')).toHaveLength(1);
+    expect([one, other].filter(({ wire }) => wire.ending === 'close CLIENT_HOARDING')).toHaveLength(1);
   });
 
   test('is freed for all who come at once, as far as it goes', () => {
@@ -144,7 +144,7 @@ describe('memory that nobody else has for what a peer takes nothing of', () => {
     pass(1_000, 8_000, ...hoarders);
     const waiting = [hoarder('response', 50), hoarder('response', 50)];
     expect(waiting.flatMap(({ endings }) => endings)).toEqual([]);
-    expect(hoarders.map(({ wire }) => wire.ending)).toEqual(Array(2).fill('close CLIENT_HTTP2_HOARDING'));
+    expect(hoarders.map(({ wire }) => wire.ending)).toEqual(Array(2).fill('close CLIENT_HOARDING'));
   });
 });
 

@@ -13,7 +13,7 @@ import {
 import type { Side } from '../../../src/core/side.ts';
 import type { Verdict } from '../../../src/core/verdict.ts';
 import { createHttp2Relay, type Http2Options } from '../../../src/flow/relay/http2.ts';
-import { type Judge, RecordingInspector, RecordingWire } from './recording.ts';
+import { anotherAddress, type Judge, RecordingInspector, RecordingWire } from './recording.ts';
 
 /** A frame as a test writes and reads it. */
 export function frame(type: number, flag: number, streamId: number, payload: Buffer | string = ''): Buffer {
@@ -106,6 +106,7 @@ export function recordHttp2(options: Partial<Http2Options> = {}, judge?: Judge):
     scheme: 'https',
     upgrades: 'allow',
     flowId: 'flow-1',
+    clientAddress: anotherAddress(),
     streamIdleMs: 10_000,
     ...options,
   });

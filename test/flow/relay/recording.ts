@@ -176,6 +176,14 @@ export interface Recording {
   origin(text: string): void;
 }
 
+let addresses = 0;
+
+/** The address of a client like no other in the test's process: what one may hold is no matter of most tests. */
+export function anotherAddress(): string {
+  addresses += 1;
+  return `192.0.2.${addresses}`;
+}
+
 /** A relay between a recording wire and a recording inspector. */
 export function record(options: Partial<Http1Options> = {}, judge?: Judge): Recording {
   const wire = new RecordingWire();
@@ -187,6 +195,7 @@ export function record(options: Partial<Http1Options> = {}, judge?: Judge): Reco
     scheme: 'https',
     upgrades: 'allow',
     flowId: 'flow-1',
+    clientAddress: anotherAddress(),
     ...options,
   });
   let current: Relay = relay;
@@ -215,6 +224,7 @@ function bound(relay: Relay): Relay {
     originFailed: (code, detail) => relay.originFailed?.(code, detail),
     cut: (code, detail) => relay.cut(code, detail),
     timedOut: () => relay.timedOut?.(),
+    drained: (side) => relay.drained?.(side),
     tick: (nowMs) => relay.tick?.(nowMs),
     idle: () => relay.idle?.() ?? false,
   };

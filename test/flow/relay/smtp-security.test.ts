@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { limits } from '../../../src/core/limits.ts';
 import { openSmtp, play } from './smtp-bench.ts';
 
 const hello = ['S: 220 mx.example ESMTP', 'C: EHLO me', 'S: 250-mx.example', 'S: 250-STARTTLS', 'S: 250 CHUNKING'];
@@ -79,7 +80,7 @@ describe('what is spoken out of turn', () => {
     ['no reply', 'hello\r\n', 'ORIGIN_SMTP_MALFORMED'],
     ['a bare line feed', '250 x\n', 'ORIGIN_SMTP_MALFORMED'],
     ['codes that differ', '250-x\r\n251 y\r\n', 'ORIGIN_SMTP_MALFORMED'],
-    ['a reply without end', `250-${'x'.repeat(5_000)}`, 'ORIGIN_SMTP_MALFORMED'],
+    ['a reply without end', `250-${'x'.repeat(limits.smtpReplyLineBytes)}`, 'ORIGIN_SMTP_MALFORMED'],
     ['a reply of lines without end', '250-x\r\n'.repeat(12_000), 'ORIGIN_SMTP_MALFORMED'],
   ])('of the origin: %s', (_what, reply, code) => {
     const smtp = openSmtp();
