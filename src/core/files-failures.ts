@@ -75,7 +75,7 @@ const forms: Readonly<Partial<Record<FailureCode, readonly FilesForm[]>>> = {
   GATEWAY_ORIGINAL_DESTINATION: cut,
   GATEWAY_OVERLOADED: ['port', 'cut'],
   GATEWAY_PORT_IN_USE: port,
-  GATEWAY_RECORDS_UNWRITABLE: cut,
+  GATEWAY_RECORDS_UNWRITABLE: ['greeting', 'alert', 'cut'],
   GATEWAY_RELAY_CRASHED: cut,
   GATEWAY_SCANNER_FAILED: transfer,
   GATEWAY_SCANNER_TIMEOUT: transfer,

@@ -104,7 +104,7 @@ export const mailForms: Readonly<Record<FailureCode, readonly MailForm[]>> = {
   GATEWAY_ORIGINAL_DESTINATION: cut,
   GATEWAY_OVERLOADED: cut,
   GATEWAY_PORT_IN_USE: none,
-  GATEWAY_RECORDS_UNWRITABLE: cut,
+  GATEWAY_RECORDS_UNWRITABLE: ['greeting', 'alert', 'cut'],
   GATEWAY_RELAY_CRASHED: cut,
   GATEWAY_RULES_INVALID: none,
   GATEWAY_SCANNER_FAILED: mail,
