@@ -59,6 +59,8 @@ export interface FlowFacts {
   alarms: number;
   failure: FailureCode | undefined;
   failureDetail: string;
+  /** What transactions have counted as failures of their own; absent while there is none. */
+  failuresTold?: ReadonlySet<FailureCode>;
   /** The failed origin check that policy left to the client's own judgement. */
   bypassedFailure?: { readonly code: FailureCode; readonly detail: string };
   /** Whether plaintext was restored from TLS by us: decides the label. */

@@ -79,19 +79,20 @@ function isAskedAlike({ facts, policy, originSecurity }: Flow, mode: RevocationM
 
 /** The facts as they are now with another asset. What is counted is counted for the flow. */
 function withAsset(facts: FlowFacts, asset: FlowFacts['asset'], decision: Decision): FlowFacts {
-  const countOf = (name: 'transactions' | 'alarms'): PropertyDescriptor => ({
+  const shared = (name: 'transactions' | 'alarms' | 'failuresTold'): PropertyDescriptor => ({
     enumerable: true,
     get: () => facts[name],
-    set: (count: number) => {
-      facts[name] = count;
+    set: (value: never) => {
+      facts[name] = value;
     },
   });
   const own = decision.kind === 'intercept' ? decision : facts.decision;
   return Object.defineProperties(
     { ...facts, asset, decision: own },
     {
-      transactions: countOf('transactions'),
-      alarms: countOf('alarms'),
+      transactions: shared('transactions'),
+      alarms: shared('alarms'),
+      failuresTold: shared('failuresTold'),
     },
   );
 }

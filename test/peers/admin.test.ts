@@ -38,6 +38,7 @@ beforeAll(async () => {
     files,
     config: {
       originTrust,
+      assets: [{ id: 'elsewhere', kind: 'cvm', hosts: ['elsewhere.example'] }],
       listeners: [
         { mode: 'explicit', listen: `127.0.0.1:${ports.open}` },
         { mode: 'explicit', listen: `127.0.0.1:${ports.closed}`, credentials },
@@ -261,10 +262,16 @@ describe.runIf(curlIsHere)('the metrics', () => {
       lines.filter((line) => failureOf(line) === 'ORIGIN_REFUSED' && JSON.stringify(line).includes(`:${closed}`));
     const lines = await gateway.waitForRecords('traffic', (all) => told(all).length === 2);
     expect(told(lines).map(({ class_uid }) => class_uid)).toEqual([4002, 4001]);
-    // What the relay counted for that flow is reported by the time that something later is.
-    await curl(ports.open, `https://localhost:${closed}/`);
-    await metricReaches(series, before + 2);
-    expect(await metric(series)).toBe(before + 2);
+    // Of another asset than its flow, an exchange has facts of its own.
+    const mismatch = 'daylight_failures_total{code="CLIENT_HOST_MISMATCH"}';
+    const mismatches = await metric(mismatch);
+    const elsewhere = ['-H', 'Host: elsewhere.example', `https://localhost:${secure.port}/`];
+    for (const _ of [1, 2]) expect((await curl(ports.open, ...elsewhere)).stdout).toContain('CLIENT_HOST_MISMATCH');
+    await metricReaches(series, before + 1);
+    await metricReaches(mismatch, mismatches + 2);
+    // Relays report once a second: what is counted beyond is there by then.
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    expect([await metric(series), await metric(mismatch)]).toEqual([before + 1, mismatches + 2]);
   });
 
   it('count flows, transactions, leafs, sessions, bytes, and failures by their codes', async () => {
