@@ -140,7 +140,7 @@ export class Forwarder {
     for (const piece of pieces) bytes += piece.length;
     if (!this.isWaiting && bytes > limits.sendBufferBytes) {
       this.#waiting ??= this.#pipeline.waitingFor(this.#to);
-      const shortage = this.#waiting.push(...pieces);
+      const shortage = this.#waiting.push(pieces);
       if (shortage !== undefined) return shortage;
       // The wire learns at the end of a turn what was sent in it, and only then how much the side takes.
       this.#waiting.advance(limits.sendBufferBytes);
@@ -152,7 +152,7 @@ export class Forwarder {
   #pass(bytes: Buffer): void {
     const waiting = this.#waiting;
     if (waiting === undefined || waiting.isEmpty) return this.#wire.send(this.#to, bytes);
-    const shortage = waiting.push(bytes);
+    const shortage = waiting.push([bytes]);
     if (shortage !== undefined) throw failureOf(shortage);
   }
 

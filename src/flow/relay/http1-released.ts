@@ -30,7 +30,7 @@ export class ReleasedBytes {
   }
 
   /** Puts pieces behind those that wait, all or none of them. */
-  push(...pieces: readonly Buffer[]): Shortage | undefined {
+  push(pieces: readonly Buffer[]): Shortage | undefined {
     let bytes = 0;
     for (const piece of pieces) bytes += piece.length;
     const shortage = this.#memory.take(bytes);
@@ -44,14 +44,17 @@ export class ReleasedBytes {
   /** Sends what the receiver takes; so many bytes at most where it is not known how much that is. */
   advance(mostBytes = Number.POSITIVE_INFINITY): void {
     let sentBytes = 0;
-    while (sentBytes < mostBytes && this.#wire.isFull?.(this.to) !== true) {
-      const piece = this.#pieces.shift();
-      if (piece === undefined) break;
+    let sent = 0;
+    for (const piece of this.#pieces) {
+      if (sentBytes >= mostBytes || this.#wire.isFull?.(this.to) === true) break;
+      sent += 1;
       sentBytes += piece.length;
       this.#bytes -= piece.length;
       this.#memory.give(piece.length);
       this.#wire.send(this.to, piece);
     }
+    // At once: to shift a long list costs as much as the list is long.
+    this.#pieces.splice(0, sent);
     this.#stall.took(sentBytes);
     if (!this.isEmpty) return;
     this.#among.delete(this);
