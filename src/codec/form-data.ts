@@ -5,6 +5,8 @@ import { type Disposition, parseDisposition } from './disposition.ts';
 export interface PartHead extends Disposition {
   /** Content-Type as sent; undefined without one. */
   readonly type: string | undefined;
+  /** Content-Transfer-Encoding in lower case; empty without one. Clients of before RFC 7578 send it. */
+  readonly transferEncoding: string;
 }
 
 /** Takes the parts of a body in order: a head, any number of views on its bytes, an end. */
@@ -183,7 +185,8 @@ function partHead(text: string): PartHead {
   const unfolded = text.replace(/\r?\n[ \t]+/g, ' ');
   const disposition = /^content-disposition[ \t]*:(.*)$/im.exec(unfolded)?.[1] ?? '';
   const type = /^content-type[ \t]*:[ \t]*(.*?)[ \t]*\r?$/im.exec(unfolded)?.[1];
-  return { ...parseDisposition(disposition), type };
+  const encoding = /^content-transfer-encoding[ \t]*:[ \t]*([\w-]+)/im.exec(unfolded)?.[1];
+  return { ...parseDisposition(disposition), type, transferEncoding: encoding?.toLowerCase() ?? '' };
 }
 
 function isBlank(byte: number | undefined): boolean {

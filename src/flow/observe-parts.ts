@@ -1,11 +1,11 @@
 import { parseDisposition, percentDecoded } from '../codec/disposition.ts';
-import { FormDataReader, hasSeveralBoundaries, multipartBoundary, type PartHead } from '../codec/form-data.ts';
+import { hasSeveralBoundaries, multipartBoundary } from '../codec/form-data.ts';
 import { FormFieldReader } from '../codec/form-fields.ts';
 import type { Header } from '../core/http.ts';
-import { limits } from '../core/limits.ts';
 import type { FileFacts } from '../core/record.ts';
 import type { WantedFacts } from '../rules/found-fields.ts';
 import { type FactSink, FileObserver, type FileWants } from './observe-file.ts';
+import { FormObserver } from './observe-form.ts';
 
 /** Told of what is found: the rule field, and values of it. */
 export type FoundSink = (field: string, values: readonly string[]) => void;
@@ -67,72 +67,6 @@ export function mayNameFiles(headers: readonly Header[]): boolean {
     if (length === 12 && /^\s*multipart\//i.test(value) && name.toLowerCase() === 'content-type') return true;
   }
   return false;
-}
-
-/** A multipart body: every part is a field or a file. */
-class FormObserver implements PartsObserver {
-  /** Why a recipient may read other parts. */
-  readonly #doubt: string | undefined;
-  readonly #reader: FormDataReader;
-  readonly #wants: FileWants;
-  readonly #tell: FoundSink;
-  readonly #files: FileFacts[] = [];
-  #file: FileObserver | undefined;
-  #name: string | undefined;
-  #value = '';
-
-  constructor(boundary: string, doubt: string | undefined, wants: FileWants, tell: FoundSink) {
-    this.#doubt = doubt;
-    this.#wants = wants;
-    this.#tell = tell;
-    this.#reader = new FormDataReader(boundary, {
-      part: (head) => this.#begin(head),
-      bytes: (chunk) => this.#take(chunk),
-      partEnd: () => this.#end(true),
-    });
-  }
-
-  get isWanted(): boolean {
-    return true;
-  }
-
-  get problem(): string | undefined {
-    return this.#doubt ?? this.#reader.problem;
-  }
-
-  push(bytes: Buffer): void {
-    this.#reader.push(bytes);
-  }
-
-  end(isWhole: boolean): readonly FileFacts[] {
-    if (isWhole) this.#reader.end();
-    else this.#end(false);
-    return this.#files;
-  }
-
-  #begin({ name, fileNames, type }: PartHead): void {
-    this.#name = name;
-    this.#value = '';
-    if (name !== undefined) this.#tell('http.request.part.name', [name]);
-    // A part with a type is a file for most recipients, even without a name.
-    if (fileNames.length === 0 && type === undefined) return;
-    const claims = { names: fileNames, declared: type, isNamed: fileNames.length > 0 };
-    this.#file = new FileObserver(claims, this.#wants, factsOf('request', this.#tell));
-  }
-
-  #take(chunk: Buffer): void {
-    if (this.#file?.isWanted === true) this.#file.push(chunk);
-    const room = limits.formValueBytes - this.#value.length;
-    if (room > 0) this.#value += chunk.toString('latin1', 0, room);
-  }
-
-  #end(isWhole: boolean): void {
-    if (this.#name !== undefined) this.#tell(`http.request.form.${this.#name}`, [this.#value]);
-    const facts = this.#file?.end(isWhole);
-    if (facts !== undefined && this.#files.length < limits.recordFiles) this.#files.push(facts);
-    this.#name = undefined;
-    this.#file = undefined;
-  }
 }
 
 /** A urlencoded form: fields alone. */

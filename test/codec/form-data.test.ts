@@ -18,7 +18,8 @@ function partsOf(body: string, pieceBytes = 65_536, boundary = 'x'): { parts: Pa
     part(head) {
       if (isOpen) throw new Error('a part within a part');
       isOpen = true;
-      parts.push({ ...head, content: '' });
+      const { name, fileNames, type } = head;
+      parts.push({ name, fileNames, type, content: '' });
     },
     bytes(chunk) {
       const last = parts.pop();

@@ -211,3 +211,77 @@ describe('a form with a second boundary', () => {
     expect(strict.wire.to('client')).toContain('POLICY_BODY_UNDECODABLE');
   });
 });
+
+describe('a part of a form that says how it is encoded', () => {
+  const secret = 'Gr\u00fc\u00dfe, der Falke';
+  const disposition = 'Content-Disposition: form-data; name="note"';
+  const file = 'Content-Disposition: form-data; name="f"; filename="f.bin"';
+
+  test.each([
+    ['base64', 'Content-Transfer-Encoding: base64', Buffer.from(secret).toString('base64')],
+    [
+      'base64 in lines',
+      'content-transfer-encoding:BASE64',
+      Buffer.from(secret)
+        .toString('base64')
+        .replace(/(.{5})/g, '$1\r\n'),
+    ],
+    ['quoted-printable', 'Content-Transfer-Encoding: Quoted-Printable', 'Gr=C3=BC=C3=9Fe, d=\r\ner =46alke'],
+    ['windows-1252', 'Content-Type: text/plain; charset=windows-1252', Buffer.from(secret, 'latin1')],
+    ['UTF-16', 'Content-Type: text/plain; charset="utf-16le"', Buffer.from(secret, 'utf16le')],
+    [
+      'base64 of windows-1252',
+      'Content-Type: text/plain; charset=windows-1252\r\nContent-Transfer-Encoding: base64',
+      Buffer.from(secret, 'latin1').toString('base64'),
+    ],
+  ])('is read as %s, however it is cut', (_what, fields, content) => {
+    const body = multipart([[`${disposition}\r\n${fields}`, content]]);
+    for (const pieceBytes of [1, 7, 65_536]) {
+      const relay = inspectedRelay(rule('http.request.form.note', `equals: "${secret}"`));
+      relay.send('client', postOf(formType, body), pieceBytes);
+      expect(relay.alarms.map(({ match }) => match.field)).toEqual(['http.request.form.note']);
+    }
+  });
+
+  test('is shown as it came besides, since some recipients take it so', () => {
+    const relay = inspectedRelay(rule('http.request.form.note', 'contains: falcon'));
+    const fields = `${disposition}\r\nContent-Transfer-Encoding: base64`;
+    relay.send('client', postOf(formType, multipart([[fields, 'the falcon flies']])));
+    expect(relay.alarms).toHaveLength(1);
+  });
+
+  test.each([
+    ['as it reads', program.toString('base64')],
+    ['as it came', program],
+  ])('is a file %s', (_how, content) => {
+    const relay = inspectedRelay(
+      rule('http.request.file.type', 'equals: application/vnd.microsoft.portable-executable'),
+    );
+    const fields = `${file}\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: base64`;
+    relay.send('client', postOf(formType, multipart([[fields, content]])), 1_000);
+    expect(relay.alarms).toHaveLength(1);
+    expect(relay.wire.to('origin')).not.toContain('--b--');
+  });
+
+  test('or whose form does, by a field _charset_', () => {
+    const charset: [string, string] = ['Content-Disposition: form-data; name="_charset_"', 'iso-8859-1'];
+    const note: [string, Buffer] = [disposition, Buffer.from(secret, 'latin1')];
+    const relay = inspectedRelay(rule('http.request.form.note', `equals: "${secret}"`));
+    relay.send('client', postOf(formType, multipart([charset, note])), 3);
+    expect(relay.alarms).toHaveLength(1);
+    const late = inspectedRelay(rule('http.request.form.note', `equals: "${secret}"`));
+    late.send('client', postOf(formType, multipart([note, charset])));
+    late.send('origin', responseOf('', Buffer.from('ok')));
+    expect(late.transactions[0]?.notInspected).toEqual(['request charset iso-8859-1 of a form']);
+  });
+
+  test('in a charset that nobody knows is told', () => {
+    const relay = inspectedRelay(rule('http.request.form.note', 'equals: x'));
+    relay.send(
+      'client',
+      postOf(formType, multipart([[`${disposition}\r\nContent-Type: text/plain; charset=x-none`, 'y']])),
+    );
+    relay.send('origin', responseOf('', Buffer.from('ok')));
+    expect(relay.transactions[0]?.notInspected).toEqual(['request charset x-none of a form']);
+  });
+});
