@@ -8,6 +8,8 @@ export type ContentCodings =
   | { readonly kind: 'none' }
   /** In the order in which they were applied: the last one is undone first. */
   | { readonly kind: 'coded'; readonly codings: readonly ContentCoding[]; readonly label: string }
+  /** Every message of gRPC by itself, where its prefix says so. */
+  | { readonly kind: 'messages'; readonly coding: ContentCoding; readonly label: string }
   /** At least one is not known to us, or there are more than anybody needs. */
   | { readonly kind: 'unknown'; readonly label: string };
 
@@ -32,10 +34,20 @@ export function contentCodings(headers: readonly Header[]): ContentCodings {
     } else if (length === 13 && name.toLowerCase() === 'grpc-encoding') perMessage = value.trim().toLowerCase();
   }
   if (label !== undefined) return parseCodings(label);
-  // Messages of gRPC are coded one by one, which is not undone.
   return perMessage === undefined || perMessage === 'identity' || perMessage === ''
     ? none
-    : { kind: 'unknown', label: `grpc-encoding ${perMessage}` };
+    : messageCoding(perMessage, headers);
+}
+
+/** Messages of gRPC are coded one by one; what is no gRPC by its type is no row of messages for its recipient. */
+function messageCoding(name: string, headers: readonly Header[]): ContentCodings {
+  const label = `grpc-encoding ${name}`;
+  const coding = Object.hasOwn(known, name) ? known[name] : undefined;
+  const isGrpc = headers.some(
+    ([field, value]) =>
+      field.length === 12 && /^\s*application\/grpc/i.test(value) && field.toLowerCase() === 'content-type',
+  );
+  return coding === undefined || !isGrpc ? { kind: 'unknown', label } : { kind: 'messages', coding, label };
 }
 
 function parseCodings(value: string): ContentCodings {
@@ -50,4 +62,9 @@ function parseCodings(value: string): ContentCodings {
     codings.push(coding);
   }
   return codings.length === 0 ? none : { kind: 'coded', codings, label };
+}
+
+/** Whether there is something that can be undone. */
+export function isCoded(codings: ContentCodings): codings is Extract<ContentCodings, { kind: 'coded' | 'messages' }> {
+  return codings.kind === 'coded' || codings.kind === 'messages';
 }

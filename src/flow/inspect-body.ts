@@ -1,6 +1,7 @@
-import { type ContentCoding, type ContentCodings, contentCodings } from '../codec/content-coding.ts';
+import { type ContentCoding, type ContentCodings, contentCodings, isCoded } from '../codec/content-coding.ts';
 import { ContentDecoder } from '../codec/content-decoder.ts';
 import { fileHeadBytes, isText } from '../codec/file-type.ts';
+import { GrpcMessageDecoder } from '../codec/grpc-messages.ts';
 import {
   isSettledMarkup,
   mayBeMarked,
@@ -46,7 +47,7 @@ export class InspectedBody {
   readonly #target: string | undefined;
   readonly #codings: ContentCodings;
   #text: TextReader | undefined;
-  #decoder: ContentDecoder | undefined;
+  #decoder: ContentDecoder | GrpcMessageDecoder | undefined;
   #budget: DecoderBudget | undefined;
   #isBegun = false;
   #isEnded = false;
@@ -79,12 +80,12 @@ export class InspectedBody {
     if (head.framing.kind === 'length') this.#missingBytes = head.framing.bytes;
     const { encoding } = this.#declared;
     if (encoding !== undefined) this.#text = new TextReader(encoding);
-    if (this.#codings.kind === 'coded' || encoding !== undefined) this.#recode();
+    if (isCoded(this.#codings) || encoding !== undefined) this.#recode();
   }
 
   /** Whether rules are given something else than the bytes as they come: they cannot count on the length of the head. */
   get isRecoded(): boolean {
-    return this.#codings.kind === 'coded' || this.#text?.isOther === true;
+    return isCoded(this.#codings) || this.#text?.isOther === true;
   }
 
   /** The codings that stand between the bytes and what rules see of them; undefined where something else does too, or nothing. */
@@ -162,7 +163,7 @@ export class InspectedBody {
     this.#isBegun = true;
     const codings = this.#codings;
     if (codings.kind === 'unknown') this.#note(codings.label);
-    if (codings.kind === 'coded' || !isPlainText(chunk, this.#missingBytes) || this.#isTold) this.#observeParts();
+    if (isCoded(codings) || !isPlainText(chunk, this.#missingBytes) || this.#isTold) this.#observeParts();
     const { mayBeText, markup, unknown } = this.#declared;
     if (unknown !== undefined) this.#note(`charset ${unknown}`);
     if (this.#isRead || !mayBeText) return;
@@ -192,10 +193,15 @@ export class InspectedBody {
 
   #recode(): void {
     this.#isRead = true;
-    if (this.#codings.kind !== 'coded') return;
-    if (this.#declared.mayBeText) this.#text ??= new TextReader(undefined, this.#declared.markup);
+    if (!isCoded(this.#codings)) return;
+    const sink = (bytes: Buffer): boolean => this.#plain(bytes);
     this.#budget = new DecoderBudget(this.#options.decodedBytes);
-    this.#decoder = new ContentDecoder(this.#codings.codings, this.#budget, (bytes) => this.#plain(bytes));
+    if (this.#codings.kind === 'messages') {
+      this.#decoder = new GrpcMessageDecoder(this.#codings.coding, this.#budget, sink);
+      return;
+    }
+    if (this.#declared.mayBeText) this.#text ??= new TextReader(undefined, this.#declared.markup);
+    this.#decoder = new ContentDecoder(this.#codings.codings, this.#budget, sink);
   }
 
   #decode(chunk: Buffer): void {
@@ -264,7 +270,7 @@ export class InspectedBody {
   #noteDecoding(): void {
     const codings = this.#codings;
     const problem = this.#decoder?.problem;
-    if (problem !== undefined && codings.kind === 'coded') this.#note(`${codings.label}: ${problem}`);
+    if (problem !== undefined && isCoded(codings)) this.#note(`${codings.label}: ${problem}`);
   }
 
   #note(problem: string): void {

@@ -70,7 +70,7 @@ describe('Content-Encoding', () => {
     ['gzip', { kind: 'unknown', label: 'grpc-encoding gzip' }],
     ['Identity', { kind: 'none' }],
     ['', { kind: 'none' }],
-  ])('of messages of gRPC, which are coded one by one, is not undone: %s', (value, expected) => {
+  ])('of messages is none of a body that is no gRPC: %s', (value, expected) => {
     expect(contentCodings([['grpc-encoding', value]])).toEqual(expected);
     expect(
       contentCodings([
@@ -78,6 +78,13 @@ describe('Content-Encoding', () => {
         ['grpc-encoding', value],
       ]),
     ).toMatchObject({ kind: 'coded' });
+  });
+
+  test('of messages of gRPC is one of each by itself', () => {
+    const type = ['content-type', 'application/grpc+proto'] as const;
+    expect(contentCodings([type, ['grpc-encoding', 'GZIP']])).toMatchObject({ kind: 'messages', coding: 'gzip' });
+    expect(contentCodings([type, ['grpc-encoding', 'snappy']])).toMatchObject({ kind: 'unknown' });
+    expect(contentCodings([type, ['grpc-encoding', 'identity']])).toEqual({ kind: 'none' });
   });
 
   test('is one list over all its lines', () => {
