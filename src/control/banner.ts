@@ -17,7 +17,7 @@ export function banner({ document, config, authority }: LoadedPolicy, command: s
     row('records', `${relativeTo(document.records.directory)}  (${command} logs --follow)`),
     row('rules', `${document.rules.length}  (policy ${document.version})`),
     '',
-    ...trial(document.listeners, certificate),
+    ...trial(document.listeners, certificate, command),
     '  Ctrl-C stops it.',
     '',
   ];
@@ -40,8 +40,11 @@ function describe(listener: ListenerPolicy): string {
   }
 }
 
-function trial(listeners: readonly ListenerPolicy[], certificate: string): string[] {
+function trial(listeners: readonly ListenerPolicy[], certificate: string, command: string): string[] {
   const explicit = listeners.find(({ mode }) => mode === 'explicit');
+  // A transparent listener hears nothing until the kernel is told.
+  if (explicit === undefined && listeners.some(({ mode }) => mode === 'transparent'))
+    return [`  Next:  ${command} net up --help  (sends traffic here)`];
   if (explicit === undefined) return [];
   const { ip, port } = explicit.listen;
   const address = addressOf({ ip: ip === '0.0.0.0' || ip === '::' ? '127.0.0.1' : ip, port });
