@@ -10,6 +10,7 @@ import {
 import { parseFtpCommand } from '../../src/codec/ftp-command.ts';
 import { filterFeatures } from '../../src/codec/ftp-offer.ts';
 import { FtpReplyReader } from '../../src/codec/ftp-reply.ts';
+import { mutated } from '../support/mutated.ts';
 
 const bytes = (text: string) => Buffer.from(text, 'latin1');
 
@@ -94,6 +95,31 @@ describe('replies', () => {
     expect(reply && filterFeatures(reply, false).toString()).toBe(
       '211-Features:\r\n AUTH TLS\r\n REST STREAM\r\n211 End\r\n',
     );
+  });
+
+  it('lose it near to right ones too, and nothing that they may offer', () => {
+    let read = 0;
+    const features = ' AUTH TLS;SSL\r\n CCC\r\n\tcpsv \r\n MODE Z\r\n REST STREAM\r\n SSCN\r\n';
+    const framed = (inner: Buffer) => Buffer.concat([bytes('211-F:\r\n'), inner, bytes('211 End\r\n')]);
+    const offers = fc.oneof(mutated(features).map(framed), mutated(framed(bytes(features))));
+    fc.assert(
+      fc.property(offers, fc.boolean(), (offer, mayClear) => {
+        const reader = new FtpReplyReader();
+        reader.push(offer);
+        const reply = reader.next();
+        if (reply === undefined || reply.lines.length < 3) return;
+        read += 1;
+        const kept = filterFeatures(reply, mayClear).toString('latin1').split('\n').slice(0, -1);
+        const inside = kept.slice(1, -1).map((line) => line.trim().toUpperCase().split(' ')[0]);
+        const refused = ['CPSV', 'SSCN', 'MODE', ...(mayClear ? [] : ['CCC'])];
+        expect(inside.filter((word) => word !== undefined && refused.includes(word))).toEqual([]);
+        const before = reply.raw.toString('latin1').split('\n');
+        expect(before.filter((line) => kept.includes(line)).length).toBeGreaterThanOrEqual(kept.length);
+        if (before.includes(' REST STREAM\r')) expect(kept).toContain(' REST STREAM\r');
+      }),
+      { numRuns: 2_000 },
+    );
+    expect(read).toBeGreaterThan(300);
   });
 });
 

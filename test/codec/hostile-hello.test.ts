@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { parseClientHello } from '../../src/codec/client-hello.ts';
 import { resumptionOfferOf } from '../../src/codec/client-hello-resumption.ts';
 import { helloOfPieces, openQuicInitial, quicIdsOf, refuseQuic } from '../../src/codec/quic-initial.ts';
+import { TlsRecords } from '../../src/codec/tls-records.ts';
 import { limits } from '../../src/core/limits.ts';
 import { mutated } from '../support/mutated.ts';
 import { quicHello, sealInitial } from '../support/quic-initial.ts';
@@ -45,6 +46,39 @@ describe('a ClientHello near to a right one', () => {
       hasTicket: true,
       hasPreSharedKey: true,
     });
+  });
+});
+
+describe('records of TLS, near to right ones', () => {
+  const stream = Buffer.concat([
+    inRecords(message, 100),
+    Buffer.from('1703030003abc', 'latin1'),
+    inRecords(Buffer.alloc(7)),
+  ]);
+  /** What is taken off and what is left, when the stream comes in pieces. */
+  const split = (bytes: Buffer, cuts: readonly number[]) => {
+    const records = new TlsRecords();
+    const ends = [...cuts.map((cut) => Math.floor(cut * bytes.length)), bytes.length].sort((a, b) => a - b);
+    const taken: Buffer[] = [];
+    for (const [index, end] of ends.entries()) {
+      records.push(bytes.subarray(ends[index - 1] ?? 0, end));
+      for (let record = records.take(); record !== undefined; record = records.take()) taken.push(record);
+    }
+    return { taken, isForeign: records.isForeign, left: records.rest() ?? Buffer.alloc(0) };
+  };
+
+  it('lose no byte and give none twice, wherever they are cut, and end at the same place', () => {
+    const cuts = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 8 });
+    fc.assert(
+      fc.property(mutated(stream), cuts, (bytes, where) => {
+        const whole = split(bytes, []);
+        const pieces = split(bytes, where);
+        expect(Buffer.concat([...pieces.taken, pieces.left])).toEqual(bytes);
+        expect(pieces.left).toEqual(whole.left);
+        expect(pieces.isForeign).toBe(whole.isForeign);
+      }),
+      { numRuns: 2_000 },
+    );
   });
 });
 
