@@ -111,6 +111,14 @@ describe('the self-test', { timeout: 120_000 }, () => {
     expect(new Set(met)).toEqual(new Set(['page']));
   });
 
+  it('takes a configuration whose entries name assets, none of which is the farm', async () => {
+    const lab = { id: 'lab', kind: 'cvm', addresses: ['127.0.0.0/8'], hosts: ['*.selftest.invalid'], detect: false };
+    const overrides = [{ assets: ['lab'], mode: 'off' }];
+    const tested = await withConfig({ assets: [lab], revocation: { overrides } }, '--class', 'revocation');
+    expect(notPassed(tested)).toEqual([]);
+    expect(tested.code).toBe(0);
+  });
+
   it('is refused with a configuration that is not valid, and an option that goes with another', async () => {
     const file = join(directory, 'broken.yaml');
     writeFileSync(file, 'tls: 1');
