@@ -9,6 +9,7 @@ const redact = (field: string, test: string): string =>
   `- { id: r, title: t, severity: low, action: redact, when: { field: ${field}, ${test} } }\n`;
 
 describe('redaction', () => {
+  const secret = `A${'b'.repeat(250)}C`;
   const card = '4111 1111 1111 1111';
   const text = `{"a":"${card}","b":"Project Moonbeam","c":"EMP-123456","d":"no ${card}1 card"}`;
 
@@ -97,6 +98,17 @@ describe('redaction', () => {
     relay.send('client', get);
     relay.send('origin', responseOf('', Buffer.from('Project Moonbeam!')), 3);
     expect(relay.transactions[0]?.responseExcerpt?.toString()).toBe('Project ********!');
+  });
+
+  test('masks a long place in bytes that come one by one, with a rule beside it that holds all of them', () => {
+    const rules = `${redact('http.response.body', `contains: ${secret}`)}- { id: h, title: t, severity: high, action: block, hold: body, when: { field: http.response.body, contains: never } }\n`;
+    const masked = '*'.repeat(secret.length);
+    for (const all of [rules, redact('http.response.body', `contains: ${secret}`)]) {
+      const relay = inspectedRelay(all);
+      relay.send('client', get);
+      relay.send('origin', responseOf('', Buffer.from(`before ${secret} ${secret} behind`)), 1);
+      expect(relay.wire.to('client')).toContain(`before ${masked} ${masked} behind`);
+    }
   });
 
   test('masks only where the rest of the rule holds', () => {
