@@ -40,7 +40,7 @@ export class ArchiveBudget {
   #resumedMs = 0;
   #isSpent = false;
 
-  /** `now` tells the time in milliseconds. */
+  /** `now` tells the time in milliseconds, of work or of the clock. */
   constructor(sink: ArchiveSink, now: () => number) {
     this.#sink = sink;
     this.#now = now;
