@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { createReadStream, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Client } from 'basic-ftp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ftpServers, type RunningFtpServer } from '../support/ftp-servers.ts';
+import { transferByBasicFtp, transferByLftp } from '../support/ftp-steps.ts';
 import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { reverse } from '../support/reverse-listener.ts';
 import { hasProgram, run } from '../support/run.ts';
@@ -137,34 +137,13 @@ f.retrbinary('RETR big.bin', got.append); print(sum(map(len, got)))
     await expect.poll(() => failed().length).toBeGreaterThanOrEqual(before + 2);
   }, 60_000);
 
-  it.runIf(hasProgram('lftp'))('lftp with several transfers in one session', { timeout: 90_000 }, async () => {
-    const script = [
-      `set ssl:ca-file ${gateway.caFile}; set ftp:ssl-force true; set ftp:ssl-protect-data true; set net:max-retries 1`,
-      `open -u ${login().replace(':', ',')} ftp://localhost:${port}`,
-      `ls; get big.bin -o ${gateway.directory}/l1; get big.bin -o ${gateway.directory}/l2; put ${gateway.directory}/l1 -o in/l3`,
-    ].join('; ');
-    const { code, stdout, stderr } = await run('lftp', ['-c', script]);
-    expect(code, stdout + stderr).toBe(0);
-    for (const file of ['l1', 'l2']) expect(readFileSync(join(gateway.directory, file)).equals(big)).toBe(true);
-    await expect.poll(() => server.uploaded('l3')?.equals(big)).toBe(true);
-  });
+  it.runIf(hasProgram('lftp'))('lftp with several transfers in one session', { timeout: 90_000 }, () =>
+    transferByLftp({ server, gateway, port, content: big }),
+  );
 
-  it('basic-ftp with several transfers in one session', { timeout: 60_000 }, async () => {
-    const client = new Client(15_000);
-    try {
-      const secureOptions = { ca: readFileSync(gateway.caFile), servername: 'localhost' };
-      const { user, password } = server;
-      await client.access({ host: 'localhost', port, user, password, secure: true, secureOptions });
-      const out = join(gateway.directory, `basic-${name}`);
-      for (let round = 0; round < 3; round += 1) {
-        await client.downloadTo(out, 'big.bin');
-        expect(readFileSync(out).equals(big)).toBe(true);
-        await client.uploadFrom(createReadStream(out), `in/basic${round}`);
-      }
-    } finally {
-      client.close();
-    }
-  });
+  it('basic-ftp with several transfers in one session', { timeout: 60_000 }, () =>
+    transferByBasicFtp({ server, gateway, port, content: big }),
+  );
 
   it.each([
     ['a session id (TLS 1.2), twice', ['--ssl-reqd', '--tls-max', '1.2'], 2],

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { createReadStream, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Client } from 'basic-ftp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ftpServers, type RunningFtpServer } from '../support/ftp-servers.ts';
+import { transferByBasicFtp, transferByLftp } from '../support/ftp-steps.ts';
 import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { hasProgram, run } from '../support/run.ts';
 import { createTestAuthority } from '../support/test-authority.ts';
@@ -13,7 +13,7 @@ const hasLftp = hasProgram('lftp');
 const installed = isRoot ? ftpServers.filter(({ isInstalled }) => isInstalled()) : [];
 
 /** Real servers, each through the gateway with clients that resume TLS sessions on data connections and such that do not. */
-describe.each(installed)('files of $name', ({ name, start }) => {
+describe.each(installed)('files of $name', ({ start }) => {
   let server: RunningFtpServer;
   let gateway: RunningGateway;
   let port: number;
@@ -65,17 +65,9 @@ describe.each(installed)('files of $name', ({ name, start }) => {
     expect(list.stdout).toContain('big.bin');
   });
 
-  it.runIf(hasLftp)('lftp with several transfers in one session', { timeout: 90_000 }, async () => {
-    const script = [
-      `set ssl:ca-file ${gateway.caFile}; set ftp:ssl-force true; set ftp:ssl-protect-data true; set net:max-retries 1`,
-      `open -u ${login().replace(':', ',')} ftp://localhost:${port}`,
-      `ls; get big.bin -o ${gateway.directory}/l1; get big.bin -o ${gateway.directory}/l2; put ${gateway.directory}/l1 -o in/l3`,
-    ].join('; ');
-    const { code, stdout, stderr } = await run('lftp', ['-c', script]);
-    expect(code, stdout + stderr).toBe(0);
-    for (const file of ['l1', 'l2']) expect(readFileSync(join(gateway.directory, file)).equals(big)).toBe(true);
-    await expect.poll(() => server.uploaded('l3')?.equals(big)).toBe(true);
-  });
+  it.runIf(hasLftp)('lftp with several transfers in one session', { timeout: 90_000 }, () =>
+    transferByLftp({ server, gateway, port, content: big }),
+  );
 
   it('Python ftplib with all kinds of commands, and twenty transfers in one session', async () => {
     const script = `
@@ -154,26 +146,13 @@ print('then', f.quit())
     expect(aborted()[0]).toMatchObject({ status_id: 2 });
   }, 60_000);
 
-  it('basic-ftp, which resumes sessions, with several transfers in one session', { timeout: 90_000 }, async () => {
-    const client = new Client(15_000);
-    try {
-      const secureOptions = { ca: readFileSync(gateway.caFile), servername: 'localhost' };
-      const { user, password } = server;
-      await client.access({ host: 'localhost', port, user, password, secure: true, secureOptions });
-      const out = join(gateway.directory, `basic-${name}`);
-      for (let round = 0; round < 3; round += 1) {
-        await client.downloadTo(out, 'big.bin');
-        expect(readFileSync(out).equals(big)).toBe(true);
-        await client.uploadFrom(createReadStream(out), `in/basic${round}`);
-        await expect.poll(() => server.uploaded(`basic${round}`)?.equals(big)).toBe(true);
-      }
+  it('basic-ftp, which resumes sessions, with several transfers in one session', { timeout: 90_000 }, () =>
+    transferByBasicFtp({ server, gateway, port, content: big }, async (client) => {
       expect((await client.list()).map((file) => file.name)).toContain('big.bin');
       await client.remove('in/basic0');
       expect(server.uploaded('basic0')).toBeUndefined();
-    } finally {
-      client.close();
-    }
-  });
+    }),
+  );
 
   it('openssl s_client, typed by hand', async () => {
     const input = `USER ${server.user}\r\nPASS ${server.password}\r\nPWD\r\nNOOP\r\nQUIT\r\n`;
