@@ -25,7 +25,9 @@ export interface HoldLimits {
 export class HeldMail {
   readonly #limits: HoldLimits;
   readonly #told: SpoolListener;
-  #pieces: Piece[] = [];
+  readonly #pieces: Piece[] = [];
+  /** So many of them have been shifted out: a long list is not moved up for each. */
+  #shifted = 0;
   #memoryBytes = 0;
   #contentBytes = 0;
   #hasBudget = true;
@@ -54,10 +56,12 @@ export class HeldMail {
     for (let first = this.#shift(keepBytes); first !== undefined; first = this.#shift(keepBytes)) {
       if (!this.#file.append(first.bytes)) {
         this.#unshift(first);
+        this.#settle();
         return false;
       }
       this.#spooledBytes += first.bytes.length;
     }
+    this.#settle();
     return true;
   }
 
@@ -81,6 +85,7 @@ export class HeldMail {
     const taken: Buffer[] = [];
     for (let first = this.#shift(keepBytes); first !== undefined; first = this.#shift(keepBytes))
       taken.push(first.bytes);
+    this.#settle();
     return taken;
   }
 
@@ -92,16 +97,23 @@ export class HeldMail {
   }
 
   #shift(keepBytes: number): Piece | undefined {
-    const [first] = this.#pieces;
+    const first = this.#pieces[this.#shifted];
     if (first === undefined || (keepBytes > 0 && this.#contentBytes - first.contentBytes < keepBytes)) return undefined;
-    this.#pieces.shift();
+    this.#shifted += 1;
     this.#account(first, -1);
     return first;
   }
 
+  /** Takes back what was shifted out last. */
   #unshift(piece: Piece): void {
-    this.#pieces.unshift(piece);
+    this.#shifted -= 1;
     this.#account(piece, 1);
+  }
+
+  /** Lets go of what was shifted out. */
+  #settle(): void {
+    this.#pieces.splice(0, this.#shifted);
+    this.#shifted = 0;
   }
 
   #account({ bytes, contentBytes }: Piece, sign: 1 | -1): void {
