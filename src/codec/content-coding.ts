@@ -31,23 +31,33 @@ export function contentCodings(headers: readonly Header[]): ContentCodings {
     const { length } = name;
     if (length === 16 && name.toLowerCase() === 'content-encoding') {
       label = label === undefined ? value : `${label},${value}`;
-    } else if (length === 13 && name.toLowerCase() === 'grpc-encoding') perMessage = value.trim().toLowerCase();
+    } else if (length === 13 && name.toLowerCase() === 'grpc-encoding') {
+      const coding = value.trim().toLowerCase();
+      // Recipients differ in which of several they go by: together they name nothing that is known.
+      perMessage = perMessage === undefined || perMessage === coding ? coding : `${perMessage},${coding}`;
+    }
   }
-  if (label !== undefined) return parseCodings(label);
-  return perMessage === undefined || perMessage === 'identity' || perMessage === ''
-    ? none
-    : messageCoding(perMessage, headers);
+  const whole = label === undefined ? none : parseCodings(label);
+  if (perMessage === undefined || perMessage === 'identity' || perMessage === '') return whole;
+  if (whole.kind === 'none') return messageCoding(perMessage, headers);
+  // One inside the other is not undone. A field alone makes no gRPC of what is none.
+  return isGrpc(headers)
+    ? { kind: 'unknown', label: `${whole.label}, grpc-encoding ${perMessage}`.slice(0, 100) }
+    : whole;
 }
 
 /** Messages of gRPC are coded one by one; what is no gRPC by its type is no row of messages for its recipient. */
 function messageCoding(name: string, headers: readonly Header[]): ContentCodings {
   const label = `grpc-encoding ${name}`;
   const coding = Object.hasOwn(known, name) ? known[name] : undefined;
-  const isGrpc = headers.some(
+  return coding === undefined || !isGrpc(headers) ? { kind: 'unknown', label } : { kind: 'messages', coding, label };
+}
+
+function isGrpc(headers: readonly Header[]): boolean {
+  return headers.some(
     ([field, value]) =>
       field.length === 12 && /^\s*application\/grpc/i.test(value) && field.toLowerCase() === 'content-type',
   );
-  return coding === undefined || !isGrpc ? { kind: 'unknown', label } : { kind: 'messages', coding, label };
 }
 
 function parseCodings(value: string): ContentCodings {

@@ -85,6 +85,12 @@ describe('Content-Encoding', () => {
     expect(contentCodings([type, ['grpc-encoding', 'GZIP']])).toMatchObject({ kind: 'messages', coding: 'gzip' });
     expect(contentCodings([type, ['grpc-encoding', 'snappy']])).toMatchObject({ kind: 'unknown' });
     expect(contentCodings([type, ['grpc-encoding', 'identity']])).toEqual({ kind: 'none' });
+    // What is said of the whole, or said again, hides no coding of messages.
+    const gzip = ['grpc-encoding', 'gzip'] as const;
+    const identity = ['content-encoding', 'identity'] as const;
+    expect(contentCodings([type, identity, gzip])).toMatchObject({ kind: 'messages', coding: 'gzip' });
+    expect(contentCodings([type, gzip, ['grpc-encoding', 'identity']])).toMatchObject({ kind: 'unknown' });
+    expect(contentCodings([type, ['content-encoding', 'br'], gzip])).toMatchObject({ kind: 'unknown' });
   });
 
   test('is one list over all its lines', () => {
