@@ -250,6 +250,8 @@ export const limits = {
   heldBytes: 134_217_728,
   /** The same of one client address: three quarters, for those behind one address are many; a quarter is left to all others. */
   heldBytesPerClient: 100_663_296,
+  /** What a piece that waits takes beside its bytes, measured at 300 to 350: TLS records of one byte make each a piece. */
+  heldPieceBytes: 384,
   ...scannerLimits,
   /** Bytes from the start of what a redact rule masks to where it is known: a window of an expression and the reach of a credential stay below. */
   redactedBytes: 1_024,

@@ -48,7 +48,7 @@ class MailFile implements SpoolFile {
     if (spooledBytes + bytes.length > this.#policy.totalBytes) return false;
     spooledBytes += bytes.length;
     this.#size += bytes.length;
-    this.#pendingBytes += bytes.length;
+    this.#pendingBytes += bytes.length + limits.heldPieceBytes;
     this.#queue.push(bytes);
     this.#running ??= this.#run();
     return true;
@@ -95,7 +95,7 @@ class MailFile implements SpoolFile {
         const { bytesWritten } = await file.writev(pieces);
         if (bytesWritten < bytes) throw Object.assign(new Error('not all was written'), { code: 'ENOSPC' });
         if (this.#isDiscarded) break;
-        this.#pendingBytes -= bytes;
+        this.#pendingBytes -= bytes + pieces.length * limits.heldPieceBytes;
         this.#told(undefined);
       }
     } catch (error) {

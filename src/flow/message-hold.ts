@@ -1,3 +1,4 @@
+import { limits } from '../core/limits.ts';
 import { HeldBudget, type Shortage } from './relay/held-memory.ts';
 
 /** How much of a message may wait for rules. */
@@ -25,16 +26,18 @@ export class MessageHold {
     this.#address = address;
   }
 
-  /** Whether the message waits on with these further bytes, or why there is no room for them. */
+  /** Whether the message waits on with these further bytes, a piece of their own, or why there is no room for them. */
   waits(part: 'none' | 'start' | 'body', bytes: number): boolean | Shortage {
     this.#passed += bytes;
     if (this.#isOver || part === 'none') return this.#end(false);
     const limit = part === 'body' ? this.#limits.bodyBytes : this.#limits.startBytes;
     if (this.#passed > limit) return this.#end(part === 'body');
-    const shortage = budget.shortage(this.#address, bytes);
+    if (bytes === 0) return true;
+    const memoryBytes = bytes + limits.heldPieceBytes;
+    const shortage = budget.shortage(this.#address, memoryBytes);
     if (shortage !== undefined) return shortage;
-    if (bytes > 0) budget.take(this.#address, bytes);
-    this.#reserved += bytes;
+    budget.take(this.#address, memoryBytes);
+    this.#reserved += memoryBytes;
     return true;
   }
 

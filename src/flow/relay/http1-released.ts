@@ -1,3 +1,4 @@
+import { limits } from '../../core/limits.ts';
 import type { Wire } from '../../core/relay.ts';
 import type { Side } from '../../core/side.ts';
 import { HeldMemory, type Shortage, StallClock } from './held-memory.ts';
@@ -13,6 +14,8 @@ export class ReleasedBytes {
   readonly #stall = new StallClock();
   readonly #pieces: Buffer[] = [];
   #bytes = 0;
+  /** What they take, as it is counted. */
+  #memoryBytes = 0;
   #nowMs = 0;
 
   constructor(to: Side, { wire, among, clientAddress, hoards }: ReleaseOptions) {
@@ -33,8 +36,10 @@ export class ReleasedBytes {
   push(pieces: readonly Buffer[]): Shortage | undefined {
     let bytes = 0;
     for (const piece of pieces) bytes += piece.length;
-    const shortage = this.#memory.take(bytes);
+    const memoryBytes = bytes + pieces.length * limits.heldPieceBytes;
+    const shortage = this.#memory.take(memoryBytes);
     if (shortage !== undefined) return shortage;
+    this.#memoryBytes += memoryBytes;
     for (const piece of pieces) this.#pieces.push(piece);
     this.#bytes += bytes;
     this.#among.add(this);
@@ -50,7 +55,7 @@ export class ReleasedBytes {
       sent += 1;
       sentBytes += piece.length;
       this.#bytes -= piece.length;
-      this.#memory.give(piece.length);
+      this.#give(piece.length + limits.heldPieceBytes);
       this.#wire.send(this.to, piece);
     }
     // At once: to shift a long list costs as much as the list is long.
@@ -71,9 +76,14 @@ export class ReleasedBytes {
 
   /** What waits is never sent. */
   drop(): void {
+    if (this.#memoryBytes > 0) this.#give(this.#memoryBytes);
     this.#pieces.length = 0;
-    if (this.#bytes > 0) this.#memory.give(this.#bytes);
     this.#bytes = 0;
+  }
+
+  #give(bytes: number): void {
+    this.#memoryBytes -= bytes;
+    this.#memory.give(bytes);
   }
 }
 

@@ -43,7 +43,7 @@ export class HeldMail {
     this.#pieces.push({ bytes, contentBytes });
     this.#memoryBytes += bytes.length;
     this.#contentBytes += contentBytes;
-    this.#hasBudget = this.#limits.budget.take(bytes.length);
+    this.#hasBudget = this.#limits.budget.take(bytes.length + limits.heldPieceBytes);
   }
 
   /** Whether more may wait; what is too much for memory goes to the disk, all but the newest `keepBytes` of content. */
@@ -119,8 +119,9 @@ export class HeldMail {
   #account({ bytes, contentBytes }: Piece, sign: 1 | -1): void {
     this.#memoryBytes += sign * bytes.length;
     this.#contentBytes += sign * contentBytes;
-    if (sign > 0) this.#limits.budget.take(bytes.length);
-    else this.#limits.budget.give(bytes.length);
+    const memoryBytes = bytes.length + limits.heldPieceBytes;
+    if (sign > 0) this.#limits.budget.take(memoryBytes);
+    else this.#limits.budget.give(memoryBytes);
   }
 }
 

@@ -1,11 +1,13 @@
 import { expect, it } from 'vitest';
+import { limits } from '../../../src/core/limits.ts';
 import { HeldMail } from '../../../src/flow/relay/smtp-held-mail.ts';
 import { HoldBudget } from '../../../src/flow/relay/smtp-hold.ts';
 
 const text = Buffer.from('A mail of single bytes, each received for itself. '.repeat(1_000));
 
 it('a mail of very many pieces is taken in order, all but what is kept, and its memory given back', () => {
-  const budget = new HoldBudget(text.length);
+  const mostBytes = text.length * (1 + limits.heldPieceBytes);
+  const budget = new HoldBudget(mostBytes);
   const held = new HeldMail({ budget, holdBytes: text.length, spool: undefined }, () => {});
   const taken: Buffer[] = [];
   for (let at = 0; at < text.length; at++) {
@@ -18,6 +20,14 @@ it('a mail of very many pieces is taken in order, all but what is kept, and its 
   expect(held.mayWait(0)).toBe(true);
   taken.push(...held.take(0));
   expect(Buffer.concat(taken)).toEqual(text);
-  expect(budget.take(text.length)).toBe(true);
+  expect(budget.take(mostBytes)).toBe(true);
   expect(budget.take(1)).toBe(false);
+});
+
+it('a mail of small pieces is counted with what each of them takes', () => {
+  const held = new HeldMail({ budget: new HoldBudget(1_048_576), holdBytes: 1_048_576, spool: undefined }, () => {});
+  let pieces = 0;
+  for (; held.mayWait(0) && pieces < 10_000; pieces++) held.push(text.subarray(pieces, pieces + 1), 1);
+  expect(pieces).toBe(Math.ceil(1_048_577 / (1 + limits.heldPieceBytes)));
+  held.drop();
 });
