@@ -103,7 +103,9 @@ describe.runIf(origins.length > 0)('files of several servers through transparent
   describe.each(captures)('by $kind', (capture) => {
     beforeAll(() => files.capture(capture), 30_000);
 
-    describe.each(families)('over $family', ({ family, pick }) => {
+    // TPROXY is shown by IPv6 where origins are shown the client as well.
+    const shown = families.filter(({ family }) => family === 'IPv4' || capture !== captures[1]);
+    describe.each(shown)('over $family', ({ family, pick }) => {
       const reached = origins.filter(({ isOfIPv4 }) => family === 'IPv4' || !isOfIPv4);
       const curl = ({ port, login }: Origin, ...args: readonly string[]) => {
         const pin = ['--resolve', `ftp.example.test:${port}:${pick(files.network.origin)}`];
