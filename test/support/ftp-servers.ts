@@ -106,7 +106,8 @@ async function startPureFtpd(credentials: Credentials, where?: FtpServerPlace): 
   const users = join(directory, 'users');
   const added = await run(
     `${unpacked}/usr/bin/pure-pw`,
-    ['useradd', 'joe', '-u', 'ftp', '-d', root, '-f', users, '-m', '-F', `${users}.pdb`],
+    // A hash that takes a sixth of the usual time: each login would cost a processor 2.6 s.
+    ['useradd', 'joe', '-u', 'ftp', '-d', root, '-f', users, '-m', '-F', `${users}.pdb`, '-C', '1000', '-M', '10000'],
     { input: 'hunter2@x\nhunter2@x\n' },
   );
   if (added.code !== 0) throw new Error(added.stderr);
