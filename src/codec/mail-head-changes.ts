@@ -30,10 +30,11 @@ export function changedMailHead(
   let keptFrom = 0;
   let isDropped = false;
   for (let at = 0; ; ) {
-    const next = bytes.indexOf(lf, at) + 1;
-    if (isEndOfHead(bytes.subarray(at, next), isStuffed)) break;
-    if (next === 0 && !isAll) return undefined;
-    if (next === 0) break;
+    const end = bytes.indexOf(lf, at);
+    if (end < 0 && !isAll) return undefined;
+    // A mail in chunks may end within its head, and within a line of it.
+    const next = end < 0 ? bytes.length : end + 1;
+    if (next === at || isEndOfHead(bytes.subarray(at, next), isStuffed)) break;
     const wasDropped = isDropped;
     const start = startOf(at);
     if (!blanks.has(bytes[start])) isDropped = dropped.has(nameOf(bytes.subarray(start, next)));

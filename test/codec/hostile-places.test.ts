@@ -142,6 +142,14 @@ describe('the head of a mail, near to a right one', () => {
   const changes: HeadChanges = { remove: ['x-spam'], set: [['Subject', 'b']] };
   const headLines = (mail: string): readonly string[] => mail.split(/^\r?\n/m)[0]?.split('\n') ?? [];
 
+  it('loses the last of its lines too where the mail ends within it', () => {
+    const mail = Buffer.from('X-Other: 1\r\nX-Spam: yes');
+    const outcome = changedMailHead(mail, { isAll: true, isStuffed: false }, changes);
+    expect(outcome?.head.toString()).toBe('Subject: b\r\nX-Other: 1\r\n');
+    expect(outcome?.length).toBe(mail.length);
+    expect(changedMailHead(mail, { isAll: false, isStuffed: false }, changes)).toBeUndefined();
+  });
+
   it('loses just what is removed and gains what is set, and no other byte is touched', () => {
     let changed = 0;
     fc.assert(
