@@ -69,6 +69,10 @@ export class HeldMemory {
     return undefined;
   }
 
+  giveAll(): void {
+    if (!this.isEmpty) this.give(this.#heldBytes);
+  }
+
   give(bytes: number): void {
     this.#heldBytes -= bytes;
     budget.give(this.#address, bytes);

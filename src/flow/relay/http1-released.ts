@@ -14,8 +14,6 @@ export class ReleasedBytes {
   readonly #stall = new StallClock();
   readonly #pieces: Buffer[] = [];
   #bytes = 0;
-  /** What they take, as it is counted. */
-  #memoryBytes = 0;
   #nowMs = 0;
 
   constructor(to: Side, { wire, among, clientAddress, hoards }: ReleaseOptions) {
@@ -36,10 +34,8 @@ export class ReleasedBytes {
   push(pieces: readonly Buffer[]): Shortage | undefined {
     let bytes = 0;
     for (const piece of pieces) bytes += piece.length;
-    const memoryBytes = bytes + pieces.length * limits.heldPieceBytes;
-    const shortage = this.#memory.take(memoryBytes);
+    const shortage = this.#memory.take(bytes + pieces.length * limits.heldPieceBytes);
     if (shortage !== undefined) return shortage;
-    this.#memoryBytes += memoryBytes;
     for (const piece of pieces) this.#pieces.push(piece);
     this.#bytes += bytes;
     this.#among.add(this);
@@ -55,7 +51,7 @@ export class ReleasedBytes {
       sent += 1;
       sentBytes += piece.length;
       this.#bytes -= piece.length;
-      this.#give(piece.length + limits.heldPieceBytes);
+      this.#memory.give(piece.length + limits.heldPieceBytes);
       this.#wire.send(this.to, piece);
     }
     // At once: to shift a long list costs as much as the list is long.
@@ -76,14 +72,9 @@ export class ReleasedBytes {
 
   /** What waits is never sent. */
   drop(): void {
-    if (this.#memoryBytes > 0) this.#give(this.#memoryBytes);
+    this.#memory.giveAll();
     this.#pieces.length = 0;
     this.#bytes = 0;
-  }
-
-  #give(bytes: number): void {
-    this.#memoryBytes -= bytes;
-    this.#memory.give(bytes);
   }
 }
 

@@ -40,10 +40,9 @@ export class HeldMail {
   }
 
   push(bytes: Buffer, contentBytes: number): void {
-    this.#pieces.push({ bytes, contentBytes });
-    this.#memoryBytes += bytes.length;
-    this.#contentBytes += contentBytes;
-    this.#hasBudget = this.#limits.budget.take(bytes.length + limits.heldPieceBytes);
+    const piece = { bytes, contentBytes };
+    this.#pieces.push(piece);
+    this.#hasBudget = this.#count(piece);
   }
 
   /** Whether more may wait; what is too much for memory goes to the disk, all but the newest `keepBytes` of content. */
@@ -100,14 +99,16 @@ export class HeldMail {
     const first = this.#pieces[this.#shifted];
     if (first === undefined || (keepBytes > 0 && this.#contentBytes - first.contentBytes < keepBytes)) return undefined;
     this.#shifted += 1;
-    this.#account(first, -1);
+    this.#memoryBytes -= first.bytes.length;
+    this.#contentBytes -= first.contentBytes;
+    this.#limits.budget.give(first.bytes.length + limits.heldPieceBytes);
     return first;
   }
 
   /** Takes back what was shifted out last. */
   #unshift(piece: Piece): void {
     this.#shifted -= 1;
-    this.#account(piece, 1);
+    this.#count(piece);
   }
 
   /** Lets go of what was shifted out. */
@@ -116,12 +117,11 @@ export class HeldMail {
     this.#shifted = 0;
   }
 
-  #account({ bytes, contentBytes }: Piece, sign: 1 | -1): void {
-    this.#memoryBytes += sign * bytes.length;
-    this.#contentBytes += sign * contentBytes;
-    const memoryBytes = bytes.length + limits.heldPieceBytes;
-    if (sign > 0) this.#limits.budget.take(memoryBytes);
-    else this.#limits.budget.give(memoryBytes);
+  /** False when there should be no more. */
+  #count({ bytes, contentBytes }: Piece): boolean {
+    this.#memoryBytes += bytes.length;
+    this.#contentBytes += contentBytes;
+    return this.#limits.budget.take(bytes.length + limits.heldPieceBytes);
   }
 }
 

@@ -16,12 +16,12 @@ import {
   openHttp2,
   post,
   settings,
+  update,
 } from './http2-recording.ts';
 import type { Judge } from './recording.ts';
 
 const rule = { id: 'r-1', title: 'a rule', rev: 1 };
 const block: Verdict = { kind: 'block', rule };
-const update = (streamId: number, bytes: number): Buffer => frame(frameTypes.windowUpdate, 0, streamId, number(bytes));
 const reset = (streamId: number, error: number): Buffer => frame(frameTypes.rstStream, 0, streamId, number(error));
 
 /** Holds one message of the first stream until its end, of which the test may say more. */

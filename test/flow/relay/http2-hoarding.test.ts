@@ -1,5 +1,4 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { frameTypes } from '../../../src/codec/http2-frames.ts';
 import type { FailureCode } from '../../../src/core/failures.ts';
 import type { Exchange, ExchangeOutcome } from '../../../src/core/http.ts';
 import { limits } from '../../../src/core/limits.ts';
@@ -7,15 +6,14 @@ import type { Side } from '../../../src/core/side.ts';
 import { uninspected } from '../../../src/flow/uninspected.ts';
 import {
   data,
-  frame,
   get,
   type Http2Recording,
   headers,
   keepAll,
-  number,
   openHttp2,
   post,
   settings,
+  update,
 } from './http2-recording.ts';
 
 interface Hoarding extends Http2Recording {
@@ -37,7 +35,6 @@ function openHolding(message: 'request' | 'response', own: Parameters<typeof ope
   return connection;
 }
 
-const update = (streamId: number, bytes: number): Buffer => frame(frameTypes.windowUpdate, 0, streamId, number(bytes));
 const noWindow = settings([4, 0]);
 const mebibyte = 1_048_576;
 const part = Buffer.alloc(16_384);

@@ -15,10 +15,10 @@ import {
   recordHttp2,
   settings,
   settingsAck,
+  update,
 } from './http2-recording.ts';
 
 const reset = (streamId: number, error = 8): Buffer => frame(frameTypes.rstStream, 0, streamId, number(error));
-const update = (streamId: number, bytes: number): Buffer => frame(frameTypes.windowUpdate, 0, streamId, number(bytes));
 const rawHeaders = (flag: number, streamId: number, block: Buffer | string): Buffer =>
   frame(frameTypes.headers, flag, streamId, block);
 const whole = flags.endHeaders | flags.endStream;

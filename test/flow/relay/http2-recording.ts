@@ -37,6 +37,11 @@ export function settings(...entries: readonly (readonly [id: number, value: numb
   );
 }
 
+/** A window grows. */
+export function update(streamId: number, bytes: number): Buffer {
+  return frame(frameTypes.windowUpdate, 0, streamId, number(bytes));
+}
+
 export const settingsAck = frame(frameTypes.settings, flags.ack, 0);
 export const ping = frame(frameTypes.ping, 0, 0, '12345678');
 

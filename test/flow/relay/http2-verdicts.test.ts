@@ -1,7 +1,18 @@
 import { describe, expect, test } from 'vitest';
 import { connectionPreface, frameTypes } from '../../../src/codec/http2-frames.ts';
 import type { Verdict } from '../../../src/core/verdict.ts';
-import { data, frame, get, headers, number, openHttp2, post, recordHttp2, settings } from './http2-recording.ts';
+import {
+  data,
+  frame,
+  get,
+  headers,
+  number,
+  openHttp2,
+  post,
+  recordHttp2,
+  settings,
+  update,
+} from './http2-recording.ts';
 import type { Judge } from './recording.ts';
 
 const rule = { id: 'r-1', title: 'a rule', rev: 1 };
@@ -12,8 +23,6 @@ function at(step: string, verdict: Verdict = block): Judge {
   return (name, exchange) => (name === step && exchange.request?.streamId === 1 ? verdict : undefined);
 }
 
-const windowUpdate = (streamId: number, bytes: number): Buffer =>
-  frame(frameTypes.windowUpdate, 0, streamId, number(bytes));
 const statusOf = (lines: readonly string[]): string[] =>
   lines.map((line) =>
     line.replace(/^(headers \d+(?: END)?) .*?:status=(\d+).*$/, '$1 $2').replace(/^(data \d+(?: END)?) .*/s, '$1'),
@@ -107,9 +116,9 @@ describe('a page', () => {
     expect(first).toMatch(/^data 1 /);
     expect(first.length - 'data 1 '.length).toBe(100);
     expect(relay.idle?.()).toBe(false);
-    client(windowUpdate(1, 50));
+    client(update(1, 50));
     expect(taken('client').map((line) => line.length)).toEqual(['data 1 '.length + 50]);
-    client(windowUpdate(1, 10_000));
+    client(update(1, 10_000));
     expect(statusOf(taken('client'))).toEqual(['data 1 END']);
     expect(relay.idle?.()).toBe(true);
   });
@@ -141,7 +150,7 @@ describe('a page', () => {
     origin(data(3, Buffer.alloc(535), true), frame(frameTypes.ping, 0, 0, '12345678'));
     expect(statusOf(taken('client'))).toEqual(['ping 0 3132333435363738']);
     // The client has read all that it got, the page included; the origin hears only of its own.
-    client(windowUpdate(0, 65_535));
+    client(update(0, 65_535));
     expect(taken('origin')).toEqual([`windowUpdate 0 ${65_535 - pageBytes}`]);
     const rest = taken('client');
     expect(statusOf(rest)).toEqual(['data 3', 'data 3 END']);

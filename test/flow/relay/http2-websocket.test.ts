@@ -5,14 +5,23 @@ import type { Side } from '../../../src/core/side.ts';
 import { allow } from '../../../src/core/verdict.ts';
 import type { MessageInspector } from '../../../src/core/websocket.ts';
 import * as ws from '../../support/websocket-frames.ts';
-import { data, frame, get, type Http2Recording, headers, number, openHttp2, settings } from './http2-recording.ts';
+import {
+  data,
+  frame,
+  get,
+  type Http2Recording,
+  headers,
+  number,
+  openHttp2,
+  settings,
+  update,
+} from './http2-recording.ts';
 import { RecordingInspector } from './recording.ts';
 
 const connect = [':method=CONNECT', ':protocol=websocket', ...get.slice(1), 'sec-websocket-version=13'];
 const offer = [...connect, 'sec-websocket-extensions=permessage-deflate'];
 const accept = [':status=200', 'sec-websocket-extensions=permessage-deflate'];
 const rule = { id: 'no-secrets', title: 'No secrets', rev: 1 };
-const update = (streamId: number, bytes: number): Buffer => frame(frameTypes.windowUpdate, 0, streamId, number(bytes));
 const reset = (error: number): Buffer => frame(frameTypes.rstStream, 0, 1, number(error));
 const latin1 = (bytes: Buffer): string => bytes.toString('latin1');
 const close = (code: number, reason = ''): Buffer =>
