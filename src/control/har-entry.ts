@@ -26,8 +26,14 @@ export function harEntry(line: string): string | undefined {
     timings: { send: 0, wait: duration, receive: 0 },
     ...(serverIp === '' ? {} : { serverIPAddress: serverIp }),
     connection: textAt(objectAt(record, 'metadata'), 'correlation_uid'),
-    comment: `record ${textAt(objectAt(record, 'metadata'), 'uid')}, verdict ${textAt(gateway, 'verdict')}`,
+    comment: `record ${textAt(objectAt(record, 'metadata'), 'uid')}, verdict ${textAt(gateway, 'verdict')}${answerOf(gateway)}`,
   });
+}
+
+/** A response that the origin gave may be another than the one that the client got. */
+function answerOf(gateway: Json): string {
+  const answered = numberAt(gateway, 'answered', 0);
+  return answered === 0 ? '' : `, answered ${answered} by the gateway`;
 }
 
 function requestPart(record: Json, request: Json, gateway: Json): Json {

@@ -138,7 +138,7 @@ function portText(subject: unknown, url: string): string {
 function statusOf(kind: RecordView['kind'], record: unknown): string {
   switch (kind) {
     case 'transaction':
-      return textAt(record, 'http_response.code') || '-';
+      return textAt(record, 'unmapped.gateway.answered') || textAt(record, 'http_response.code') || '-';
     case 'mail':
       return textAt(record, 'unmapped.gateway.mail.reply_code') || '-';
     case 'transfer':

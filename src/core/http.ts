@@ -45,6 +45,8 @@ export interface ExchangeOutcome {
   readonly responseBodyBytes: number;
   readonly requestWireBytes: number;
   readonly responseWireBytes: number;
+  /** Status of the answer that the gateway gave the client itself, where it did. */
+  readonly answered?: number | undefined;
 }
 
 /**

@@ -72,7 +72,7 @@ function compose(
     `${ruleText(transaction)},"traffic":{"bytes":${outcome.requestWireBytes + outcome.responseWireBytes}` +
       `,"bytes_out":${outcome.requestWireBytes},"bytes_in":${outcome.responseWireBytes}}` +
       `,"http_request":${requestText(flow, transaction, activity, requestHead)}` +
-      `${response === undefined ? '' : `,"http_response":${responseText(transaction, responseHead)}`}` +
+      `${responseText(transaction, responseHead)}` +
       `${fileText(transaction)}` +
       `,"unmapped":{"gateway":{`,
     flow.gateway.piece,
@@ -96,9 +96,11 @@ function requestText(
 }
 
 function responseText({ response, outcome }: HttpTransactionFacts, head: HeadText): string {
-  if (response === undefined) return '{}';
+  // Of the origin there is no answer then: the client got the gateway's own, or none.
+  if (response === undefined)
+    return outcome.answered === undefined ? '' : `,"http_response":{"code":${outcome.answered}}`;
   return (
-    `{"code":${response.status}` +
+    `,"http_response":{"code":${response.status}` +
     `${response.reason === '' ? '' : `,"status":${reasonText(response.reason)}`}` +
     `${head.contentType === undefined ? '' : `,"content_type":${head.contentType}`}` +
     `,"http_headers":${head.json},"length":${outcome.responseWireBytes},"body_length":${outcome.responseBodyBytes}}`
@@ -157,6 +159,7 @@ function gatewayText({ serverName }: FlowText, transaction: HttpTransactionFacts
     matches: matches === 0 ? undefined : matches,
     alarms: alarms === 0 ? undefined : alarms,
     failure: outcome.failure,
+    answered: outcome.answered,
     not_inspected: textsOf(notInspected),
     files,
     changes: textsOf(changes),

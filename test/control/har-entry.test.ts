@@ -3,6 +3,7 @@ import { Ajv } from 'ajv';
 import schemas from 'har-schema';
 import { describe, expect, it } from 'vitest';
 import { harEnd, harEntry, harStart } from '../../src/control/har-entry.ts';
+import type { ResponseHead } from '../../src/core/http.ts';
 import { flowRecordLine } from '../../src/records/flow-record.ts';
 import { httpRecordLine } from '../../src/records/http-record.ts';
 import { flowFacts, requestHead, responseHead, startMs, transactionFacts, writer } from '../support/record-facts.ts';
@@ -72,6 +73,15 @@ describe('a HAR file', () => {
     });
     expect(entries.join()).not.toContain('4111111111111111');
     expect(JSON.parse(entries[2] ?? '')).toMatchObject({ request: { method: 'PROPFIND' }, response: { status: 0 } });
+  });
+
+  it('tells a response of the origin from what the gateway answered in its place', () => {
+    const outcome = { ...transactionFacts().outcome, failure: 'POLICY_RULE_BLOCK', answered: 403 } as const;
+    const entry = (response: ResponseHead | undefined): unknown =>
+      JSON.parse(harEntry(line({ response, outcome, verdict: 'block' })) ?? '');
+    const comment = expect.stringContaining('verdict block, answered 403 by the gateway');
+    expect(entry(undefined)).toMatchObject({ response: { status: 403 }, comment });
+    expect(entry(responseHead())).toMatchObject({ response: { status: 200 }, comment });
   });
 
   it('is made of no line that is not a record', () => {

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { logsHelp, runLogs } from '../../src/control/logs-command.ts';
 import { recordLine } from '../../src/control/record-line.ts';
 import { recordView } from '../../src/control/record-view.ts';
+import type { ResponseHead } from '../../src/core/http.ts';
 import { alarmRecordLine } from '../../src/records/alarm-record.ts';
 import { flowRecordLine } from '../../src/records/flow-record.ts';
 import { httpRecordLine } from '../../src/records/http-record.ts';
@@ -134,6 +135,18 @@ test('a person reads aligned columns', async () => {
     '2026-01-15 09:30:00.400 web-1        10.1.0.23       shop.example:443                                  closed   6.7k    400ms intercept Decryption Detection',
     '2026-01-15 09:30:00.500 db-1         10.1.0.23       db.other.example:443                              failed   6.7k    500ms intercept ORIGIN_CERT_EXPIRED expired 2026-01-02',
   ]);
+});
+
+test('what the gateway answered itself is shown with the status that the client got', () => {
+  const answered = {
+    ...transactionFacts().outcome,
+    complete: false,
+    failure: 'POLICY_RULE_BLOCK',
+    answered: 403,
+  } as const;
+  const statusOf = (response: ResponseHead | undefined): string | undefined =>
+    recordView(httpRecordLine(writer, flowFacts(), transactionFacts({ response, outcome: answered }), stamp))?.status;
+  expect([statusOf(undefined), statusOf(responseHead())]).toEqual(['403', '403']);
 });
 
 test('mails and transfers are shown as requests are, with envelope or path, and found by host and rule', async () => {

@@ -212,9 +212,10 @@ describe.runIf(hasProgram('curl'))('a block', () => {
       status_code: 'POLICY_RULE_BLOCK',
       disposition_id: 2,
       firewall_rule: { uid: 'test.block.moonbeam' },
+      http_response: { code: 403 },
     });
     expect(line.unmapped).toMatchObject({
-      gateway: { verdict: 'block', failure: 'POLICY_RULE_BLOCK', complete: false },
+      gateway: { verdict: 'block', failure: 'POLICY_RULE_BLOCK', answered: 403, complete: false },
     });
   });
 
@@ -279,7 +280,9 @@ describe.runIf(hasProgram('curl'))('a block', () => {
     for (const secret of ['not to be seen', 'MZ', 'Top Secret Minutes']) expect(ran.stdout).not.toContain(secret);
     expect(alarmsOf(path).map(rulesOf)).toContain(rule);
     // What the origin answered stands in the record all the same.
-    expect(await transaction(path)).toMatchObject({ http_response: { code: 200 }, status_code: 'POLICY_RULE_BLOCK' });
+    const line = await transaction(path);
+    expect(line).toMatchObject({ http_response: { code: 200 }, status_code: 'POLICY_RULE_BLOCK' });
+    expect(gatewayField(line, 'answered')).toBe(403);
   });
 
   it.each([

@@ -15,6 +15,8 @@ export class LiveExchange {
   responseBodyBytes = 0;
   requestWireBytes = 0;
   responseWireBytes = 0;
+  /** Status of the page that the client gets from the gateway itself. */
+  answered: number | undefined;
   #isFinished = false;
 
   constructor(inspected: Exchange, request: RequestHead, upgrade: string | undefined) {
@@ -35,6 +37,7 @@ export class LiveExchange {
       responseBodyBytes: this.responseBodyBytes,
       requestWireBytes: this.requestWireBytes,
       responseWireBytes: this.responseWireBytes,
+      answered: this.answered,
     });
   }
 }

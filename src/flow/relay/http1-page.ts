@@ -38,11 +38,16 @@ export function failurePage(page: FailurePage): Buffer {
   return page.method === 'HEAD' ? headBytes : Buffer.concat([headBytes, body]);
 }
 
+/** The status of the page about a failure, unless HTTP asks for another one. */
+export function pageStatus(code: FailureCode, status?: number): number {
+  return status ?? failureOf(code).status;
+}
+
 /** Status, fields and body of the page. */
 export function pageParts(written: FailurePage): PageParts {
   // What went wrong inside the gateway is for its operator alone.
   const page = written.code === 'GATEWAY_INTERNAL' ? { ...written, detail: '' } : written;
-  const status = page.status ?? failureOf(page.code).status;
+  const status = pageStatus(page.code, page.status);
   const isJson = prefersJson(page.accept);
   const body = Buffer.from(isJson ? jsonBody(page) : htmlBody(page, status));
   const fields: readonly Header[] = [

@@ -5,7 +5,7 @@ import type { Side } from '../../core/side.ts';
 import type { RuleRef, Verdict } from '../../core/verdict.ts';
 import type { MessageInspector, WebSocketAgreement } from '../../core/websocket.ts';
 import { type LiveExchange, requestField } from './http1-exchange.ts';
-import { failurePage } from './http1-page.ts';
+import { failurePage, pageStatus } from './http1-page.ts';
 import { ReleasedBytes } from './http1-released.ts';
 
 /** Why an exchange is not let through. */
@@ -218,9 +218,9 @@ export class Pipeline {
     if (exchange !== undefined) {
       // The request that is refused is always the last one.
       this.#live.pop();
-      exchange.finish(code, detail);
     }
     this.#ending = { code, detail, page: this.#pageFor(refusal, exchange) };
+    exchange?.finish(code, detail);
   }
 
   #close(ending: Ending): void {
@@ -232,6 +232,7 @@ export class Pipeline {
 
   #pageFor({ code, detail, status, rule }: Refusal, exchange: LiveExchange | undefined): Buffer {
     const request = exchange?.request;
+    if (exchange !== undefined) exchange.answered = pageStatus(code, status);
     return failurePage({
       code,
       rule,

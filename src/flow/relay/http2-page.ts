@@ -19,6 +19,7 @@ export function answerStream(connection: Http2Connection, stream: Http2Stream, r
     accept: requestField(request, 'accept'),
     status,
   });
+  stream.answered = page.status;
   const isWithoutBody = request.method === 'HEAD';
   const fields = [
     new Http2Field(':status', String(page.status)),

@@ -30,7 +30,11 @@ describe('a block on a request', () => {
     expect(wire.to('client')).not.toContain('<secrets>');
     expect(wire.ending).toBe('close POLICY_RULE_BLOCK');
     expect(wire.detail).toBe('rule r-1');
-    expect(inspector.exchanges[0]?.outcome).toMatchObject({ complete: false, failure: 'POLICY_RULE_BLOCK' });
+    expect(inspector.exchanges[0]?.outcome).toMatchObject({
+      complete: false,
+      failure: 'POLICY_RULE_BLOCK',
+      answered: 403,
+    });
   });
 
   test('is answered in JSON where the client asks for it, and without body to HEAD', () => {
@@ -151,6 +155,7 @@ describe('a block on a response', () => {
       'POLICY_RULE_BLOCK',
       'POLICY_RULE_BLOCK',
     ]);
+    expect(inspector.exchanges.map(({ outcome }) => outcome?.answered)).toEqual([403, undefined]);
   });
 
   test('of a switch of protocols keeps the client from switching', () => {

@@ -40,6 +40,7 @@ describe('a block', () => {
     origin(headers(3, [':status=204'], true));
     expect(taken('client')).toEqual(['headers 3 END :status=204']);
     expect(inspector.exchanges.map(({ outcome }) => outcome?.failure)).toEqual(['POLICY_RULE_BLOCK', undefined]);
+    expect(inspector.exchanges.map(({ outcome }) => outcome?.answered)).toEqual([403, undefined]);
     expect(relay.idle?.()).toBe(true);
   });
 
