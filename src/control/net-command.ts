@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { problemText } from '../config/problem.ts';
 import { FlowFailure } from '../core/failures.ts';
 import type { ListenAddress, TransparentListener } from '../core/policy.ts';
-import { type CapturePlan, type ClientBlocks, isWildcard } from '../net/capture-rules.ts';
+import { type CapturePlan, type ClientBlocks, type ForwardedTraffic, isWildcard } from '../net/capture-rules.ts';
 import type { CommandIo } from './command-io.ts';
 import { exitCodes } from './exit-codes.ts';
 import { type ListenerSource, type NetOptions, netHelp, parseNetOptions, UsageError } from './net-options.ts';
@@ -135,10 +135,42 @@ function warningsOf(plan: CapturePlan): readonly string[] {
     if (listen === undefined || plan.capture === 'tproxy' || isWildcard(listen.ip)) continue;
     warnings.push(...warningsOfNarrow(listen, plan));
   }
-  if (plan.forwarded !== undefined && !forwards()) {
+  if (plan.forwarded !== undefined) warnings.push(...warningsOfForwarded(plan, plan.forwarded));
+  return warnings;
+}
+
+function warningsOfForwarded({ ipv6 }: CapturePlan, traffic: ForwardedTraffic): readonly string[] {
+  const warnings: string[] = [];
+  if (!forwards(4)) {
     warnings.push('this host does not forward: only captured ports get through (sysctl net.ipv4.ip_forward=1)');
   }
-  return warnings;
+  if (ipv6 !== undefined && !forwards(6)) {
+    warnings.push('this host does not forward IPv6 (sysctl net.ipv6.conf.all.forwarding=1)');
+  }
+  const { interfaces, ipv4Sources, ipv6Sources } = traffic;
+  // Where a client has both, it would take the one that nobody inspects.
+  if (ipv6 !== undefined && ipv6Sources.length === 0 && ipv4Sources.length > 0 && forwards(6)) {
+    warnings.push('IPv6 passes by: --from names no block of it');
+  }
+  return [...warnings, ...missingInterfaces(interfaces)];
+}
+
+/** They may come later, as those of containers do, but a name may also be mistyped. */
+function missingInterfaces(names: readonly string[]): readonly string[] {
+  const present = interfacesHere();
+  if (present === undefined) return [];
+  const isThere = (name: string): boolean =>
+    name.endsWith('*') ? present.some((one) => one.startsWith(name.slice(0, -1))) : present.includes(name);
+  return names.filter((name) => !isThere(name)).map((name) => `there is no interface ${name} on this host yet`);
+}
+
+/** Those without an address too; undefined where the kernel does not tell. */
+function interfacesHere(): readonly string[] | undefined {
+  try {
+    return readdirSync('/sys/class/net');
+  } catch {
+    return undefined;
+  }
 }
 
 /** REDIRECT rewrites the destination to the address of the interface: the loopback for local traffic. */
@@ -155,9 +187,10 @@ function hasIpv6(): boolean {
   return Object.values(networkInterfaces()).some((list) => list?.some(({ family }) => family === 'IPv6'));
 }
 
-function forwards(): boolean {
+function forwards(family: 4 | 6): boolean {
+  const setting = family === 4 ? 'ipv4/ip_forward' : 'ipv6/conf/all/forwarding';
   try {
-    return readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8').trim() === '1';
+    return readFileSync(`/proc/sys/net/${setting}`, 'utf8').trim() === '1';
   } catch {
     return false;
   }

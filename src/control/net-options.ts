@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { parseCidr } from '../codec/cidr.ts';
+import { cidr } from '../config/network-format.ts';
 import type { ListenAddress } from '../core/policy.ts';
 import type { ForwardedTraffic, LocalTraffic } from '../net/capture-rules.ts';
 
@@ -79,7 +79,7 @@ export function parseNetOptions(args: readonly string[]): NetOptions | undefined
     },
   });
   if (values.help) return undefined;
-  const ports = listOf([values.ports]).map(portOf);
+  const ports = [...new Set(listOf([values.ports]).map(portOf))];
   return {
     action: actionOf(positionals),
     source: sourceOf(values),
@@ -135,16 +135,16 @@ function captureOf(text: string | undefined): 'redirect' | 'tproxy' | undefined 
 
 function forwardedOf(from: readonly string[], interfaces: readonly string[]): ForwardedTraffic | undefined {
   const blocks = listOf(from).map((text) => {
-    const block = parseCidr(text);
-    if (block === undefined) throw new UsageError(`--from ${text}: not a block of addresses such as 10.1.0.0/24`);
-    return { text, family: block.family };
+    const block = cidr.parse(text);
+    if (block.kind === 'value') return block.value;
+    throw new UsageError(`--from ${text}: not a block of addresses such as 10.1.0.0/24 (${block.message})`);
   });
   const names = listOf(interfaces);
   // As the kernel allows (15 bytes), less what would end a string in a script; `*` at the end means any.
   const wrong = names.find((name) => !/^[\w.@:-]{1,15}\*?$/.test(name));
   if (wrong !== undefined) throw new UsageError(`--interface ${wrong}: not the name of an interface`);
   if (blocks.length + names.length === 0) return undefined;
-  const ofFamily = (family: 4 | 6) => blocks.filter((block) => block.family === family).map(({ text }) => text);
+  const ofFamily = (family: 4 | 6) => blocks.filter((block) => block.includes(':') === (family === 6));
   return { interfaces: names, ipv4Sources: ofFamily(4), ipv6Sources: ofFamily(6) };
 }
 

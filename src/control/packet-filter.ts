@@ -28,8 +28,11 @@ export function applyCapture(plan: CapturePlan): void {
 
 /** Removes all rules and routes, whether there are any or not. */
 export function removeCapture(): void {
-  nft(['-f', '-'], removalScript());
-  removeRoutes(families);
+  try {
+    nft(['-f', '-'], removalScript());
+  } finally {
+    removeRoutes(families);
+  }
 }
 
 /** The rules that are active, as nftables lists them; undefined when there are none. */
@@ -80,7 +83,8 @@ function hasRule(family: Family): boolean {
   return listed(family, ['rule', 'show']).some(
     (rule) =>
       Number(rule.fwmark) === captureMark &&
-      Number(rule.fwmask ?? rule.fwmark) === captureMark &&
+      // Without a mask it is a rule about the whole mark, and somebody else's.
+      Number(rule.fwmask) === captureMark &&
       Number(rule.table) === captureRouteTable,
   );
 }
@@ -133,5 +137,7 @@ function refusal(command: string, stderr: string): ToolFailure {
   if (/not permitted|permission denied|must be root/i.test(reason)) {
     return new ToolFailure(`\`${command}\` may not change the network: run as root, or with CAP_NET_ADMIN (${reason})`);
   }
+  const [, user] = /User does not exist[\s\S]*?skuid "([^"]*)"/.exec(reason) ?? [];
+  if (user !== undefined) return new ToolFailure(`--except-user ${user}: this host has no such user`);
   return new ToolFailure(`\`${command}\` failed: ${reason}`);
 }

@@ -39,6 +39,7 @@ describe('daylight net', () => {
     [['up', '--redirect-port', '0', '--from', '10.0.0.0/8'], /"0" is not a port/],
     [['up', '--redirect-port', '1', '--tproxy-port', '2', '--from', '10.0.0.0/8'], /exclude each other/],
     [['up', '--redirect-port', '1', '--config', 'x', '--from', '10.0.0.0/8'], /takes the place of --config/],
+    [['up', '--redirect-port', '1', '--from', '10.1.0.0/8'], /bits set beyond \/8: write "10.0.0.0\/8"/],
     [['up', '--redirect-port', '1', '--from', '10.0.0.0/33'], /--from 10.0.0.0\/33: not a block/],
     [['up', '--redirect-port', '1', '--from', 'fd00::/8 accept'], /not a block/],
     [['up', '--redirect-port', '1', '--interface', 'a" accept'], /not the name of an interface/],

@@ -222,8 +222,35 @@ describe.skipIf(netnsUnavailable !== undefined)('in network namespaces', () => {
       await net('up', '--redirect-port', '8443', '--interface', 'lan0');
       const before = await rules();
       const up = net('up', '--redirect-port', '8443', '--local', '--except-user', 'no-such-user');
-      await expect(up).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining('no-such-user') });
+      const stderr = 'daylight net: --except-user no-such-user: this host has no such user\n';
+      await expect(up).rejects.toMatchObject({ code: 1, stderr });
       expect(await rules()).toBe(before);
+    });
+
+    it('leaves a routing rule of others alone that is about the whole mark', async () => {
+      await network.gateway.run('ip', 'rule', 'add', 'fwmark', '0x1', 'lookup', '100');
+      const before = await rules();
+      expect(await net('show')).toBe('nothing is captured\n');
+      await net('up', '--tproxy-port', '9443', '--interface', 'lan0');
+      expect(await network.gateway.run('ip', 'rule')).toContain('fwmark 0x1/0x1 lookup 100');
+      await net('down');
+      expect(await rules()).toBe(before);
+      await network.gateway.run('ip', 'rule', 'del', 'fwmark', '0x1', 'lookup', '100');
+    });
+
+    it('warns of what would pass by, or not get through', async () => {
+      const warnings = (...options: readonly string[]): Promise<string> =>
+        network.gateway.run('sh', '-c', '"$0" "$@" 2>&1 >/dev/null', process.execPath, main, 'net', 'up', ...options);
+      expect(await warnings('--redirect-port', '8443', '--interface', 'lan0')).toBe('');
+      expect(await warnings('--redirect-port', '8443', '--interface', 'lan0,typo0,wan*,none*')).toBe(
+        ['typo0', 'none*']
+          .map((name) => `daylight net: warning: there is no interface ${name} on this host yet\n`)
+          .join(''),
+      );
+      expect(await warnings('--redirect-port', '8443', '--from', '10.91.1.0/24')).toContain('IPv6 passes by');
+      await network.gateway.run('sysctl', '-qw', 'net.ipv6.conf.all.forwarding=0');
+      expect(await warnings('--redirect-port', '8443', '--interface', 'lan0')).toContain('does not forward IPv6');
+      await network.gateway.run('sysctl', '-qw', 'net.ipv6.conf.all.forwarding=1');
     });
 
     it('shows what is active, and what would be without doing it', async () => {
