@@ -56,7 +56,8 @@ export const mail = {
           type: ['integer', 'string'],
           format: 'size',
           default: '1GiB',
-          description: 'Of all mails that wait on disk, per relay; then further ones pass as they are judged.',
+          description:
+            'Of all mails that wait on disk, per relay; then further ones pass as they are judged. Those of one client address have three quarters of it at most.',
           examples: ['10GiB'],
         },
       },

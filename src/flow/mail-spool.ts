@@ -6,13 +6,14 @@ import { limits } from '../core/limits.ts';
 import type { SpoolPolicy } from '../core/policy.ts';
 import type { OpenSpoolFile, SpoolFile, SpoolListener } from '../core/spool.ts';
 import { newUlid } from '../records/ulid.ts';
+import { HeldBudget } from './relay/held-budget.ts';
 
 /** Bytes of all mails of this process that wait on disk. */
-let spooledBytes = 0;
+const budget = new HeldBudget();
 
-/** Mails on disk, as policy says where. */
-export function spoolIn(policy: SpoolPolicy): OpenSpoolFile {
-  return (told) => new MailFile(policy, told);
+/** Mails of one client address on disk, as policy says where. */
+export function spoolIn(policy: SpoolPolicy, clientAddress: string): OpenSpoolFile {
+  return (told) => new MailFile(policy, clientAddress, told);
 }
 
 /**
@@ -21,6 +22,7 @@ export function spoolIn(policy: SpoolPolicy): OpenSpoolFile {
  */
 class MailFile implements SpoolFile {
   readonly #policy: SpoolPolicy;
+  readonly #address: string;
   readonly #told: SpoolListener;
   #opening: Promise<FileHandle> | undefined;
   #queue: Buffer[] = [];
@@ -31,8 +33,9 @@ class MailFile implements SpoolFile {
   #failure: FlowFailure | undefined;
   #isDiscarded = false;
 
-  constructor(policy: SpoolPolicy, told: SpoolListener) {
+  constructor(policy: SpoolPolicy, address: string, told: SpoolListener) {
     this.#policy = policy;
+    this.#address = address;
     this.#told = told;
   }
 
@@ -45,8 +48,10 @@ class MailFile implements SpoolFile {
   }
 
   append(bytes: Buffer): boolean {
-    if (spooledBytes + bytes.length > this.#policy.totalBytes) return false;
-    spooledBytes += bytes.length;
+    const { totalBytes } = this.#policy;
+    const most = { bytes: totalBytes, clientBytes: totalBytes * limits.mailSpoolClientShare };
+    if (budget.shortage(this.#address, bytes.length, most) !== undefined) return false;
+    budget.take(this.#address, bytes.length);
     this.#size += bytes.length;
     this.#pendingBytes += bytes.length + limits.heldPieceBytes;
     this.#queue.push(bytes);
@@ -70,7 +75,7 @@ class MailFile implements SpoolFile {
   discard(): void {
     if (this.#isDiscarded) return;
     this.#isDiscarded = true;
-    spooledBytes -= this.#size;
+    budget.give(this.#address, this.#size);
     this.#queue = [];
     this.#pendingBytes = 0;
     void this.#close();

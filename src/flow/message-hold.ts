@@ -1,5 +1,6 @@
 import { limits } from '../core/limits.ts';
-import { HeldBudget, type Shortage } from './relay/held-memory.ts';
+import { HeldBudget, type Shortage } from './relay/held-budget.ts';
+import { heldMost } from './relay/held-memory.ts';
 
 /** How much of a message may wait for rules. */
 export interface HoldLimits {
@@ -34,7 +35,7 @@ export class MessageHold {
     if (this.#passed > limit) return this.#end(part === 'body');
     if (bytes === 0) return true;
     const memoryBytes = bytes + limits.heldPieceBytes;
-    const shortage = budget.shortage(this.#address, memoryBytes);
+    const shortage = budget.shortage(this.#address, memoryBytes, heldMost);
     if (shortage !== undefined) return shortage;
     budget.take(this.#address, memoryBytes);
     this.#reserved += memoryBytes;

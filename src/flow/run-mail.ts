@@ -6,11 +6,13 @@ import { scannersOf } from './flow-scanners.ts';
 import { inspectMail } from './inspect-mail.ts';
 import { isMailPort } from './mail-ports.ts';
 import { spoolIn } from './mail-spool.ts';
+import { HeldBudget } from './relay/held-budget.ts';
 import { createSmtpRelay } from './relay/smtp.ts';
-import { HoldBudget } from './relay/smtp-hold.ts';
+import { HoldShare } from './relay/smtp-hold.ts';
 
 /** All relays of a process share what mails may hold. */
-const budget = new HoldBudget(limits.mailHeldBytes);
+const budget = new HeldBudget();
+const most = { bytes: limits.mailHeldBytes, clientBytes: limits.mailHeldBytesPerClient };
 
 export interface MailRelayOptions {
   readonly flow: Flow;
@@ -28,7 +30,7 @@ export interface MailRelayOptions {
 export function mailRelay({ flow, wire, guess, canUpgrade, files, replace }: MailRelayOptions): Relay {
   const { facts, policy, plane } = flow;
   const { mail, opaque } = policy.document;
-  refuseOtherProtocols(flow);
+  refuseOtherProtocols(flow, greetedNames);
   facts.protocol = guess;
   return createSmtpRelay({
     wire,
@@ -40,9 +42,12 @@ export function mailRelay({ flow, wire, guess, canUpgrade, files, replace }: Mai
       scanners: () => scannersOf(flow).filter(({ policy: { mode } }) => mode !== 'response'),
     }),
     hold: {
-      budget,
+      budget: new HoldShare(budget, facts.client.ip, most),
       holdBytes: mail.holdBytes,
-      spool: mail.spool.mailBytes === 0 ? undefined : { open: spoolIn(mail.spool), mailBytes: mail.spool.mailBytes },
+      spool:
+        mail.spool.mailBytes === 0
+          ? undefined
+          : { open: spoolIn(mail.spool, facts.client.ip), mailBytes: mail.spool.mailBytes },
     },
     canUpgrade,
     requireTls: mail.requireTls,
@@ -50,6 +55,8 @@ export function mailRelay({ flow, wire, guess, canUpgrade, files, replace }: Mai
     xclient: mail.xclient,
     isMailPort: isMailPort(facts.destination?.port ?? 0),
     spoken: (protocol) => {
+      // What was let in as a client of FTP is one of that alone.
+      refuseOtherProtocols(flow, mailNames);
       facts.protocol = protocol;
     },
     notMail: (bytes) => {
@@ -66,9 +73,13 @@ export function mailRelay({ flow, wire, guess, canUpgrade, files, replace }: Mai
   });
 }
 
-/** A client that offered protocols in TLS, none of them mail, meant to speak to somebody else (ALPACA). */
-function refuseOtherProtocols({ facts, hello }: Flow): void {
+const mailNames = /^(?:e?smtp|lmtp)$/;
+/** The same, and of FTP, whose servers greet alike: the client's first command tells which of them it speaks. */
+const greetedNames = /^(?:e?smtp|lmtp|ftps?(?:-data)?)$/;
+
+/** A client that offered protocols in TLS, none of these, meant to speak to somebody else (ALPACA). */
+function refuseOtherProtocols({ facts, hello }: Flow, names: RegExp): void {
   const offered = facts.decrypted ? (hello?.alpn ?? []) : [];
-  if (offered.length === 0 || offered.some((protocol) => /^(?:e?smtp|lmtp)$/.test(protocol))) return;
+  if (offered.length === 0 || offered.some((protocol) => names.test(protocol))) return;
   throw new FlowFailure('CLIENT_ALPN_UNSUPPORTED', offered.join(' ').slice(0, 100));
 }

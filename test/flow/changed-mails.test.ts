@@ -3,10 +3,10 @@ import { limits } from '../../src/core/limits.ts';
 import type { HeaderPolicy } from '../../src/core/policy.ts';
 import type { AlarmFacts, MailFacts } from '../../src/core/record.ts';
 import { inspectMail } from '../../src/flow/inspect-mail.ts';
-import { HoldBudget } from '../../src/flow/relay/smtp-hold.ts';
 import { byteText } from '../../src/rules/byte-text.ts';
 import { compileRules } from '../../src/rules/compile.ts';
 import { parseRuleFile } from '../../src/rules/rule-file.ts';
+import { holdShare } from '../support/hold-share.ts';
 import { flowFacts } from '../support/record-facts.ts';
 import { openSmtp, play } from './relay/smtp-bench.ts';
 
@@ -53,7 +53,7 @@ function open({ rules = '', headers = {}, holdBytes = 100_000 }: Wishes) {
       alarm: (_flow, facts) => alarms.push(facts),
     },
   });
-  const budget = new HoldBudget(10_000_000);
+  const budget = holdShare(10_000_000);
   const smtp = openSmtp({ inspector, hold: { budget, holdBytes, spool: undefined } });
   play(smtp, ['S: 220 mx.example ESMTP', 'C: EHLO me', 'S: 250-mx', 'S: 250 CHUNKING']);
   play(smtp, ['C: MAIL FROM:<a@x>', 'S: 250 Ok', 'C: RCPT TO:<b@y>', 'S: 250 Ok']);

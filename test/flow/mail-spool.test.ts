@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { spoolIn } from '../../src/flow/mail-spool.ts';
-import { HoldBudget } from '../../src/flow/relay/smtp-hold.ts';
+import { holdShare } from '../support/hold-share.ts';
 import { openSmtp, play } from './relay/smtp-bench.ts';
 
 let directory = '';
@@ -28,15 +28,15 @@ function openFiles(): readonly string[] {
 }
 
 /** A session whose mails wait on disk beyond 10 000 bytes. */
-function open(spool: { mailBytes?: number; totalBytes?: number } = {}) {
-  const { mailBytes = 10_000_000, totalBytes = 10_000_000 } = spool;
-  const budget = new HoldBudget(1_000_000);
+function open(spool: { mailBytes?: number; totalBytes?: number; client?: string } = {}) {
+  const { mailBytes = 10_000_000, totalBytes = 10_000_000, client = '192.0.2.1' } = spool;
+  const budget = holdShare(1_000_000);
   const smtp = openSmtp({
     judges: true,
     hold: {
       budget,
       holdBytes: 10_000,
-      spool: { mailBytes, open: spoolIn({ directory: join(directory, 'spool'), mailBytes, totalBytes }) },
+      spool: { mailBytes, open: spoolIn({ directory: join(directory, 'spool'), mailBytes, totalBytes }, client) },
     },
   });
   play(smtp, ['S: 220 mx.example ESMTP', 'C: EHLO me', 'S: 250-mx', 'S: 250 CHUNKING']);
@@ -129,19 +129,33 @@ describe('a mail that is too long for memory', () => {
     smtp.answer('250 queued\r\n');
     await settled(() => openFiles().length === 0);
     // What it took of the room is there for others.
-    const next = open({ ...spool, totalBytes: 100_000 });
+    const next = open({ ...spool, totalBytes: 130_000 });
     next.say(`DATA\r\n${line.repeat(900)}`);
     expect(next.wire.to('origin')).not.toContain('DATA');
     next.relay.cut('GATEWAY_SHUTTING_DOWN', '');
   });
 
+  it('has a part of the disk that is its client’s, and leaves the rest to the mails of others', async () => {
+    const totalBytes = 400_000;
+    const mail = `DATA\r\n${line.repeat(1_000)}`;
+    const sessions = [1, 2, 3, 4].map(() => open({ totalBytes }));
+    for (const { say } of sessions) say(mail);
+    // Three quarters, and the fourth goes on as it comes.
+    expect(sessions.map(({ wire }) => wire.to('origin').includes('DATA'))).toEqual([false, false, false, true]);
+    const other = open({ totalBytes, client: '192.0.2.2' });
+    other.say(mail);
+    expect(other.wire.to('origin')).not.toContain('DATA');
+    for (const { relay } of [...sessions, other]) relay.cut('GATEWAY_SHUTTING_DOWN', '');
+    await settled(() => openFiles().length === 0);
+  });
+
   it('gives its room back when the client goes', async () => {
-    const smtp = open({ totalBytes: 100_000 });
+    const smtp = open({ totalBytes: 130_000 });
     smtp.say(`DATA\r\n${line.repeat(900)}`);
     await settled(() => openFiles().length === 1);
     smtp.relay.end('client', false);
     await settled(() => openFiles().length === 0);
-    const next = open({ totalBytes: 100_000 });
+    const next = open({ totalBytes: 130_000 });
     next.say(`DATA\r\n${line.repeat(900)}`);
     expect(next.wire.to('origin')).not.toContain('DATA');
     next.relay.cut('GATEWAY_SHUTTING_DOWN', '');

@@ -1,39 +1,15 @@
 import { limits } from '../../core/limits.ts';
+import { HeldBudget, type HeldMost, type Shortage } from './held-budget.ts';
 import type { Refusal } from './http1-pipeline.ts';
 
-/** Why there is no room: all of the memory is taken, or this client has what one may have. */
-export type Shortage = 'full' | 'share';
+/** Bounds of what messages hold. */
+export const heldMost: HeldMost = { bytes: limits.heldBytes, clientBytes: limits.heldBytesPerClient };
 
 /** How a message is refused for which there is no room. */
 export function shortageRefusal(shortage: Shortage): Refusal {
   return shortage === 'full'
     ? { code: 'GATEWAY_OVERLOADED', detail: 'no room to hold a message' }
     : { code: 'CLIENT_HOARDING', detail: 'its address has its share of the memory for held messages' };
-}
-
-/** What messages may hold at once in this process, those of one client address a part of it. */
-export class HeldBudget {
-  #bytes = 0;
-  /** Of addresses that hold something, and of no others. */
-  readonly #byAddress = new Map<string, number>();
-
-  /** Why so many bytes more cannot be had. */
-  shortage(address: string, bytes: number): Shortage | undefined {
-    if ((this.#byAddress.get(address) ?? 0) + bytes > limits.heldBytesPerClient) return 'share';
-    return this.#bytes + bytes > limits.heldBytes ? 'full' : undefined;
-  }
-
-  take(address: string, bytes: number): void {
-    this.#bytes += bytes;
-    this.#byAddress.set(address, (this.#byAddress.get(address) ?? 0) + bytes);
-  }
-
-  give(address: string, bytes: number): void {
-    this.#bytes -= bytes;
-    const left = (this.#byAddress.get(address) ?? 0) - bytes;
-    if (left > 0) this.#byAddress.set(address, left);
-    else this.#byAddress.delete(address);
-  }
 }
 
 /** Of what waits in relays: held in HTTP/2, and let go but not taken in either version. */
@@ -84,7 +60,7 @@ export class HeldMemory {
   /** Has others give up what nobody takes, the one with most of it first; those of the same client where that has its share. */
   #makeRoom(bytes: number): Shortage | undefined {
     for (;;) {
-      const shortage = budget.shortage(this.#address, bytes);
+      const shortage = budget.shortage(this.#address, bytes, heldMost);
       if (shortage === undefined) return undefined;
       let worst: HeldMemory | undefined;
       for (const memory of holders) {

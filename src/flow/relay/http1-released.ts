@@ -1,7 +1,8 @@
 import { limits } from '../../core/limits.ts';
 import type { Wire } from '../../core/relay.ts';
 import type { Side } from '../../core/side.ts';
-import { HeldMemory, type Shortage, StallClock } from './held-memory.ts';
+import type { Shortage } from './held-budget.ts';
+import { HeldMemory, StallClock } from './held-memory.ts';
 
 /** Bytes of a message that was held and let go: they wait here, counted, for as long as their receiver takes nothing. */
 export class ReleasedBytes {

@@ -1,5 +1,6 @@
 import { commonFrameBytes } from '../../codec/http2-frames.ts';
-import type { HeldMemory, Shortage } from './held-memory.ts';
+import type { Shortage } from './held-budget.ts';
+import type { HeldMemory } from './held-memory.ts';
 
 /** What one block costs beside its bytes. */
 const blockBytes = 256;

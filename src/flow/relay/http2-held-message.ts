@@ -1,7 +1,8 @@
 import type { Http2Field } from '../../codec/http2-field.ts';
 import { commonFrameBytes, dataFrame, windowUpdateFrame } from '../../codec/http2-frames.ts';
 import { otherSide, type Side } from '../../core/side.ts';
-import { type Shortage, StallClock } from './held-memory.ts';
+import type { Shortage } from './held-budget.ts';
+import { StallClock } from './held-memory.ts';
 import { BodyBlocks } from './http2-body-blocks.ts';
 import type { Http2Connection } from './http2-connection.ts';
 import type { Http2Stream } from './http2-stream.ts';

@@ -1,7 +1,7 @@
 import { type FailureCode, FlowFailure } from '../../core/failures.ts';
 import { limits } from '../../core/limits.ts';
 import type { OpenSpoolFile, SpoolFile, SpoolListener } from '../../core/spool.ts';
-import type { HoldBudget } from './smtp-hold.ts';
+import type { HoldShare } from './smtp-hold.ts';
 
 interface Piece {
   readonly bytes: Buffer;
@@ -11,7 +11,7 @@ interface Piece {
 
 /** How much of a mail may wait, and where. */
 export interface HoldLimits {
-  readonly budget: HoldBudget;
+  readonly budget: HoldShare;
   /** In memory. */
   readonly holdBytes: number;
   /** On disk besides; undefined without a spool. */

@@ -1,19 +1,24 @@
-/** Memory that held mails of one relay share, so that many of them at once cannot exhaust it. */
-export class HoldBudget {
-  readonly #mostBytes: number;
-  #bytes = 0;
+import type { HeldBudget, HeldMost } from './held-budget.ts';
 
-  constructor(mostBytes: number) {
-    this.#mostBytes = mostBytes;
+/** Memory for held mails that those of one client address have together, of what all of them may have. */
+export class HoldShare {
+  readonly #budget: HeldBudget;
+  readonly #address: string;
+  readonly #most: HeldMost;
+
+  constructor(budget: HeldBudget, address: string, most: HeldMost) {
+    this.#budget = budget;
+    this.#address = address;
+    this.#most = most;
   }
 
   /** Accounts for more bytes; false when there should be no more. */
   take(bytes: number): boolean {
-    this.#bytes += bytes;
-    return this.#bytes <= this.#mostBytes;
+    this.#budget.take(this.#address, bytes);
+    return this.#budget.shortage(this.#address, 0, this.#most) === undefined;
   }
 
   give(bytes: number): void {
-    this.#bytes -= bytes;
+    this.#budget.give(this.#address, bytes);
   }
 }

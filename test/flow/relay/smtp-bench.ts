@@ -1,8 +1,9 @@
 import type { Mail, MailEnvelope, MailInspector, MailOutcome } from '../../../src/core/mail.ts';
 import { allow, type Verdict } from '../../../src/core/verdict.ts';
 import { createSmtpRelay } from '../../../src/flow/relay/smtp.ts';
-import { HoldBudget } from '../../../src/flow/relay/smtp-hold.ts';
+import type { HoldShare } from '../../../src/flow/relay/smtp-hold.ts';
 import type { SmtpOptions } from '../../../src/flow/relay/smtp-options.ts';
+import { holdShare } from '../../support/hold-share.ts';
 import { RecordingWire } from './recording.ts';
 
 /** What was seen of a mail. */
@@ -39,8 +40,8 @@ function blockingMail(seen: SeenMail, judges: boolean): Mail {
 }
 
 /** A mail relay with its wire, and the mails that its inspector saw. */
-export function openSmtp(wishes: Partial<SmtpOptions> & { judges?: boolean; budget?: HoldBudget } = {}) {
-  const { budget = new HoldBudget(1_000_000), judges = false, ...others } = wishes;
+export function openSmtp(wishes: Partial<SmtpOptions> & { judges?: boolean; budget?: HoldShare } = {}) {
+  const { budget = holdShare(1_000_000), judges = false, ...others } = wishes;
   const wire = new RecordingWire();
   const mails: SeenMail[] = [];
   const inspector: MailInspector = {

@@ -2,13 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { allow, type Verdict } from '../../../src/core/verdict.ts';
 import { SmtpChunks } from '../../../src/flow/relay/smtp-chunks.ts';
 import { HeldMail } from '../../../src/flow/relay/smtp-held-mail.ts';
-import { HoldBudget } from '../../../src/flow/relay/smtp-hold.ts';
 import { SmtpTransfer } from '../../../src/flow/relay/smtp-transfer.ts';
+import { holdShare } from '../../support/hold-share.ts';
 import { RecordingWire } from './recording.ts';
 
 /** A mail of which rules say this as soon as its envelope is known. */
 function transfer(verdict: Verdict): SmtpTransfer {
-  const hold = { budget: new HoldBudget(1_000), holdBytes: 1_000, spool: undefined };
+  const hold = { budget: holdShare(1_000), holdBytes: 1_000, spool: undefined };
   const begun = new SmtpTransfer(
     { envelope: () => verdict, content: () => verdict, end: () => verdict, finish: () => {} },
     {

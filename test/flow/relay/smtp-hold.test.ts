@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { HoldBudget } from '../../../src/flow/relay/smtp-hold.ts';
+import { HeldBudget } from '../../../src/flow/relay/held-budget.ts';
+import { HoldShare } from '../../../src/flow/relay/smtp-hold.ts';
+import { holdShare } from '../../support/hold-share.ts';
 import { openSmtp, play } from './smtp-bench.ts';
 
 const hello = ['S: 220 mx.example ESMTP', 'C: EHLO me', 'S: 250-mx.example', 'S: 250 CHUNKING'];
@@ -122,7 +124,7 @@ describe('a mail that waits for its verdict', () => {
   });
 
   it('shares its memory with others and gives it back', () => {
-    const budget = new HoldBudget(2_000);
+    const budget = holdShare(2_000);
     const first = openSmtp({ judges: true, budget });
     play(first, [...hello, ...envelope, 'C: DATA', `C: ${'x'.repeat(1_500)}`]);
     const second = openSmtp({ judges: true, budget });
@@ -132,5 +134,19 @@ describe('a mail that waits for its verdict', () => {
     first.relay.cut('GATEWAY_SHUTTING_DOWN', '');
     second.relay.cut('GATEWAY_SHUTTING_DOWN', '');
     expect(budget.take(2_000)).toBe(true);
+  });
+
+  it('has a share of it for each client, beyond which the mails of that one alone go on as they come', () => {
+    const all = new HeldBudget();
+    const send = (client: string) => {
+      const budget = new HoldShare(all, client, { bytes: 8_000, clientBytes: 3_000 });
+      const smtp = openSmtp({ judges: true, budget });
+      play(smtp, [...hello, ...envelope, 'C: DATA', `C: ${'x'.repeat(1_000)}`]);
+      return { ...smtp, isHeld: !smtp.wire.to('origin').includes('DATA') };
+    };
+    const mails = ['192.0.2.1', '192.0.2.1', '192.0.2.1', '192.0.2.2'].map(send);
+    expect(mails.map(({ isHeld }) => isHeld)).toEqual([true, true, false, true]);
+    for (const { relay } of mails) relay.cut('GATEWAY_SHUTTING_DOWN', '');
+    expect(['192.0.2.1', '192.0.2.1', '192.0.2.2'].map((client) => send(client).isHeld)).toEqual([true, true, true]);
   });
 });

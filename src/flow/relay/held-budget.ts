@@ -1,0 +1,33 @@
+/** Why there is no room: all of the memory is taken, or this client has what one may have. */
+export type Shortage = 'full' | 'share';
+
+/** How much may be held at once, in all and by one client address. */
+export interface HeldMost {
+  readonly bytes: number;
+  readonly clientBytes: number;
+}
+
+/** What is held at once in this process, and what of it each client address has. */
+export class HeldBudget {
+  #bytes = 0;
+  /** Of addresses that hold something, and of no others. */
+  readonly #byAddress = new Map<string, number>();
+
+  /** Why so many bytes more cannot be had. */
+  shortage(address: string, bytes: number, most: HeldMost): Shortage | undefined {
+    if ((this.#byAddress.get(address) ?? 0) + bytes > most.clientBytes) return 'share';
+    return this.#bytes + bytes > most.bytes ? 'full' : undefined;
+  }
+
+  take(address: string, bytes: number): void {
+    this.#bytes += bytes;
+    this.#byAddress.set(address, (this.#byAddress.get(address) ?? 0) + bytes);
+  }
+
+  give(address: string, bytes: number): void {
+    this.#bytes -= bytes;
+    const left = (this.#byAddress.get(address) ?? 0) - bytes;
+    if (left > 0) this.#byAddress.set(address, left);
+    else this.#byAddress.delete(address);
+  }
+}
