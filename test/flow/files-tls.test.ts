@@ -116,6 +116,71 @@ describe('a client that offers protocols in TLS', () => {
     },
   );
 
+  it.each([[['ftp']], [['http/1.1', 'ftp']], [['smtp', 'ftp']]])(
+    'one of them FTP (%j), to a server with TLS from the start that agrees, is let in as one of FTP and of nothing else',
+    async (ALPNProtocols) => {
+      const heard: string[] = [];
+      const credentials = await authority.issue({ names: ['localhost'] });
+      const server = createServer({ ...credentials, ALPNProtocols: ['ftp'] }, (socket) => {
+        socket.on('error', () => {}).write('220 Test server\r\n');
+        socket.on('data', (bytes: Buffer) => {
+          heard.push(bytes.toString('latin1'));
+          socket.write('200 OK\r\n');
+        });
+      });
+      const port = await listening(server);
+      await using plane = await startDataPlane({
+        listeners: [published('127.0.0.1', port)],
+        originTrust: { rootsPem: [authority.rootPem] },
+      });
+      const open = async (): Promise<[TLSSocket, Typist]> => {
+        const socket = connect(plane.port, '127.0.0.1');
+        const secure = connectTls({ socket, servername: 'localhost', ca: plane.ca, ALPNProtocols });
+        secure.on('error', () => {});
+        await once(secure, 'secureConnect');
+        const typist = new Typist(secure);
+        await typist.hears(/^220 /);
+        return [secure, typist];
+      };
+      const [secure, typist] = await open();
+      expect(secure.alpnProtocol).toBe('ftp');
+      typist.say('SYST\r\n');
+      await typist.hears(/^200 OK/);
+      secure.destroy();
+      await expect.poll(() => plane.flows.map(({ protocol }) => protocol)).toEqual(['ftp']);
+      const [, other] = await open();
+      other.say('EHLO me\r\n');
+      if (ALPNProtocols.includes('smtp')) await other.hears(/^200 OK/);
+      else expect(await other.hearsEnd()).not.toContain('OK');
+      await expect.poll(() => heard).toEqual(['SYST\r\n', 'EHLO me\r\n']);
+      server.close();
+    },
+  );
+
+  it('none of them FTP but mail, to a server with TLS from the start, is cut off at its first command of FTP', async () => {
+    const heard: string[] = [];
+    const credentials = await authority.issue({ names: ['localhost'] });
+    const server = createServer({ ...credentials, ALPNProtocols: ['smtp'] }, (socket) => {
+      socket.on('error', () => {}).write('220 Test server\r\n');
+      socket.on('data', (bytes: Buffer) => heard.push(bytes.toString('latin1')));
+    });
+    const port = await listening(server);
+    await using plane = await startDataPlane({
+      listeners: [published('127.0.0.1', port)],
+      originTrust: { rootsPem: [authority.rootPem] },
+    });
+    const socket = connect(plane.port, '127.0.0.1');
+    const secure = connectTls({ socket, servername: 'localhost', ca: plane.ca, ALPNProtocols: ['smtp'] });
+    secure.on('error', () => {});
+    const typist = new Typist(secure);
+    await typist.hears(/^220 /);
+    typist.say('USER x\r\n');
+    await typist.hearsEnd();
+    await expect.poll(() => plane.flows.map(({ failure }) => failure)).toEqual(['CLIENT_ALPN_UNSUPPORTED']);
+    expect(heard).toEqual([]);
+    server.close();
+  });
+
   it('none of them FTP, to a server with TLS from the start, is cut off before a byte of it', async () => {
     const server = createServer(await authority.issue({ names: ['localhost'] }), (socket) => {
       socket.on('error', () => {}).write('220 Test FTP server\r\n');

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ftpServers, type RunningFtpServer } from '../support/ftp-servers.ts';
+import { ftpServers, type RunningFtpServer, startProftpd } from '../support/ftp-servers.ts';
 import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { reverse } from '../support/reverse-listener.ts';
 import { hasProgram, run } from '../support/run.ts';
@@ -13,32 +13,48 @@ const isRoot = process.getuid?.() === 0;
 const installed = isRoot ? ftpServers.filter(({ name, isInstalled }) => name !== 'vsftpd' && isInstalled()) : [];
 
 /** Clients end TLS on their control connection behind the login, and so does the gateway towards the server. */
-describe.each(installed)('control connections of $name in plaintext behind CCC', ({ start }) => {
+describe.each(installed)('control connections of $name in plaintext behind CCC', ({ name, start }) => {
   let server: RunningFtpServer;
+  let implicit: RunningFtpServer | undefined;
   let gateway: RunningGateway;
   let port: number;
+  let proxyPort: number;
+  let tlsPort: number;
   const big = randomBytes(1_000_000);
 
   beforeAll(async () => {
     const authority = await createTestAuthority();
-    server = await start(await authority.issue({ names: ['localhost'] }));
-    writeFileSync(join(server.root, 'big.bin'), big);
-    port = await freePort();
+    const credentials = await authority.issue({ names: ['localhost'] });
+    server = await start(credentials);
+    // Pure-FTPd knows no TLS from the start.
+    if (name === 'ProFTPD') implicit = await startProftpd(credentials, undefined, 'TLSOptions UseImplicitSSL');
+    for (const { root } of [server, implicit ?? server]) writeFileSync(join(root, 'big.bin'), big);
+    [port, proxyPort, tlsPort] = [await freePort(), await freePort(), await freePort()];
     gateway = await startGateway({
       files: { 'root.pem': authority.rootPem },
       config: {
         files: { clearCommandChannel: 'allow' },
-        listeners: [reverse(port, server.port)],
+        listeners: [
+          reverse(port, server.port),
+          { mode: 'explicit', listen: `127.0.0.1:${proxyPort}` },
+          reverse(tlsPort, implicit?.port ?? server.port),
+        ],
         originTrust: { system: false, files: ['$DIRECTORY/root.pem'] },
       },
     });
   }, 60_000);
   afterAll(async () => {
     await gateway?.[Symbol.asyncDispose]();
+    await implicit?.[Symbol.asyncDispose]();
     await server?.[Symbol.asyncDispose]();
   });
 
-  const transfers = (name: string) => gateway.records('traffic').filter((record) => record.name === name);
+  const transfers = (file: string) => gateway.records('traffic').filter((record) => record.name === file);
+  const curl = (...args: readonly string[]) => {
+    const login = ['--cacert', gateway.caFile, '--user', `${server.user}:${server.password}`];
+    return run('curl', ['-sS', '-v', '-m', '20', ...login, '--ssl-reqd', '--ftp-ssl-ccc', ...args]);
+  };
+  const behindCcc = { status_id: 1, unmapped: { gateway: { ftp: { is_protected: true, is_control_clear: true } } } };
 
   it.each([
     ['passive', '1.3'],
@@ -49,26 +65,55 @@ describe.each(installed)('control connections of $name in plaintext behind CCC',
     'curl whose end of TLS is %s (TLS %s) downloads, uploads and lists',
     { timeout: 90_000 },
     async (mode, version) => {
-      const args = ['-sS', '-v', '-m', '20', '--cacert', gateway.caFile, '--user', `${server.user}:${server.password}`];
-      const tls = ['--ssl-reqd', '--ftp-ssl-ccc', '--ftp-ssl-ccc-mode', mode, '--tls-max', version];
-      const curl = (...more: readonly string[]) => run('curl', [...args, ...tls, ...more]);
+      const tls = ['--ftp-ssl-ccc-mode', mode, '--tls-max', version];
       const url = `ftp://localhost:${port}`;
       const out = join(gateway.directory, 'out.bin');
-      const down = await curl(`${url}/big.bin`, '-o', out);
+      const down = await curl(...tls, `${url}/big.bin`, '-o', out);
       expect(down.code, down.stderr).toBe(0);
       expect(down.stderr).toMatch(/^< 200 /m);
       expect(readFileSync(out).equals(big)).toBe(true);
       const file = `${mode}-${version}`;
-      const up = await curl('-T', out, `${url}/in/${file}`);
+      const up = await curl(...tls, '-T', out, `${url}/in/${file}`);
       expect(up.code, up.stderr).toBe(0);
       await expect.poll(() => server.uploaded(file)?.equals(big)).toBe(true);
-      const list = await curl(`${url}/`);
+      const list = await curl(...tls, `${url}/`);
       expect(list.code, list.stderr).toBe(0);
       await expect.poll(() => transfers(file).length).toBe(1);
-      expect(transfers(file)[0]).toMatchObject({
-        status_id: 1,
-        unmapped: { gateway: { ftp: { is_protected: true, is_control_clear: true } } },
-      });
+      expect(transfers(file)[0]).toMatchObject(behindCcc);
+    },
+  );
+
+  it.each([
+    ['the explicit proxy by CONNECT', () => ['--proxytunnel', '-x', `http://127.0.0.1:${proxyPort}`]],
+    ['the explicit proxy by SOCKS5', () => ['--socks5', `127.0.0.1:${proxyPort}`]],
+  ])('curl through %s', { timeout: 90_000 }, async (way, proxy) => {
+    const url = `ftp://localhost:${server.port}`;
+    const out = join(gateway.directory, 'out.bin');
+    const down = await curl(...proxy(), `${url}/big.bin`, '-o', out);
+    expect(down.code, down.stderr).toBe(0);
+    expect(readFileSync(out).equals(big)).toBe(true);
+    const file = way.replaceAll(' ', '-');
+    const up = await curl(...proxy(), '-T', out, `${url}/in/${file}`);
+    expect(up.code, up.stderr).toBe(0);
+    await expect.poll(() => server.uploaded(file)?.equals(big)).toBe(true);
+    await expect.poll(() => transfers(file).length).toBe(1);
+    expect(transfers(file)[0]).toMatchObject(behindCcc);
+  });
+
+  it.runIf(name === 'ProFTPD').each(['1.3', '1.2'])(
+    'curl, where TLS is there from the start (%s)',
+    { timeout: 60_000 },
+    async (version) => {
+      const url = `ftps://localhost:${tlsPort}`;
+      const out = join(gateway.directory, 'out.bin');
+      const down = await curl('--tls-max', version, `${url}/big.bin`, '-o', out);
+      expect(down.code, down.stderr).toBe(0);
+      expect(readFileSync(out).equals(big)).toBe(true);
+      const up = await curl('--tls-max', version, '-T', out, `${url}/in/start-${version}`);
+      expect(up.code, up.stderr).toBe(0);
+      await expect.poll(() => implicit?.uploaded(`start-${version}`)?.equals(big)).toBe(true);
+      await expect.poll(() => transfers(`start-${version}`).length).toBe(1);
+      expect(transfers(`start-${version}`)[0]).toMatchObject(behindCcc);
     },
   );
 

@@ -17,17 +17,22 @@ const installed = isRoot ? ftpServers.filter(({ isInstalled }) => isInstalled())
 const resuming = `
 import ftplib, io, ssl, sys
 port, ca, user, password, version, lend = sys.argv[1:7]
+ends = sys.argv[8] == 'clear'
 ctx = ssl.create_default_context(cafile=ca)
 if version == '1.2': ctx.maximum_version = ssl.TLSVersion.TLSv1_2
 class Resuming(ftplib.FTP_TLS):
     lender = None
+    kept = None
     def ntransfercmd(self, cmd, rest=None):
         conn, size = ftplib.FTP.ntransfercmd(self, cmd, rest)
-        session = (self.lender or self).sock.session
+        lender = self.lender or self
+        session = lender.kept or lender.sock.session
         return self.context.wrap_socket(conn, server_hostname=self.host, session=session), size
 def login():
     f = Resuming(context=ctx, timeout=15)
     f.connect('localhost', int(port)); f.login(user, password); f.prot_p(); f.voidcmd('NOOP')
+    # What has been TLS of the control connection goes on being resumed.
+    if ends: f.kept = f.sock.session; f.ccc()
     return f
 f = login()
 if lend == 'other': f.lender = login()
@@ -65,7 +70,7 @@ describe.each(installed)('data connections of $name, where the client must resum
     gateway = await startGateway({
       files: { 'root.pem': authority.rootPem },
       config: {
-        files: { requireResumption: true },
+        files: { requireResumption: true, clearCommandChannel: 'allow' },
         listeners: [reverse(port, server.port), reverse(tlsPort, implicit?.port ?? server.port)],
         originTrust: { system: false, files: ['$DIRECTORY/root.pem'] },
       },
@@ -80,8 +85,9 @@ describe.each(installed)('data connections of $name, where the client must resum
   const login = () => `${server.user}:${server.password}`;
   const curl = (...args: readonly string[]) =>
     run('curl', ['-sS', '-v', '-m', '20', '--cacert', gateway.caFile, '--user', login(), ...args]);
-  const python = (version: string, lend: 'own' | 'other') => {
-    const args = [String(port), gateway.caFile, server.user, server.password, version, lend, String(big.length)];
+  const python = (version: string, lend: 'own' | 'other', control: 'secure' | 'clear' = 'secure') => {
+    const who = [server.user, server.password];
+    const args = [String(port), gateway.caFile, ...who, version, lend, String(big.length), control];
     return run('python3', ['-c', resuming, ...args], { timeoutMs: 60_000 });
   };
   const failed = () =>
@@ -105,6 +111,26 @@ describe.each(installed)('data connections of $name, where the client must resum
       expect(stdout).not.toContain('got');
       expect(stdout.match(/522 CLIENT_FTP_DATA_IDENTITY/g)?.length, stdout).toBeGreaterThanOrEqual(2);
       expect(stdout).toContain('done');
+    },
+    60_000,
+  );
+
+  // vsftpd knows no CCC.
+  it.runIf(name !== 'vsftpd').each([
+    ['1.3', 'own'],
+    ['1.2', 'own'],
+    ['1.3', 'other'],
+    ['1.2', 'other'],
+  ] as const)(
+    'behind CCC the session that has ended (TLS %s) is asked for as before: that of the %s connection',
+    async (version, lend) => {
+      const { code, stdout, stderr } = await python(version, lend, 'clear');
+      expect(code, stdout + stderr).toBe(0);
+      expect(stdout).toContain('done');
+      expect(stdout).not.toContain('got');
+      if (lend === 'other') {
+        expect(stdout.match(/522 CLIENT_FTP_DATA_IDENTITY/g)?.length, stdout).toBeGreaterThanOrEqual(2);
+      }
     },
     60_000,
   );

@@ -28,8 +28,12 @@ export const captures = [
   { kind: 'tproxy that shows origins the client', option: 'tproxy', port: 9444 },
 ] as const;
 
-/** `ports` are those of the origin that are captured; a rule blocks content with the word falcon-seven. */
-export async function startFilesNetwork(authority: TestAuthority, ports: readonly number[]): Promise<FilesNetwork> {
+/** `ports` are those of the origin that are captured, `files` is the policy on them; a rule blocks content with the word falcon-seven. */
+export async function startFilesNetwork(
+  authority: TestAuthority,
+  ports: readonly number[],
+  files: object = {},
+): Promise<FilesNetwork> {
   const network = await createTestNetwork();
   const listener = (port: number, capture: string, more: object = {}) => ({
     mode: 'transparent',
@@ -47,6 +51,7 @@ export async function startFilesNetwork(authority: TestAuthority, ports: readonl
       },
       config: {
         rules: { files: ['$DIRECTORY/ftp.yaml'] },
+        files,
         listeners: [
           listener(8443, 'redirect'),
           listener(9443, 'tproxy'),
