@@ -16,7 +16,8 @@ export interface PartSink {
   partEnd(): void;
 }
 
-type State = 'preamble' | 'delimiter' | 'head' | 'content' | 'epilogue' | 'failed';
+/** What goes before the first part and what follows the end are `outside`. */
+type State = 'outside' | 'delimiter' | 'head' | 'content' | 'failed';
 
 const lf = 0x0a;
 const cr = 0x0d;
@@ -24,31 +25,15 @@ const dash = 0x2d;
 const noBytes = Buffer.alloc(0);
 const crByte = Buffer.from([cr]);
 
-/** The same parameter, wherever a recipient might find it: some search the text alone, within quotes too. */
-const anyBoundary = /[;\s"]boundary\s*=/gi;
-
-/** Whether recipients may cut a body by another boundary than `multipartBoundary` tells. */
-export function hasSeveralBoundaries(contentType: string): boolean {
-  return (contentType.match(anyBoundary)?.length ?? 0) > 1;
-}
-
-/** The boundary that a Content-Type names when it is multipart (RFC 2046 section 5.1.1). */
-export function multipartBoundary(contentType: string): string | undefined {
-  if (!/^\s*multipart\//i.test(contentType)) return undefined;
-  const found = /;\s*boundary\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;]+))/i.exec(contentType);
-  const boundary = found?.[1]?.replace(/\\(.)/g, '$1') ?? found?.[2];
-  return boundary === undefined || boundary === '' || boundary.length > 256 ? undefined : boundary;
-}
-
 /**
- * Cuts a multipart body (RFC 7578) into its parts as it passes. As lenient as recipients are: lines may end in LF alone,
- * a boundary may be followed by blanks.
+ * Cuts a multipart body (RFC 7578) into its parts as it passes. As lenient as the most lenient recipient: lines may end in
+ * LF alone, a boundary may be followed by blanks, the end by further parts. What others read otherwise is a problem.
  */
 export class FormDataReader {
   readonly #sink: PartSink;
   /** The boundary with the line end before it; what follows decides what it is. */
   readonly #delimiter: Buffer;
-  #state: State = 'preamble';
+  #state: State = 'outside';
   /** Bytes that are not decided: never more than a head or a delimiter line. */
   #rest: Buffer;
   #parts = 0;
@@ -57,6 +42,10 @@ export class FormDataReader {
   #isAtLineEnd = false;
   /** A CR went before the delimiter that is being looked at. */
   #hadCr = false;
+  /** The line ends of delimiters and heads; undefined until one was seen. */
+  #isCrLf: boolean | undefined;
+  /** The end was seen. */
+  #hasEnded = false;
   /** Why parts may have been missed. */
   problem: string | undefined;
 
@@ -68,7 +57,7 @@ export class FormDataReader {
   }
 
   push(chunk: Buffer): void {
-    if (this.#state === 'epilogue' || this.#state === 'failed') return;
+    if (this.#hasFailed) return;
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     let at = 0;
     for (let next = this.#step(bytes, at); next !== at; next = this.#step(bytes, at)) at = next;
@@ -83,13 +72,13 @@ export class FormDataReader {
   end(): void {
     if (this.#state === 'content') this.#pass(this.#rest, 0, this.#rest.length);
     this.#endPart();
-    if (this.#state !== 'epilogue') this.#fail('multipart without its end');
+    if (!this.#hasEnded) this.#fail('multipart without its end');
   }
 
   /** Reads on from a position; returns the same one when more bytes are needed. */
   #step(bytes: Buffer, at: number): number {
     switch (this.#state) {
-      case 'preamble':
+      case 'outside':
       case 'content':
         return this.#readContent(bytes, at);
       case 'delimiter':
@@ -120,20 +109,23 @@ export class FormDataReader {
   #readDelimiterLine(bytes: Buffer, at: number): number {
     if (bytes.length - at < 2) return at;
     if (bytes[at] === dash && bytes[at + 1] === dash) {
+      if (this.#isInPart) this.#noteLineEnd(this.#hadCr);
       this.#endPart();
-      this.#state = 'epilogue';
-      return bytes.length;
+      this.#hasEnded = true;
+      this.#state = 'outside';
+      return at + 2;
     }
     let end = at;
     while (end < bytes.length && isBlank(bytes[end])) end++;
     if (end === bytes.length)
       return end - at > limits.httpChunkLineBytes ? this.#fail('multipart with a long boundary line') : at;
     if (bytes[end] !== lf) {
-      this.#state = this.#isInPart ? 'content' : 'preamble';
+      this.#state = this.#isInPart ? 'content' : 'outside';
       if (this.#isInPart && this.#hadCr) this.#sink.bytes(crByte);
       if (this.#isInPart) this.#sink.bytes(this.#delimiter);
       return this.#readContent(bytes, at);
     }
+    this.#noteDelimiter(bytes.subarray(at, end));
     this.#endPart();
     this.#state = 'head';
     return end + 1;
@@ -144,10 +136,29 @@ export class FormDataReader {
     if (end < 0) return bytes.length - at > limits.httpTrailerBytes ? this.#fail('multipart with a long head') : at;
     if (++this.#parts > limits.formFields) return this.#fail(`more than ${limits.formFields} parts`);
     this.#isInPart = true;
-    this.#sink.part(partHead(bytes.toString('latin1', at, end)));
+    const text = bytes.toString('latin1', at, end);
+    if (text.includes('\r\n')) this.#noteLineEnd(true);
+    if (/(?:^|[^\r])\n/.test(text)) this.#noteLineEnd(false);
+    if (/\r(?!\n)/.test(text)) this.problem ??= 'multipart with a bare CR in a head';
+    this.#sink.part(partHead(text));
     this.#state = 'content';
     this.#isAtLineEnd = true;
     return end - 1;
+  }
+
+  /** Takes what stands between a boundary and the LF behind it. */
+  #noteDelimiter(behind: Buffer): void {
+    const isCrLf = behind.at(-1) === cr;
+    if (this.#isInPart) this.#noteLineEnd(this.#hadCr);
+    this.#noteLineEnd(isCrLf);
+    if (behind.length > (isCrLf ? 1 : 0)) this.problem ??= 'multipart with blanks behind a boundary';
+    if (this.#hasEnded) this.problem ??= 'parts behind the end of multipart';
+  }
+
+  /** Where both kinds stand in a body, strict recipients find fewer delimiters than others. */
+  #noteLineEnd(isCrLf: boolean): void {
+    this.#isCrLf ??= isCrLf;
+    if (this.#isCrLf !== isCrLf) this.problem ??= 'multipart with line ends of two kinds';
   }
 
   #pass(bytes: Buffer, from: number, to: number): void {

@@ -1,4 +1,5 @@
 import type { Header } from '../core/http.ts';
+import { textStream } from './text-decoder.ts';
 
 /** What the head of a mail or of a part says of its body. */
 export interface MimeHead {
@@ -118,7 +119,7 @@ function quotedWord(word: string): string {
 function recoded(bytes: Buffer, charset: string): string {
   if (charset === '' || /^(?:utf-?8|us-ascii)$/i.test(charset)) return bytes.toString('latin1');
   try {
-    return Buffer.from(new TextDecoder(charset).decode(bytes)).toString('latin1');
+    return Buffer.from(textStream(charset).decode(bytes, { stream: false })).toString('latin1');
   } catch {
     return bytes.toString('latin1');
   }

@@ -5,6 +5,7 @@ import { GrpcMessageDecoder } from '../codec/grpc-messages.ts';
 import {
   isSettledMarkup,
   mayBeMarked,
+  mayBeWide,
   type TextDeclaration,
   TextReader,
   textDeclaration,
@@ -164,11 +165,12 @@ export class InspectedBody {
     const codings = this.#codings;
     if (codings.kind === 'unknown') this.#note(codings.label);
     if (isCoded(codings) || !isPlainText(chunk, this.#missingBytes) || this.#isTold) this.#observeParts();
-    const { mayBeText, markup, unknown } = this.#declared;
-    if (unknown !== undefined) this.#note(`charset ${unknown}`);
+    const { mayBeText, isText, markup, doubt } = this.#declared;
+    if (doubt !== undefined) this.#note(doubt);
     if (this.#isRead || !mayBeText) return;
     const isWhole = chunk.length >= this.#missingBytes;
-    if (!mayBeMarked(chunk[0] ?? 0) && (markup === undefined || isSettledMarkup(chunk, markup, isWhole))) return;
+    const isOther = mayBeMarked(chunk[0] ?? 0) || (isText === true && mayBeWide(chunk));
+    if (!isOther && (markup === undefined || isSettledMarkup(chunk, markup, isWhole))) return;
     this.#text = new TextReader(undefined, markup);
     this.#recode();
     this.#scan.recoded(this.#message);

@@ -54,7 +54,7 @@ export class FormObserver implements PartsObserver {
   }
 
   #begin(head: PartHead): void {
-    if (head.name !== undefined) this.#tell('http.request.part.name', [head.name]);
+    if (head.names.length > 0) this.#tell('http.request.part.name', head.names);
     this.#part = new ObservedPart(head, this.#wants, this.#tell);
   }
 
@@ -62,13 +62,13 @@ export class FormObserver implements PartsObserver {
     const part = this.#part;
     this.#part = undefined;
     if (part === undefined) return;
-    const { name } = part;
-    if (name !== undefined) {
+    const { names } = part;
+    if (names.length > 0) {
       const { values, unknown, isOther } = part.values(this.#charset);
       this.#unknownCharset ??= unknown;
-      if (name === '_charset_') this.#learn(values[0] ?? '');
+      if (names.includes('_charset_')) this.#learn(values[0] ?? '');
       else this.#isCharsetLate ||= isOther;
-      this.#tell(`http.request.form.${name}`, values);
+      for (const name of names) this.#tell(`http.request.form.${name}`, values);
     }
     for (const facts of part.end(isWhole)) if (this.#files.length < limits.recordFiles) this.#files.push(facts);
   }
@@ -84,7 +84,7 @@ export class FormObserver implements PartsObserver {
 
 /** One part: its value, and the file that it may be. */
 class ObservedPart {
-  readonly name: string | undefined;
+  readonly names: readonly string[];
   readonly #type: string | undefined;
   readonly #decoder: TransferDecoder | undefined;
   /** The part as it came, and as it reads where it is encoded. */
@@ -92,8 +92,8 @@ class ObservedPart {
   #value = '';
   #decoded = '';
 
-  constructor({ name, fileNames, type, transferEncoding }: PartHead, wants: FileWants, tell: FoundSink) {
-    this.name = name;
+  constructor({ names, fileNames, type, transferEncoding }: PartHead, wants: FileWants, tell: FoundSink) {
+    this.names = names;
     this.#type = type;
     this.#decoder = transferDecoder(transferEncoding);
     // A part with a type is a file for most recipients, even without a name.
@@ -114,7 +114,7 @@ class ObservedPart {
   values(charset: string | undefined): { values: string[]; unknown: string | undefined; isOther: boolean } {
     if (this.#decoder !== undefined) this.#pushDecoded(this.#decoder.end());
     const value = this.#decoder === undefined ? this.#value : this.#decoded;
-    const { encoding, unknown } = this.#type?.includes('charset')
+    const { encoding, unknown, doubt } = this.#type?.includes('charset')
       ? textDeclaration([['content-type', this.#type]])
       : declared(charset);
     const values = [this.#value];
@@ -123,7 +123,7 @@ class ObservedPart {
       const text = textOf(value, encoding);
       if (text !== value) values.push(text);
     }
-    return { values, unknown, isOther: encoding === undefined && /[\u0080-\uffff]/.test(value) };
+    return { values, unknown: unknown ?? doubt, isOther: encoding === undefined && /[\u0080-\uffff]/.test(value) };
   }
 
   end(isWhole: boolean): readonly FileFacts[] {

@@ -1,6 +1,6 @@
-import { parseDisposition, percentDecoded } from '../codec/disposition.ts';
-import { hasSeveralBoundaries, multipartBoundary } from '../codec/form-data.ts';
+import { fieldNames, parseDisposition, percentDecoded } from '../codec/disposition.ts';
 import { FormFieldReader } from '../codec/form-fields.ts';
+import { multipartType } from '../codec/multipart-type.ts';
 import type { Header } from '../core/http.ts';
 import type { FileFacts } from '../core/record.ts';
 import type { WantedFacts } from '../rules/found-fields.ts';
@@ -46,12 +46,12 @@ export function observeParts(
     members: wanted.members ? 'all' : 'none',
   };
   const type = fieldOf(described.headers, 'content-type') ?? '';
-  const boundary = message === 'request' ? multipartBoundary(type) : undefined;
+  const multipart = message === 'request' ? multipartType(type) : undefined;
   const wantsFiles = wants.facts || wants.records;
-  if (boundary !== undefined) {
-    if (!wantsFiles && !wanted.forms) return undefined;
-    const doubt = hasSeveralBoundaries(type) ? 'multipart with several boundaries' : undefined;
-    return new FormObserver(boundary, doubt, wants, tell);
+  if (multipart !== undefined && (wantsFiles || wanted.forms)) {
+    const { boundary, doubt } = multipart;
+    if (boundary !== undefined) return new FormObserver(boundary, doubt, wants, tell);
+    return new BodyFileObserver(message, described, wants, tell, doubt);
   }
   if (message === 'request' && /^\s*application\/x-www-form-urlencoded/i.test(type)) {
     return wanted.forms ? new FieldsObserver(tell) : undefined;
@@ -76,8 +76,9 @@ class FieldsObserver implements PartsObserver {
 
   constructor(tell: FoundSink) {
     this.#reader = new FormFieldReader((name, value) => {
-      tell('http.request.part.name', [name]);
-      tell(`http.request.form.${name}`, [value]);
+      const names = fieldNames(name);
+      tell('http.request.part.name', names);
+      for (const each of names) tell(`http.request.form.${each}`, [value]);
     });
   }
 
@@ -97,21 +98,29 @@ class FieldsObserver implements PartsObserver {
 
 /** A body that may be a file as a whole. */
 class BodyFileObserver implements PartsObserver {
-  readonly problem = undefined;
+  readonly problem: string | undefined;
   readonly #file: FileObserver;
   readonly #isPartial: boolean;
 
-  constructor(message: 'request' | 'response', described: Described, wants: FileWants, tell: FoundSink) {
+  constructor(
+    message: 'request' | 'response',
+    described: Described,
+    wants: FileWants,
+    tell: FoundSink,
+    problem?: string,
+  ) {
     const { headers, target, isPartial } = described;
+    this.problem = problem;
     this.#isPartial = isPartial;
-    const { fileNames } = parseDisposition(fieldOf(headers, 'content-disposition') ?? '');
+    const fileNames = fieldsOf(headers, 'content-disposition').flatMap((value) => parseDisposition(value).fileNames);
     const names = fileNames.length > 0 ? fileNames : nameInTarget(target);
     const claims = { names, declared: fieldOf(headers, 'content-type'), isNamed: fileNames.length > 0 };
     this.#file = new FileObserver(claims, wants, factsOf(message, tell));
   }
 
   get isWanted(): boolean {
-    return this.#file.isWanted;
+    // Who is let go has its problem forgotten.
+    return this.problem !== undefined || this.#file.isWanted;
   }
 
   push(bytes: Buffer): void {
@@ -135,8 +144,11 @@ function nameInTarget(target: string | undefined): readonly string[] {
 }
 
 function fieldOf(headers: readonly Header[], name: string): string | undefined {
-  for (const [present, value] of headers) {
-    if (present.length === name.length && present.toLowerCase() === name) return value;
-  }
-  return undefined;
+  return fieldsOf(headers, name)[0];
+}
+
+function fieldsOf(headers: readonly Header[], name: string): readonly string[] {
+  return headers.flatMap(([present, value]) =>
+    present.length === name.length && present.toLowerCase() === name ? [value] : [],
+  );
 }

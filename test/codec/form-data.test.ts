@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseDisposition } from '../../src/codec/disposition.ts';
-import { FormDataReader, multipartBoundary } from '../../src/codec/form-data.ts';
+import { FormDataReader } from '../../src/codec/form-data.ts';
 import { FormFieldReader } from '../../src/codec/form-fields.ts';
+import { multipartType } from '../../src/codec/multipart-type.ts';
 
 interface Part {
   readonly name: string | undefined;
@@ -18,8 +19,8 @@ function partsOf(body: string, pieceBytes = 65_536, boundary = 'x'): { parts: Pa
     part(head) {
       if (isOpen) throw new Error('a part within a part');
       isOpen = true;
-      const { name, fileNames, type } = head;
-      parts.push({ name, fileNames, type, content: '' });
+      const { names, fileNames, type } = head;
+      parts.push({ name: names[0], fileNames, type, content: '' });
     },
     bytes(chunk) {
       const last = parts.pop();
@@ -77,11 +78,27 @@ describe('multipart', () => {
   });
 
   test('is read as leniently as recipients read it', () => {
-    const lfOnly = '--x\nContent-Disposition: form-data;\n name="a"\n\nvalue\n--x  \t\nX: y\n\n2\n--x--';
+    const lfOnly = '--x\nContent-Disposition: form-data;\n name="a"\n\nvalue\n--x\nX: y\n\n2\n--x--';
     expect(partsOf(lfOnly)).toEqual({
       parts: [part('a', 'value'), { name: undefined, fileNames: [], type: undefined, content: '2' }],
       problem: undefined,
     });
+  });
+
+  test.each([
+    ['multipart with line ends of two kinds', `${field('a', `one\n${field('b', '2')}`)}--x--`],
+    ['multipart with line ends of two kinds', `${field('a', 'one')}--x\n${field('b', '2').slice(5)}--x--`],
+    ['multipart with line ends of two kinds', `${field('a', 'one')}--x\r\nX: y\n\n${field('b', '2')}--x--`],
+    ['multipart with blanks behind a boundary', `${field('a', 'one')}--x \r\n${field('b', '2').slice(5)}--x--`],
+    ['multipart with a bare CR in a head', `--x\r\nX: y\rContent-Disposition: form-data; name="b"\r\n\r\n2\r\n--x--`],
+    ['parts behind the end of multipart', `${field('a', 'one')}--x--\r\n${field('b', '2')}--x--`],
+    ['parts behind the end of multipart', `${field('a', 'one')}--x--junk\r\n${field('b', '2')}`],
+  ])('is read on, and told of, where recipients read it in several ways: %s', (problem, body) => {
+    for (const pieceBytes of [1, 2, 3, 7, 65_536]) {
+      const read = partsOf(body, pieceBytes);
+      expect(read.problem).toBe(problem);
+      expect(read.parts.map(({ content }) => content.trim())).toContain('2');
+    }
   });
 
   test.each([
@@ -95,12 +112,38 @@ describe('multipart', () => {
     for (const pieceBytes of [100, 65_536]) expect(partsOf(body, pieceBytes).problem).toBe(problem);
   });
 
-  test('has the boundary that its type names', () => {
-    expect(multipartBoundary('multipart/form-data; boundary=----WebKit12')).toBe('----WebKit12');
-    expect(multipartBoundary('Multipart/Mixed;charset=x; Boundary = "a \\"b"')).toBe('a "b');
-    expect(multipartBoundary('text/plain; boundary=x')).toBeUndefined();
-    expect(multipartBoundary('multipart/form-data')).toBeUndefined();
-    expect(multipartBoundary(`multipart/form-data; boundary=${'x'.repeat(300)}`)).toBeUndefined();
+  test.each([
+    ['multipart/form-data; boundary=----WebKitFormBoundary12', '----WebKitFormBoundary12'],
+    ['multipart/form-data; boundary="=_a, b"; charset=utf-8', '=_a, b'],
+    ['Multipart/Mixed;charset=x;BOUNDARY=x ;y=z', 'x'],
+  ])('has the boundary that its type names: %s', (type, boundary) => {
+    expect(multipartType(type)).toEqual({ boundary, doubt: undefined });
+  });
+
+  const several = 'multipart with several boundaries';
+  const readings = 'multipart with a boundary of several readings';
+  const unread = 'multipart without a boundary that can be read';
+  test.each([
+    // PHP searches the text for the word, and ends what is not quoted at a comma.
+    ['multipart/form-data; xboundary=z; boundary=x', 'x', several],
+    ['multipart/form-data; boundaryx=z; boundary=x', 'x', several],
+    ['multipart/form-data; boundary=x,y', 'x,y', readings],
+    ['multipart/form-data; boundary=x y', 'x', readings],
+    ['multipart/form-data; boundary="x\\y"', 'xy', readings],
+    ['Multipart/Mixed;charset=x; Boundary = "a \\"b"', 'a "b', readings],
+    // Werkzeug puts pieces together (RFC 2231).
+    ['multipart/form-data; boundary=x; boundary*0=y', 'x', several],
+    ["multipart/form-data; boundary=x; boundary*=utf-8''y", 'x', several],
+    ['multipart/form-data; boundary*0=x;boundary*1=y', undefined, unread],
+    ['multipart/form-data', undefined, unread],
+    ['multipart/form-data, boundary=x', undefined, unread],
+    [`multipart/form-data; boundary=${'x'.repeat(300)}`, undefined, unread],
+  ])('is in doubt where recipients may find another: %s', (type, boundary, doubt) => {
+    expect(multipartType(type)).toEqual({ boundary, doubt });
+  });
+
+  test('is nothing else', () => {
+    expect(multipartType('text/plain; boundary=x')).toBeUndefined();
   });
 });
 
@@ -116,8 +159,28 @@ describe('Content-Disposition', () => {
     ['attachment; filename="cut', undefined, ['cut']],
     ['inline', undefined, []],
     ['form-data; name=a; filename=""', 'a', []],
+    ['filename=a.exe', undefined, ['a.exe']],
+    ['attachment; filename*0="a"; filename*1=".exe"', undefined, ['a.exe']],
+    ["attachment; filename*0*=UTF-8''%61; filename*1=.exe", undefined, ['a.exe']],
+    ['attachment; filename="=?UTF-8?B?YS5leGU=?="', undefined, ['=?UTF-8?B?YS5leGU=?=', 'a.exe']],
+    ['attachment; filename="a.exe. ."', undefined, ['a.exe. .', 'a.exe']],
+    ['attachment; filename="a.php\0.txt"', undefined, ['a.php\0.txt', 'a.php']],
+    ['attachment; filename="C:\\\\x\\\\a.exe"', undefined, ['C:\\x\\a.exe', 'a.exe']],
   ])('%s', (value, name, fileNames) => {
-    expect(parseDisposition(value)).toEqual({ name, fileNames });
+    expect(parseDisposition(value)).toEqual({ names: name === undefined ? [] : [name], fileNames });
+  });
+
+  test.each([
+    ['form-data; name="a"; name="b"', ['a', 'b']],
+    ['form-data; name="a"; name*=utf-8\'\'b', ['a', 'b']],
+    ['form-data; name*0="a"; name*1="b"', ['ab']],
+    ["form-data; name='a'", ["'a'", 'a']],
+    ['form-data; name="a\\b"', ['ab', 'a\\b']],
+    ['form-data; name="a\0b"', ['a\0b', 'a']],
+    ['form-data; name=" a"', [' a', 'a']],
+    ['name="a"', ['a']],
+  ])('has every name that a recipient makes of it: %j', (value, names) => {
+    expect(parseDisposition(value).names).toEqual(names);
   });
 });
 
