@@ -10,12 +10,8 @@ packages=(curl nghttp2-client openssl nginx-light python3 wget git nftables ipro
   c-icap libc-icap-mod-virus-scan clamav clamav-daemon
   vsftpd lftp libhiredis0.14 libmemcached11 libmemcachedutil2 libpcre2-posix3)
 packages+=(libnet-ssleay-perl default-jdk-headless)
-<<<<<<< HEAD
 packages+=(golang-go python3-requests python3-grpcio)
-=======
-packages+=(golang-go python3-requests)
 packages+=(php-cli python3-werkzeug)
->>>>>>> eeca763 (Read forms and text as their recipients do, or say that it is not known)
 packages+=(fcgiwrap skopeo docker-registry ngtcp2-client ngtcp2-server)
 # The largest by far: a minute on a busy machine with two cores.
 packages+=(chromium)
