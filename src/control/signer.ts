@@ -2,7 +2,8 @@ import type { IssuedLeaf, LeafRequest } from '../core/ipc.ts';
 import { limits } from '../core/limits.ts';
 import type { Authority } from '../pki/authority.ts';
 import { IssuanceLog } from '../pki/issuance-log.ts';
-import { sealedHead, writeSeal } from '../pki/issuance-seal.ts';
+import { readSeal, writeSeal } from '../pki/issuance-seal.ts';
+import { certificatePems } from '../pki/issuer.ts';
 import { issueLeaf } from '../pki/leaf.ts';
 
 /** The only holder of the CA key. */
@@ -27,16 +28,18 @@ export function createSigner(
   let isWhole: boolean | undefined;
   const seal = async (): Promise<void> => {
     try {
-      await log.resume();
       if (isWhole === undefined) {
-        isWhole = await log.goesOnFrom(await sealedHead(present.directory));
-        if (!isWhole) onProblem(cut);
+        const fault = await sealFault(log, present);
+        isWhole = fault === undefined;
+        if (fault !== undefined) onProblem(`${fault}. ${whatToDo}`);
       }
       // A new seal would hide what was done to the log: the old one stays, and so does what an audit says.
       if (!isWhole) return;
-      const { head } = log;
+      const head = await log.head();
       const what = `${head} ${present.active.fingerprint256}`;
-      if (head === undefined || what === sealed) return;
+      if (what === sealed) return;
+      // A power failure must not leave a seal of lines that it took.
+      await log.synchronize();
       await writeSeal(present.directory, head, present.active, Date.now());
       sealed = what;
     } catch (error) {
@@ -70,6 +73,14 @@ export function createSigner(
   };
 }
 
-const cut =
-  'the issuance log does not go on from its seal: lines were cut off or changed, or the seal was removed. It is not sealed ' +
-  'any more; see `daylight ca audit`, and docs/ca.md for what to do';
+/** What is wrong with the seal that an earlier gateway left, or with the log under it. */
+async function sealFault(log: IssuanceLog, { directory, certificates }: Authority): Promise<string | undefined> {
+  const reading = await readSeal(directory, certificatePems(certificates, directory));
+  if (reading.kind === 'forged') return `the issuance log has a seal that is not to be believed: ${reading.detail}`;
+  const isWhole = await log.goesOnFrom(reading.kind === 'sealed' ? reading.seal.head : undefined);
+  return isWhole
+    ? undefined
+    : 'the issuance log does not go on from its seal: lines were cut off or changed, or the seal was removed';
+}
+
+const whatToDo = 'It is not sealed any more; see `daylight ca audit`, and docs/ca.md for what to do';

@@ -2,6 +2,7 @@ import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FlowFailure } from '../core/failures.ts';
 import { type AuthorityState, authorityFiles, certificatesText, readAuthority, withLock } from './authority-files.ts';
+import { sealBy } from './issuance-seal.ts';
 import { certificatePems, type Issuer } from './issuer.ts';
 import { keyText } from './key-protection.ts';
 import { createFile, readOwnFile, removeFile, replaceFile } from './private-files.ts';
@@ -50,8 +51,9 @@ export function finishRotation(directory: string, now: number): Promise<AuditLin
   return withLock(directory, async () => {
     const state = await present(directory, now);
     if (state.next !== undefined) throw refusal(`${state.next.subject} waits to be activated or cancelled first`);
-    await finish(directory, state);
+    const seal = await finish(directory, state);
     return [
+      ...seal,
       `${authorityFiles.certificates} holds ${described(state.active)} and its chain alone: ${state.others.length} removed`,
     ];
   });
@@ -75,8 +77,9 @@ export function replaceAuthority(directory: string, issuer: Issuer, now: number)
     // By the same steps as a rotation, each of which leaves a directory that can be read.
     await stage(directory, { ...state, next: undefined }, issuer, undefined);
     await activate(directory, state, issuer);
-    await finish(directory, await present(directory, now));
-    return [`leafs now come from ${described(issuer)}`, `${described(state.active)} is removed and its key deleted`];
+    const seal = await finish(directory, await present(directory, now));
+    const removed = `${described(state.active)} is removed and its key deleted`;
+    return [...seal, `leafs now come from ${described(issuer)}`, removed];
   });
 }
 
@@ -85,9 +88,10 @@ export function placeFirst(directory: string, issuer: Issuer): Promise<AuditLine
   return withLock(directory, async () => {
     const keyPath = join(directory, authorityFiles.key);
     if ((await readOwnFile(keyPath, true)) !== undefined) throw refusal(`${keyPath} is there already`);
+    const seal = await sealed(directory, [issuer.pem], issuer);
     await writeCertificates(directory, { active: issuer, next: undefined, activateAt: undefined, others: [] });
     if (!(await createFile(keyPath, keyText(issuer.key, keyPath), 0o600))) throw refusal(`${keyPath} is there already`);
-    return [`leafs come from ${described(issuer)}`];
+    return [...seal, `leafs come from ${described(issuer)}`];
   });
 }
 
@@ -117,8 +121,19 @@ async function activate(directory: string, state: AuthorityState, next: Issuer):
   await sweepNext(directory);
 }
 
-async function finish(directory: string, state: AuthorityState): Promise<void> {
+async function finish(directory: string, state: AuthorityState): Promise<AuditLines> {
+  const { active, others } = state;
+  const lines = await sealed(directory, [active.pem, ...active.chain, ...others], active);
   await writeCertificates(directory, { ...state, others: [] });
+  return lines;
+}
+
+/** The issuance log goes on under the CA that stays. What no known CA has sealed is left for an operator to look at. */
+async function sealed(directory: string, certificates: readonly string[], issuer: Issuer): Promise<AuditLines> {
+  const fault = await sealBy(issuer, directory, certificates);
+  return fault === undefined
+    ? []
+    : [`the issuance log is not sealed anew: ${fault}; the gateway will say so, see docs/ca.md`];
 }
 
 async function sweepNext(directory: string): Promise<void> {

@@ -69,28 +69,27 @@ export class IssuanceLog {
     });
   }
 
-  /** SHA-256 of the last line; undefined before the first line of this process. */
-  get head(): string | undefined {
-    return this.#previous;
+  /** SHA-256 of the last line; zeros where there is none. Takes the chain up where this process has not written yet. */
+  head(): Promise<string> {
+    const resumed = this.#queue.then(() => this.#previous ?? this.#resume(join(this.#directory, fileName)));
+    this.#queue = resumed.catch(() => {});
+    return resumed;
   }
 
-  /** Takes the chain up without writing, so that there is a head to seal. */
-  async resume(): Promise<void> {
-    const resumed = this.#queue.then(async () => {
-      if (this.#previous === undefined) await this.#resume(join(this.#directory, fileName));
-    });
-    this.#queue = resumed.catch(() => {});
-    await resumed;
+  /** Resolves when every line so far is on the device. Leafs do not wait for it: what is written meanwhile may go there too. */
+  async synchronize(): Promise<void> {
+    await synchronize(join(this.#directory, fileName));
+    await synchronize(this.#directory);
   }
 
   /**
    * Whether the log goes on from what was sealed: the line with that hash is in it. Looked for from the newest file back,
-   * for the last seal is 10 seconds old at most. `missing` is right for a log without a line alone.
+   * for the last seal is 10 seconds old at most. No seal is right for a log without a line alone.
    */
-  async goesOnFrom(sealed: string): Promise<boolean> {
-    await this.resume();
+  async goesOnFrom(sealed: string | undefined): Promise<boolean> {
+    await this.head();
     if (sealed === this.#previous || sealed === beginning) return true;
-    if (sealed === 'missing') return this.#previous === beginning;
+    if (sealed === undefined) return this.#previous === beginning;
     for (const file of [fileName, ...(await setAsideFiles(this.#directory)).toReversed()]) {
       if (await holdsLine(join(this.#directory, file), sealed)) return true;
     }
@@ -106,6 +105,8 @@ export class IssuanceLog {
     const path = join(this.#directory, fileName);
     if (this.#previous === undefined) await this.#resume(path);
     if (this.#length >= this.#bytes) {
+      // Under its other name nobody looks for what of it is not on the device yet.
+      await synchronize(path);
       await rename(path, join(this.#directory, `issued-${stamp(now)}.ndjson`));
       this.#length = 0;
     }
@@ -117,13 +118,15 @@ export class IssuanceLog {
   }
 
   /** Takes up the chain where the newest file ends; a line that a crash cut short is ended, and stays visible as broken. */
-  async #resume(path: string): Promise<void> {
+  async #resume(path: string): Promise<string> {
     const length = await sizeOf(path);
     const newest = length > 0 ? path : await newestSetAside(this.#directory);
     const last = newest === undefined ? undefined : await lastLine(newest);
     if (last !== undefined && !last.ended && newest === path) await appendFile(path, '\n');
-    this.#previous = last === undefined ? beginning : hash('sha256', last.text, 'hex');
+    const head = last === undefined ? beginning : hash('sha256', last.text, 'hex');
+    this.#previous = head;
     this.#length = length;
+    return head;
   }
 }
 
@@ -183,6 +186,19 @@ function previousOf(line: string): string | undefined {
     return typeof previous === 'string' ? previous : undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** Waits until a file, or what a directory lists, is on the device; one that is not there needs nothing. */
+async function synchronize(path: string): Promise<void> {
+  const handle = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  try {
+    await handle?.sync();
+  } finally {
+    await handle?.close();
   }
 }
 

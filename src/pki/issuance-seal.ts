@@ -16,7 +16,8 @@ export type SealReading =
   | { readonly kind: 'missing' }
   /** Not written by a key of this authority, or not readable. */
   | { readonly kind: 'forged'; readonly detail: string }
-  | { readonly kind: 'sealed'; readonly seal: IssuanceSeal };
+  /** `by` is the SHA-256 of the CA's certificate. */
+  | { readonly kind: 'sealed'; readonly seal: IssuanceSeal; readonly by: string };
 
 const fileName = 'issued.seal';
 const signAsync = promisify(sign);
@@ -39,18 +40,19 @@ export async function readSeal(directory: string, certificates: readonly string[
 }
 
 /**
- * What the last gateway sealed, whoever signed it: where a CA was replaced meanwhile, nobody can verify it any more.
- * `unreadable` for what is no seal.
+ * Has a CA sign what another one of `certificates` has sealed, as long as that can be verified: its certificate is about to
+ * go. Says what is wrong with a seal that none of them signed, which stays as it is.
  */
-export async function sealedHead(directory: string): Promise<string | 'missing' | 'unreadable'> {
-  const text = await readOwnFile(join(directory, fileName), true);
-  if (text === undefined) return 'missing';
-  try {
-    const { head }: Record<string, unknown> = JSON.parse(text);
-    return typeof head === 'string' ? head : 'unreadable';
-  } catch {
-    return 'unreadable';
-  }
+export async function sealBy(
+  issuer: Issuer,
+  directory: string,
+  certificates: readonly string[],
+): Promise<string | undefined> {
+  const reading = await readSeal(directory, certificates);
+  if (reading.kind === 'forged') return reading.detail;
+  if (reading.kind === 'missing' || reading.by === issuer.fingerprint256) return undefined;
+  await writeSeal(directory, reading.seal.head, issuer, Date.parse(reading.seal.time));
+  return undefined;
 }
 
 /** The seal in a text. */
@@ -65,7 +67,7 @@ export function parseSeal(text: string, certificates: readonly string[]): SealRe
     if (signer === undefined) return { kind: 'forged', detail: 'the seal is of no CA of this authority' };
     const seal = { time, head };
     return verify('sha256', sealedBytes(seal), signer.publicKey, Buffer.from(signature, 'base64'))
-      ? { kind: 'sealed', seal }
+      ? { kind: 'sealed', seal, by: String(issuer) }
       : { kind: 'forged', detail: 'the signature of the seal is wrong' };
   } catch {
     return { kind: 'forged', detail: 'the seal cannot be read' };
