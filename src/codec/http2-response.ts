@@ -42,12 +42,16 @@ export function responseOfFields(fields: readonly Http2Field[], method: string, 
   return { head: { status: code, reason: '', version: '2', headers, framing: framing ?? untilClose }, fault };
 }
 
-/** Judges trailers: no pseudo-headers (RFC 9113 section 8.1). */
+/**
+ * Judges trailers: no pseudo-headers (RFC 9113 section 8.1), and nothing that a recipient, or the HTTP/1.1 hop behind it,
+ * may merge into the head where it would change how the message is read.
+ */
 export function trailersOfFields(fields: readonly Http2Field[]): Http2Trailers {
   let fault: Http2Fault | undefined;
   for (const field of fields) {
     if (field.role === 'bad') fault ??= malformed(field.fault);
     else if (field.isPseudo) fault ??= malformed('a pseudo-header in trailers');
+    else if (notTrailers.has(field.name)) fault ??= malformed('a trailer that frames or routes the message');
   }
   return { headers: fields.map(({ header }) => header), fault };
 }
@@ -82,6 +86,16 @@ function faultOf(status: number, framing: BodyFraming | undefined, endsStream: b
     ? malformed('a Content-Length other than the body')
     : undefined;
 }
+
+/** As in HTTP/1.1, but for those that no HTTP/2 message may hold. */
+const notTrailers: ReadonlySet<string> = new Set([
+  'host',
+  'content-length',
+  'expect',
+  'te',
+  'trailer',
+  'proxy-authorization',
+]);
 
 function malformed(detail: string): Http2Fault {
   return { fault: 'malformed', detail };

@@ -112,19 +112,30 @@ export const sensitiveLiterals: readonly string[] = [
 const secretNames = secretNameWords.toSorted((one, other) => other.length - one.length).join('|');
 const anySecretName = new RegExp(secretNames, 'i');
 /** name, the rest of the name, then an assignment in JSON, form, query, cookie, header or XML syntax. */
-const assignment = String.raw`(?:${secretNames})[A-Za-z0-9_.\[\]-]{0,24}(?:\\?["']|%22|%5D){0,2}\s{0,4}(?:=|:|>|%3D|%3A)\s{0,4}`;
-/** A value in quotes ends at its quote, any other at a separator; the scheme of an Authorization value may stay. */
-const namedSecret = new RegExp(
-  String.raw`(${assignment})(?:(\\")(?:[^"\\]|\\(?!"))*|(")(?:[^"\\]|\\[\s\S])*|(')[^']*|((?:Bearer|Basic|Digest|Negotiate)\s{1,4})?[^"'&\s,;}<\\]+)`,
+const assignment = String.raw`(?:${secretNames})[A-Za-z0-9_.\[\]-]{0,24}(?:\\?["']|%22|%5D){0,2}\s{0,4}(?:=>?|:|>|%3D|%3A)\s{0,16}`;
+/** A value in quotes ends at its quote, one of several at the end of them all; the scheme of an Authorization value may stay. */
+const enclosed = String.raw`(\\")(?:[^"\\]|\\(?!"))*|(")(?:[^"\\]|\\[\s\S])*|(')[^']*|(\[)[^\]]*|(\{)[^}]*|(<!\[CDATA\[)(?:(?!\]\]>)[\s\S])*`;
+/** Any other ends at a separator; in forms and queries, where there are no others, at the next field alone. */
+const bare = String.raw`((?:Bearer|Basic|Digest|Negotiate)\s{1,4})?(?:(?<==|%3D)[^"'&\s]+|[^"'&\s,;}<\\]+)`;
+const namedSecret = new RegExp(`(${assignment})(?:${enclosed}|${bare})`, 'gi');
+/** An element with attributes. */
+const elementSecret = new RegExp(
+  String.raw`(<(?:[\w.-]{1,40}:)?[\w.-]{0,40}?(?:${secretNames})[\w.-]{0,40}\s[^<>]{0,256}>\s{0,16}(?:<!\[CDATA\[)?)[^<\s][^<]*`,
+  'gi',
+);
+/** A part of a multipart form: the rest of its head, and its content. */
+const partSecret = new RegExp(
+  String.raw`(\bname=["']?[^"'\r\n;]{0,64}?(?:${secretNames})[^\r\n]{0,256}\r?\n(?:[^\r\n]{1,256}\r?\n){0,8}\r?\n)(?:(?!\r?\n--)[\s\S])+`,
   'gi',
 );
 
 function maskNamedSecrets(text: string): string {
-  return text.replace(
-    namedSecret,
-    (_, label: string, escapedQuote?: string, quote?: string, apostrophe?: string, scheme?: string) =>
-      label + (escapedQuote ?? quote ?? apostrophe ?? scheme ?? '') + mask,
-  );
+  let masked = text.replace(namedSecret, (_, label: string, ...groups: unknown[]) => {
+    const begin = groups.slice(0, 7).find((group) => typeof group === 'string');
+    return `${label}${begin ?? ''}${mask}`;
+  });
+  if (masked.includes('<')) masked = masked.replace(elementSecret, `$1${mask}`);
+  return masked.includes('name=') ? masked.replace(partSecret, `$1${mask}`) : masked;
 }
 
 function maskCardNumbers(text: string): string {

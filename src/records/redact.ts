@@ -46,6 +46,9 @@ const headerMasks: ReadonlyMap<string, HeaderMask> = new Map([
   ['proxy-authorization', 'credentials'],
   ['cookie', 'cookie'],
   ['set-cookie', 'set-cookie'],
+  // Of RFC 2965, which some still send.
+  ['cookie2', 'cookie'],
+  ['set-cookie2', 'set-cookie'],
   // Lists names of fields and cookies, and holds no value.
   ['access-control-allow-headers', 'text'],
   ['access-control-request-headers', 'text'],

@@ -149,3 +149,17 @@ test('trailers hold no pseudo-header', () => {
   expect(trailersOfFields(fields(':status=200')).fault).toBeDefined();
   expect(trailersOfFields(fields('Grpc-Status=0')).fault).toBeDefined();
 });
+
+test.each(['host=b.example', 'content-length=5', 'expect=100-continue', 'te=trailers', 'trailer=x'])(
+  'trailers hold nothing that frames or routes a message: %s',
+  (field) => {
+    expect(trailersOfFields(fields('x-sum=1', field)).fault).toEqual({
+      fault: 'malformed',
+      detail: 'a trailer that frames or routes the message',
+    });
+  },
+);
+
+test('trailers are told as they came', () => {
+  expect(trailersOfFields(fields('x-sum=1')).fault).toBeUndefined();
+});

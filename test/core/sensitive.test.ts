@@ -124,7 +124,23 @@ describe('masking', () => {
     ['<password>abc</password>', '<password>****</password>'],
     ['Authorization: Bearer abc.def.ghi\r\nHost: x', 'Authorization: Bearer ****\r\nHost: x'],
     ['Proxy-Authorization: Basic dXNlcjpwYXNz', 'Proxy-Authorization: Basic ****'],
+    [
+      '--b\r\nContent-Disposition: form-data; name="password"\r\n\r\na b\r\nc\r\n--b--',
+      '--b\r\nContent-Disposition: form-data; name="password"\r\n\r\n****\r\n--b--',
+    ],
+    [
+      'form-data; name=api_key\r\nContent-Type: text/plain\r\n\r\nabc',
+      'form-data; name=api_key\r\nContent-Type: text/plain\r\n\r\n****',
+    ],
+    ['{"tokens":["abc","def"],"x":1}', '{"tokens":[****],"x":1}'],
+    ['{"secret":{"a":"b"},"x":1}', '{"secret":{****},"x":1}'],
+    ['"password":\n        "abc"', '"password":\n        "****"'],
+    ['"password" => "abc"', '"password" => "****"'],
+    ['<token><![CDATA[a]b]]></token>', '<token><![CDATA[****]]></token>'],
+    ['<wsse:Password Type="x#Digest">abc</wsse:Password>', '<wsse:Password Type="x#Digest">****</wsse:Password>'],
+    ['?password=a,b;c\\d<e&x=1', '?password=****&x=1'],
     ['a token of esteem', 'a token of esteem'],
+    ['<b>a secret recipe</b>', '<b>a secret recipe</b>'],
     ['{"name":"secretary","n":4111}', '{"name":"secretary","n":4111}'],
     ['Ünïcödé 密码 4111111111111111 ١٢٣', 'Ünïcödé 密码 411111******1111 ١٢٣'],
   ])('%j becomes %j', (text, masked) => {

@@ -126,3 +126,10 @@ describe('text', () => {
     expect(maskText(given)).toBe(shown);
   });
 });
+
+test.each([
+  ['Cookie2', 'SID=abc', `SID=${mask}`],
+  ['Set-Cookie2', 'SID=abc; Version=1', `SID=${mask}; Version=1`],
+])('%s is masked as its successor is', (name, value, masked) => {
+  expect(maskHeaderValue(headerMaskOf(name), value)).toBe(masked);
+});
