@@ -8,6 +8,8 @@ const directorySignature = Buffer.from('PK\x01\x02', 'latin1');
 const noBytes: Buffer = Buffer.alloc(0);
 /** The begin of a header in a directory, with sizes and sum of its member, tells it from others. */
 const keyBytes = 46;
+/** A block of deflate that is not packed has so many bytes in front, which may stand in the middle of a header. */
+const blockHeadBytes = 5;
 const stored = 0;
 const deflated = 8;
 
@@ -20,7 +22,7 @@ interface Member {
   readonly end: number | undefined;
   /** Headers stand in its data: harmless where that is a zip archive too. */
   hasHeaders: boolean;
-  /** Those of a directory among them. */
+  /** Those of a directory among them, in packed data with what a block may have put in. */
   readonly listed: Set<string>;
 }
 
@@ -54,32 +56,42 @@ export class ZipScanner implements ArchiveReader {
   }
 
   push(chunk: Buffer): void {
-    const bytes = this.#kept.length === 0 ? chunk : Buffer.concat([this.#kept, chunk]);
+    this.#scan(this.#kept.length === 0 ? chunk : Buffer.concat([this.#kept, chunk]), false);
+  }
+
+  /** At the end a header that is not whole is none, and hides nothing behind it. */
+  #scan(bytes: Buffer, isLast: boolean): void {
     let passed = 0;
     const search = new SignatureSearch(bytes);
     for (let found = search.from(0); found >= 0; ) {
       if (this.#budget.isSpent) return;
       const header = readZipHeader(bytes.subarray(found));
-      if (header === 'partial') return this.#keep(bytes, passed, found);
-      if (header !== 'none') {
+      if (header === 'partial' && !isLast) return this.#keep(bytes, passed, found);
+      if (header !== 'partial' && header !== 'none') {
         this.#pass(bytes.subarray(passed, found), this.#offset + passed);
+        passed = found;
         const isData = this.#isWithin(this.#offset + found);
+        if (header.kind === 'directory') {
+          const most = bytes.toString('latin1', found, found + keyBytes + blockHeadBytes);
+          const isWhole = isLast || most.length === keyBytes + blockHeadBytes || !this.#isPacked(isData);
+          if (!isWhole) return this.#keep(bytes, passed, found);
+          this.#list(most, isData);
+        }
         // What stands in the data of another member is data too.
-        passed = isData ? found : found + header.length;
-        if (header.kind === 'directory') this.#list(bytes.toString('latin1', found, found + keyBytes), isData);
+        if (!isData) passed = found + header.length;
         this.#header(header, this.#offset + found, isData);
       }
       found = search.from(Math.max(passed, found + 1));
     }
-    this.#keep(bytes, passed, bytes.length - openBytes(bytes.subarray(passed)));
+    this.#keep(bytes, passed, bytes.length - (isLast ? 0 : openBytes(bytes.subarray(passed))));
   }
 
   accountsFor(headers: ReadonlySet<string>): boolean {
-    return headers.isSubsetOf(this.#listed);
+    return [...headers].every((header) => keysOf(header).some((key) => this.#listed.has(key)));
   }
 
   end(): void {
-    this.#pass(this.#kept, this.#offset);
+    this.#scan(this.#kept, true);
     // Its data goes on behind the end, or swallowed what follows it.
     const isCut = this.#member?.end !== undefined || (this.#met.size > 0 && !this.#hasDirectory);
     if (isCut) this.#budget.trouble('incomplete');
@@ -99,17 +111,24 @@ export class ZipScanner implements ArchiveReader {
     this.#offset += to;
   }
 
-  #list(key: string, isData: boolean): void {
-    if (this.#listed.size < limits.archiveMembers) this.#listed.add(key);
-    else this.#budget.trouble('incomplete');
-    // Blocks of deflate may cut a header in two: packed data are no measure of what the content holds.
-    if (isData && this.#member?.inflater === undefined) this.#member?.listed.add(key);
+  #list(most: string, isData: boolean): void {
+    const key = most.slice(0, keyBytes);
+    if (this.#listed.size >= limits.archiveMembers) return this.#budget.trouble('incomplete');
+    this.#listed.add(key);
+    if (isData) this.#member?.listed.add(this.#isPacked(isData) ? most : key);
+  }
+
+  #isPacked(isData: boolean): boolean {
+    return isData && this.#member?.inflater !== undefined;
   }
 
   #header(header: ZipHeader, at: number, isData: boolean): void {
     this.#budget.names(header.names);
-    if (header.isTooLong) this.#budget.trouble('incomplete');
-    if (header.isEncrypted) this.#budget.trouble('encrypted');
+    // What a block of deflate has cut says what it likes; what nobody has looked into is told at the end of the data.
+    if (!this.#isPacked(isData)) {
+      if (header.isTooLong) this.#budget.trouble('incomplete');
+      if (header.isEncrypted) this.#budget.trouble('encrypted');
+    }
     if (isData) {
       if (this.#member !== undefined) this.#member.hasHeaders = true;
       return;
@@ -171,6 +190,19 @@ export class ZipScanner implements ArchiveReader {
     if (member.hasHeaders && member.content?.accountsFor(member.listed) !== true) this.#budget.trouble('incomplete');
     this.close();
   }
+}
+
+/** What the header of a directory is without its block of deflate: that may cut it in two. */
+function keysOf(header: string): readonly string[] {
+  const keys = [header.slice(0, keyBytes)];
+  if (header.length <= keyBytes) return keys;
+  const bytes = Buffer.from(header, 'latin1');
+  for (let at = 1; at < keyBytes; at++) {
+    // The last one or another, behind one that was not packed either, its length and that inverted (RFC 1951 section 3.2.4).
+    const isBlock = (bytes[at] ?? 2) < 2 && (bytes.readUInt16LE(at + 1) ^ bytes.readUInt16LE(at + 3)) === 0xffff;
+    if (isBlock) keys.push(header.slice(0, at) + header.slice(at + blockHeadBytes));
+  }
+  return keys;
 }
 
 /** Goes through the signatures of both headers, and looks at no byte twice for the same one. */

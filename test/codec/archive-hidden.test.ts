@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { ArchiveBudget, ArchiveContent } from '../../src/codec/archive.ts';
-import { tar, zip } from '../support/archives.ts';
+import { tar, unpackedBlocks, zip } from '../support/archives.ts';
 
 /** Names and troubles of a file that comes in pieces of every kind. */
 function look(file: Buffer, isScanned = true): { names: string[]; troubles: string[] } {
@@ -125,5 +125,31 @@ describe('a zip archive that is hidden', () => {
     // The header of the inner member has the hidden one in a field that its reader passes over.
     const covered = zip([{ name: 'b.txt', data: text, extra: Buffer.concat([Buffer.from([1, 9, 255, 0]), evil]) }]);
     expect(look(zip([{ name: 'a.zip', data: covered, method: 0 }])).troubles).toEqual(['incomplete']);
+  });
+
+  it('in the packed data of a zip archive is told as not looked into as well, however deflate has cut what is not hidden', () => {
+    const honest = zip([
+      { name: 'one.txt', data: text },
+      { name: 'two.txt', data: text },
+    ]);
+    const directoryAt = honest.indexOf('PK\x01\x02', 'latin1');
+    for (let cutAt = directoryAt - 8; cutAt < honest.length; cutAt++) {
+      const packed = unpackedBlocks(honest, cutAt);
+      const { names, troubles } = look(zip([{ name: 'a.zip', data: honest, packed }]));
+      expect(names).toEqual(expect.arrayContaining(['a.zip', 'one.txt', 'two.txt']));
+      expect({ cutAt, troubles }).toEqual({ cutAt, troubles: [] });
+    }
+    const lying = (listed: { readonly name?: string; readonly at?: number }) =>
+      look(zip([{ name: 'a.zip', data: zip([{ name: 'one.txt', data: text, listed }]) }]));
+    expect(lying({ name: 'evil.exe' })).toEqual({ names: ['a.zip', 'evil.exe', 'one.txt'], troubles: [] });
+    expect(lying({ at: 9 }).troubles).toEqual(['incomplete']);
+    // Where its reader passes over them, in a field of a header.
+    const extra = Buffer.concat([Buffer.from([1, 9, 255, 0]), evil]);
+    const covered = zip([{ name: 'b.txt', data: text, extra }]);
+    for (const cutAt of [1, covered.length - 1]) {
+      const { names, troubles } = look(zip([{ name: 'a.zip', data: covered, packed: unpackedBlocks(covered, cutAt) }]));
+      expect(names).toContain('evil.exe');
+      expect(troubles).toEqual(['incomplete']);
+    }
   });
 });

@@ -5,12 +5,26 @@ export interface ZipWish {
   readonly name: string | Buffer;
   readonly data?: Buffer;
   readonly method?: number;
+  /** The data as they stand in the archive. */
+  readonly packed?: Buffer;
   readonly flags?: number;
   readonly extra?: Buffer;
   /** What the header in front says, where that is not so. */
   readonly told?: { readonly compressed?: number };
   /** What the directory says. */
   readonly listed?: { readonly name?: string; readonly at?: number } | 'not';
+}
+
+/** Deflate that packs nothing, in two blocks. */
+export function unpackedBlocks(data: Buffer, cutAt: number): Buffer {
+  const block = (bytes: Buffer, isLast: boolean): Buffer[] => {
+    const head = Buffer.alloc(5);
+    head.writeUInt8(isLast ? 1 : 0);
+    head.writeUInt16LE(bytes.length, 1);
+    head.writeUInt16LE(bytes.length ^ 0xffff, 3);
+    return [head, bytes];
+  };
+  return Buffer.concat([...block(data.subarray(0, cutAt), false), ...block(data.subarray(cutAt), true)]);
 }
 
 /** A zip archive as the wishes have it; flag 8 puts the sizes behind the data. */
@@ -24,9 +38,10 @@ export function zip(wishes: readonly ZipWish[]): Buffer {
       at += buffer.length;
     }
   };
-  for (const { name, data = Buffer.alloc(0), method = 8, flags = 0, extra = Buffer.alloc(0), told, listed } of wishes) {
+  for (const wish of wishes) {
+    const { name, data = Buffer.alloc(0), method = 8, flags = 0, extra = Buffer.alloc(0), told, listed } = wish;
     const nameBytes = Buffer.from(name);
-    const packed = method === 8 ? deflateRawSync(data) : data;
+    const packed = wish.packed ?? (method === 8 ? deflateRawSync(data) : data);
     const head = Buffer.alloc(30);
     head.write('PK\x03\x04', 'latin1');
     head.writeUInt16LE(20, 4);
