@@ -10,7 +10,7 @@ export interface MultipartType {
 const mostBytes = 256;
 const parameter = /;(\s*)boundary(\s*)=(\s*)(?:"((?:[^"\\]|\\.)*)"|([^\s;]+))/i;
 /** The same parameter, wherever and in whatever form a recipient might find it: some search the text alone, within quotes too. */
-const anyBoundary = /boundary[^;,"=]*=/gi;
+const anyBoundary = /boundary[^;,"=]{0,64}=/gi;
 
 /** Reads a Content-Type; undefined when it is not multipart. */
 export function multipartType(contentType: string): MultipartType | undefined {

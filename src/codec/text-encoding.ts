@@ -61,7 +61,7 @@ const textTypes =
 function declarationOf(value: string): TextDeclaration {
   const type = value.toLowerCase();
   const declaration = declarationOfType(type);
-  const unquoted = type.replace(/"(?:[^"\\]|\\.)*"/g, '""');
+  const unquoted = type.replace(/"(?:[^"\\]|\\.?)*(?:"|$)/g, '""');
   return unquoted.includes(',') ? { ...declaration, doubt: severalTypes } : declaration;
 }
 
@@ -81,7 +81,9 @@ function declarationOfType(type: string): TextDeclaration {
 /** The label of a type, and whether readers that do not know where a quoted value ends, or that are stricter, find another. */
 function charsetOf(type: string): { readonly label: string | undefined; readonly isDoubted: boolean } {
   const strict = parameters(type).find(([name]) => name === 'charset')?.[1];
-  const labels = [...type.matchAll(/charset[\s*\d]*=\s*["']?\s*([a-z0-9_.:+-]{1,40})/g)].map(([, label]) => label);
+  const labels = [...type.matchAll(/charset[\s*\d]{0,8}=\s*(?:["']\s*)?([a-z0-9_.:+-]{1,40})/g)].map(
+    ([, label]) => label,
+  );
   const label = /^[a-z0-9_.:+-]{1,40}$/.exec(strict ?? '')?.[0] ?? labels[0];
   const isLoose = label !== strict && label !== undefined && !isUtf8(label);
   return { label, isDoubted: isLoose || labels.some((other) => other !== label) };
