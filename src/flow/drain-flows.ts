@@ -18,9 +18,12 @@ export async function drainFlows(flows: ReadonlySet<Flow>, limit: DrainLimit): P
     for (const flow of flows) flow.drain?.();
     await pause(Math.min(askAgainMs, Math.max(0, limit.deadlineMs - performance.now())));
   }
-  for (const flow of flows) cutFlow(flow, limit.code);
+  // Those that are idle may end properly even where there is no time: their peers take what tells them so at once, as a rule.
+  const isPlanned = limit.code === 'GATEWAY_SHUTTING_DOWN';
+  for (const flow of flows) if (!isPlanned || flow.drain?.() !== true) cutFlow(flow, limit.code);
   const settledMs = performance.now() + settleMs;
   while (flows.size > 0 && performance.now() < settledMs) await pause(askAgainMs / 2);
+  if (isPlanned) for (const flow of flows) cutFlow(flow, limit.code);
   // One that waits for its origin or a leaf is not to be waited for.
   for (const flow of flows) recordFlow(flow);
 }

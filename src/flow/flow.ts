@@ -83,7 +83,7 @@ export interface Flow {
   originSecurity?: OriginSecurity;
   /** Ends the running relay from outside; set while one runs. */
   cut: ((code: FailureCode) => void) | undefined;
-  drain: (() => void) | undefined;
+  drain: (() => boolean) | undefined;
   isRecorded: boolean;
 }
 

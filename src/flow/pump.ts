@@ -42,10 +42,11 @@ export class Pump implements Wire, Ticking {
     return this.#outcome.promise;
   }
 
-  /** Asks for an end when nothing would be cut; the relay is asked again on each tick. */
-  drain(): void {
+  /** Asks for an end when nothing would be cut; the relay is asked again on each tick. Whether it is on its way. */
+  drain(): boolean {
     this.#draining = true;
     this.tick(coarseNowMs());
+    return this.#closing;
   }
 
   /** Ends the flow now, from outside. */

@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { connect as connectTcp, createServer, type Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, createSecureContext } from 'node:tls';
 import { beforeAll, describe, it } from 'vitest';
 import type { PolicyDocument } from '../../src/core/policy.ts';
 import { startDataPlane } from '../support/data-plane.ts';
-import { openFtpSession, published } from '../support/ftp-session.ts';
+import { beginTls, openFtpSession, published, upgradingOrigin } from '../support/ftp-session.ts';
 import { startMailOrigin, Typist } from '../support/mail-origin.ts';
 import { policyDocument } from '../support/policy.ts';
 import { listening } from '../support/tcp.ts';
@@ -150,5 +150,48 @@ describe.concurrent('a gateway that goes down', () => {
     await session.plane.drain(10_000);
     expect(await session.typist.hearsEnd()).toMatch(/^421 GATEWAY_SHUTTING_DOWN [^\r\n]*\r\n$/);
     expect(session.plane.flows[0]?.failure).toBeUndefined();
+  }, 20_000);
+
+  it('with no time to wait tells all the same: idle mail and FTP sessions', async ({ expect }) => {
+    const origin = await scriptedOrigin(usual);
+    await using session = await openSession(origin.port);
+    await using files = await openFtpSession(authority, () => '200 OK');
+    await Promise.all([session.plane.drain(0), files.plane.drain(0)]);
+    expect(await session.typist.hearsEnd()).toMatch(drainEnd);
+    expect(await files.typist.hearsEnd()).toMatch(/^421 GATEWAY_SHUTTING_DOWN [^\r\n]*\r\n$/);
+    await expect.poll(() => origin.seen).toEqual({ lines: ['EHLO me', 'QUIT'], ending: 'end' });
+    expect([session.plane.flows[0]?.failure, files.plane.flows[0]?.failure]).toEqual([undefined, undefined]);
+    origin.server.close();
+  }, 20_000);
+
+  it('tells so in the middle of a mail, of which the origin gets no end', async ({ expect }) => {
+    const origin = await scriptedOrigin((line) => (line === 'hello' ? undefined : usual(line)));
+    await using session = await openSession(origin.port);
+    const { typist, plane } = session;
+    typist.say('MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\n');
+    await typist.hears(/354 go/);
+    typist.say('hello\r\n');
+    await expect.poll(() => origin.seen.lines.at(-1)).toBe('hello');
+    await plane.drain(0);
+    expect(await typist.hearsEnd()).toMatch(drainEnd);
+    await expect.poll(() => origin.seen.ending).not.toBe('');
+    expect(origin.seen.lines.at(-1)).toBe('hello');
+    expect(plane.mails[0]).toMatchObject({ outcome: { complete: false, failure: 'GATEWAY_SHUTTING_DOWN' } });
+    expect(plane.flows[0]?.failure).toBe('GATEWAY_SHUTTING_DOWN');
+    origin.server.close();
+  }, 20_000);
+
+  it('tells so under TLS, in the middle of what an FTP server does not answer', async ({ expect }) => {
+    const context = createSecureContext(await authority.issue({ names: ['localhost'] }));
+    const origin = upgradingOrigin(context, () => '150 not yet');
+    await using session = await openFtpSession(authority, origin.plain);
+    const control = await beginTls(session);
+    await once(control, 'secureConnect');
+    const typist = new Typist(control);
+    typist.say('STAT\r\n');
+    await typist.hears(/^150 /);
+    await session.plane.drain(0);
+    expect(await typist.hearsEnd()).toMatch(/^421 GATEWAY_SHUTTING_DOWN [^\r\n]*\r\n$/);
+    expect(session.plane.flows[0]?.failure).toBe('GATEWAY_SHUTTING_DOWN');
   }, 20_000);
 });

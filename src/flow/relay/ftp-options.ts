@@ -26,6 +26,11 @@ export interface FtpOptions {
   readonly refused: (code: FailureCode, detail: string) => void;
 }
 
+/** Whether a client may end TLS on its control connection (CCC). */
+export function mayClear({ clearCommandChannel, requireTls }: FtpOptions): boolean {
+  return clearCommandChannel === 'allow' && !requireTls;
+}
+
 /** Opens data channels; implemented with sockets. */
 export interface DataChannels {
   /** The client will connect to the gateway, and the gateway to `originPort` of the origin. */

@@ -10,9 +10,11 @@ import { ftpAnswers } from './ftp-answers.ts';
 import { decideOnFtpCommand, type FtpAsked, type FtpDecision, type FtpExpected } from './ftp-commands.ts';
 import { FtpDataOpening } from './ftp-data-opening.ts';
 import { FtpLines } from './ftp-lines.ts';
-import type { FtpOptions } from './ftp-options.ts';
+import { type FtpOptions, mayClear } from './ftp-options.ts';
 import { changeOfLegs, FtpSession } from './ftp-session.ts';
 import { FtpTransfers, lineOf } from './ftp-transfers.ts';
+
+const goodbye = lineOf(ftpAnswers.failed('session', 'GATEWAY_SHUTTING_DOWN', 'try again'));
 
 /**
  * Relays an FTP session (RFC 959, 2228, 2428, 4217) verbatim but for what names data connections, which come through the
@@ -78,6 +80,8 @@ class FtpRelay implements Relay {
   }
 
   cut(code: FailureCode, detail: string): void {
+    // Whoever was not done when the time was over is told as well, where that is no plaintext within TLS.
+    if (code === 'GATEWAY_SHUTTING_DOWN' && !this.#isBusy) this.#options.wire.send('client', goodbye);
     this.#stop(code, detail);
   }
 
@@ -159,7 +163,7 @@ class FtpRelay implements Relay {
     if (expected === 'passive' && (code === 227 || code === 229)) return this.#opening.passive(reply);
     if (expected === 'restart' && isPositive) this.#session.restarted();
     if (expected === (isPositive ? 'restart' : 'active')) this.#transfers.offer(undefined);
-    wire.send('client', expected === 'features' && isPositive ? filterFeatures(reply, this.#mayClear) : raw);
+    wire.send('client', expected === 'features' && isPositive ? filterFeatures(reply, mayClear(this.#options)) : raw);
   }
 
   #over(answer: Buffer, partial: string | undefined): void {
@@ -178,10 +182,6 @@ class FtpRelay implements Relay {
     if (partial === undefined || this.#options.blockedUpload === 'keep') this.#options.wire.send('client', answer);
     else this.#ask({ verb: 'DELE', argument: partial, line: lineOf(`DELE ${partial}`) }, 'other', answer);
     this.#advance();
-  }
-
-  get #mayClear(): boolean {
-    return this.#options.clearCommandChannel === 'allow' && !this.#options.requireTls;
   }
 
   #change(change: TlsUpgrade | TlsEnd): void {

@@ -5,6 +5,7 @@ import type { Wire } from '../../core/relay.ts';
 import { answers } from './smtp-answers.ts';
 
 const quit: Buffer = Buffer.from('QUIT\r\n');
+const goodbye = Buffer.from(`${answers.failed('session', 'GATEWAY_SHUTTING_DOWN', 'try again')}\r\n`);
 
 /** What the next reply of the origin answers. */
 export interface ExpectedReply {
@@ -115,8 +116,9 @@ export class Conversation {
     this.endNow(answers.failed('session', code, detail), code === 'GATEWAY_SHUTTING_DOWN' ? undefined : code, detail);
   }
 
-  /** Says nothing any more. */
-  stop(): void {
+  /** Says nothing any more, but that the gateway goes down to whoever was not done when the time for that was over. */
+  stop(code?: FailureCode): void {
+    if (code === 'GATEWAY_SHUTTING_DOWN' && !this.#isOver) this.#wire.send('client', goodbye);
     this.#isOver = true;
   }
 

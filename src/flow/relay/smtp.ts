@@ -68,7 +68,7 @@ class SmtpRelay implements Relay, ReplyHandler {
   }
 
   cut(code: FailureCode, detail: string): void {
-    this.#talk.stop();
+    this.#talk.stop(this.#isUpgrading ? undefined : code);
     this.#mails.cut(code, detail);
   }
 
