@@ -45,6 +45,8 @@ const signatures: readonly (readonly [OpaqueProtocol, BytePattern])[] = (
     // TDS PRELOGIN: type 18, last packet of the message, SPID 0.
     ['mssql', '1201....0000'],
     ['stun', '000.....2112a442'],
+    // Version 2; version 1 is text.
+    ['proxy-protocol', ascii('\r\n\r\n\0\r\nQUIT\n')],
     // DNS over TCP (RFC 1035 section 4.2.2): a query with one question and no answer, recursion desired or not.
     ['dns', '0.......00.0000100000000'],
     ['dns', '0.......01.0000100000000'],

@@ -100,6 +100,8 @@ function classifyLine(line: string): Guess {
     case 'NICK':
     case 'CAP':
       return 'irc';
+    case 'PROXY':
+      return /^(?:TCP[46]|UNKNOWN)$/.test(second) ? 'proxy-protocol' : undefined;
     case 'CAPA':
     case 'STLS':
     case 'APOP':

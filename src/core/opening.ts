@@ -29,6 +29,7 @@ export type OpaqueProtocol =
   | 'mssql'
   | 'dns'
   | 'stun'
+  | 'proxy-protocol'
   | 'unknown';
 
 /** What the first bytes of a flow are. */

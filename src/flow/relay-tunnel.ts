@@ -62,6 +62,10 @@ export async function relayTunnel(flow: Flow, tunnel: Tunnel): Promise<void> {
       throw new FlowFailure('CLIENT_HTTP_VERSION', 'HTTP/2 without TLS');
     case 'opaque':
       if (isOldTls(opening)) throw new FlowFailure('CLIENT_HELLO_MALFORMED', 'SSL 2.0 framing');
+      // Behind that of the load balancer, or without one: it is the client's word, which the origin must not get from us.
+      if (opening.protocol === 'proxy-protocol' && flow.listener.mode === 'reverse') {
+        throw new FlowFailure('CLIENT_PROXY_HEADER_INVALID', 'from the client itself');
+      }
       return relayOpaque(flow, { ...tunnel, dial }, opening.protocol);
     case 'silent':
       // What the origin says first tells the protocol.

@@ -221,6 +221,25 @@ describe('the PROXY protocol of a load balancer', () => {
     }
   });
 
+  it.each(['v1', 'v2'] as const)(
+    '%s of the client itself is not sent on, behind that of the load balancer or alone',
+    async (version) => {
+      const lie = encodeProxyHeader(version, { ip: '192.0.2.66', port: 1 }, { ip: '198.51.100.1', port: 443 });
+      for (const [name, before] of [
+        ['v1', header('v2')],
+        ['leaf', Buffer.alloc(0)],
+      ] as const) {
+        const reached = [secure.connections(), told.headers.length];
+        const heard = await talk(port(name), { before: Buffer.concat([before, lie]), say: get('/lie') });
+        expect(heard.text).toBe('');
+        expect(member(await failedFlow(name, 'CLIENT_PROXY_HEADER_INVALID'), 'status_detail')).toContain(
+          'from the client itself',
+        );
+        expect([secure.connections(), told.headers.length]).toEqual(reached);
+      }
+    },
+  );
+
   it('is understood in pieces', async () => {
     const heard = await talk(port('require'), {
       before: 'PROXY TC',
