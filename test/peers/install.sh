@@ -12,6 +12,7 @@ packages=(curl nghttp2-client openssl nginx-light python3 wget git nftables ipro
 packages+=(libnet-ssleay-perl default-jdk-headless)
 packages+=(golang-go python3-requests python3-grpcio)
 packages+=(php-cli python3-werkzeug)
+packages+=(haproxy squid-openssl)
 packages+=(fcgiwrap skopeo docker-registry ngtcp2-client ngtcp2-server)
 # The largest by far: a minute on a busy machine with two cores.
 packages+=(chromium)

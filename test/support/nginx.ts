@@ -14,15 +14,19 @@ export interface Nginx extends AsyncDisposable {
   readonly log: () => readonly string[];
 }
 
-/** Starts nginx with `locations` in its server block, and waits until it accepts. */
-export async function startNginx(credentials: Credentials, locations = '', http2: 'http2' | '' = ''): Promise<Nginx> {
+/** Starts nginx with `locations` in its server block, and waits until it accepts. `speaks` is what its port does besides TLS. */
+export async function startNginx(
+  credentials: Credentials,
+  locations = '',
+  speaks: 'http2' | 'proxy_protocol' | '' = '',
+): Promise<Nginx> {
   const directory = mkdtempSync(join(tmpdir(), 'daylight-nginx-'));
   const root = join(directory, 'root');
   mkdirSync(root);
   const port = await freePort();
   writeFileSync(join(directory, 'cert.pem'), credentials.cert);
   writeFileSync(join(directory, 'key.pem'), credentials.key);
-  writeFileSync(join(directory, 'nginx.conf'), configuration(port, locations, http2));
+  writeFileSync(join(directory, 'nginx.conf'), configuration(port, locations, speaks));
   const child = spawn('nginx', ['-p', directory, '-c', 'nginx.conf', '-e', 'error.log'], { stdio: 'ignore' });
   const exited = new Promise((resolve) => child.once('exit', resolve).once('error', resolve));
   const read = (name: string): string => readFileSync(join(directory, name), { encoding: 'utf8', flag: 'a+' });
@@ -40,7 +44,7 @@ export async function startNginx(credentials: Credentials, locations = '', http2
 }
 
 /** In the foreground, as the user who runs the test, with all its files in the prefix. */
-function configuration(port: number, locations: string, http2: string): string {
+function configuration(port: number, locations: string, speaks: string): string {
   return `
 ${process.getuid?.() === 0 ? 'user root;' : ''}
 daemon off;
@@ -57,7 +61,7 @@ http {
   sendfile on;
   keepalive_timeout 60s;
   server {
-    listen 127.0.0.1:${port} ssl ${http2};
+    listen 127.0.0.1:${port} ssl ${speaks};
     ssl_certificate cert.pem;
     ssl_certificate_key key.pem;
     root root;
