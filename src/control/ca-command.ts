@@ -28,7 +28,7 @@ import {
   UsageError,
   written,
 } from './ca-options.ts';
-import { authorityFacts, authorityText } from './ca-show.ts';
+import { authorityFacts, authorityText, issuerWarnings } from './ca-show.ts';
 import type { CommandIo } from './command-io.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
 
@@ -111,9 +111,9 @@ async function run(action: CaAction, values: CaOptions, io: Output): Promise<voi
     case 'export':
       return write(await exported(await loadAuthority(directory, now), values), values, io);
     case 'import':
-      return report(await importInto(directory, values, now), io);
+      return report(await importInto(directory, values, now, io), io);
     case 'rotate':
-      return report(await rotate(directory, values, now), io);
+      return report(await rotate(directory, values, now, io), io);
     case 'issued':
       return issued(directory, values, io);
     case 'audit':
@@ -147,8 +147,14 @@ async function write(content: Buffer, values: CaOptions, io: Output): Promise<vo
   else await written(values.out, replaceFile(values.out, content, values['with-key'] ? 0o600 : 0o644));
 }
 
-async function importInto(directory: string, values: CaOptions, now: number): Promise<AuditLines> {
+async function importInto(directory: string, values: CaOptions, now: number, io: Output): Promise<AuditLines> {
   const issuer = await importedIssuer(values, now);
+  const lines = await place(issuer, directory, values, now);
+  warn(issuer, io);
+  return lines;
+}
+
+async function place(issuer: Issuer, directory: string, values: CaOptions, now: number): Promise<AuditLines> {
   const activateAt = readTime(values['activate-at']);
   if (values.replace && values.rotate) throw new UsageError('--replace and --rotate exclude each other');
   if (activateAt !== undefined && !values.rotate) throw new UsageError('--activate-at belongs to --rotate');
@@ -182,7 +188,7 @@ async function importedIssuer(values: CaOptions, now: number): Promise<Issuer> {
   );
 }
 
-async function rotate(directory: string, values: CaOptions, now: number): Promise<AuditLines> {
+async function rotate(directory: string, values: CaOptions, now: number, io: Output): Promise<AuditLines> {
   const steps = [values.activate, values.finish, values.cancel].filter(Boolean).length;
   const activateAt = readTime(values['activate-at']);
   if (steps > 1 || (steps === 1 && activateAt !== undefined)) throw new UsageError('one step at a time');
@@ -190,7 +196,12 @@ async function rotate(directory: string, values: CaOptions, now: number): Promis
   if (values.finish) return finishRotation(directory, now);
   if (values.cancel) return cancelRotation(directory, now);
   const issuer = await certifyRoot(uniqueCommonName(), await makeKey(keyTypeOf(values)), now);
+  warn(issuer, io);
   return stageNext(directory, issuer, activateAt, now);
+}
+
+function warn(issuer: Issuer, io: Output): void {
+  for (const warning of issuerWarnings(issuer)) io.stderr.write(`daylight ca: warning: ${warning}\n`);
 }
 
 async function issued(directory: string, values: CaOptions, io: Output): Promise<void> {

@@ -1,6 +1,8 @@
 import { parseArgs } from 'node:util';
 import { loadConfig } from '../config/load.ts';
+import { problemText } from '../config/problem.ts';
 import { FlowFailure } from '../core/failures.ts';
+import { nearest } from '../core/suggest.ts';
 import { protectKeys } from '../pki/key-protection.ts';
 import { readPassphrase } from '../pki/passphrase-file.ts';
 import { readNamedFile } from '../pki/private-files.ts';
@@ -58,7 +60,7 @@ export function parseCaArguments(args: readonly string[]): {
   const [action, ...rest] = positionals;
   if (values.help) return { action: undefined, values };
   if (action === undefined || !isAction(action)) {
-    throw new UsageError(action === undefined ? 'which action?' : `unknown action "${action}"`);
+    throw new UsageError(action === undefined ? 'which action?' : unknownAction(action));
   }
   if (rest.length > 0) throw new UsageError(`unexpected "${rest[0]}"`);
   const known: readonly string[] = [...allowed[action], 'config', 'directory', 'passphrase-file'];
@@ -68,6 +70,11 @@ export function parseCaArguments(args: readonly string[]): {
     }
   }
   return { action, values };
+}
+
+function unknownAction(action: string): string {
+  const near = nearest(action, Object.keys(allowed));
+  return `unknown action "${action}"${near === undefined ? '' : `; did you mean "${near}"?`}`;
 }
 
 /** The directory of the authority, its keys open: named, or by the configuration. Throws FlowFailure GATEWAY_CONFIG_INVALID. */
@@ -89,7 +96,7 @@ function authorityPlace({ directory, config, 'passphrase-file': passphraseFile }
     const { authorityDirectory: configured, authorityPassphraseFile } = outcome.config;
     return { directory: configured, passphraseFile: passphraseFile ?? authorityPassphraseFile };
   }
-  const lines = outcome.problems.map(({ file, line, column, message }) => `${file}:${line}:${column}: ${message}`);
+  const lines = outcome.problems.map(problemText);
   throw new FlowFailure(
     'GATEWAY_CONFIG_INVALID',
     [...lines, 'correct it, or name the authority with --directory'].join('\n'),

@@ -65,6 +65,9 @@ function issuerLines(issuer: Issuer): readonly string[] {
     row('key', issuer.keyName),
     row('valid', `${iso(issuer.notBefore)} to ${iso(issuer.notAfter)}`),
     ...(issuer.chain.length === 0 ? [] : [row('chain', `${issuer.chain.length} CA certificate(s) above it`)]),
+    ...(issuer.constraints === undefined
+      ? []
+      : [row('constrained', 'leafs only for what its name constraints permit')]),
   ];
 }
 
@@ -73,7 +76,19 @@ function warningsOf({ active, next }: Authority, now: number): readonly string[]
   if (next === undefined && active.notAfter - now < renewalMs) {
     warnings.push(`the authority expires ${iso(active.notAfter)}: begin with \`daylight ca rotate\``);
   }
-  if (active.keyType === 'ec') warnings.push('clients that check only RSA signatures refuse an ECDSA authority');
+  return [...new Set([...warnings, ...issuerWarnings(active), ...(next === undefined ? [] : issuerWarnings(next))])];
+}
+
+/** What an operator may not expect of a CA, beside its age. */
+export function issuerWarnings({ subject, keyType, presented, chain }: Issuer): readonly string[] {
+  const warnings: string[] = [];
+  if (keyType === 'ec') warnings.push('clients that check only RSA signatures refuse an ECDSA authority');
+  // What is presented leaves out a root: with none, the chain ends before it.
+  if (presented.length > chain.length) {
+    warnings.push(
+      `the root above ${subject} is not known (\`ca import --chain\`): ca.pem and what is exported do not hold it, so that clients must trust it already`,
+    );
+  }
   return warnings;
 }
 

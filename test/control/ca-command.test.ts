@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { runCa } from '../../src/control/ca-command.ts';
-import { labCertificate, labDirectory, labKey, labRoot } from '../pki/support/lab.ts';
+import { dnsName, labCertificate, labDirectory, labKey, labNameConstraints, labRoot } from '../pki/support/lab.ts';
 
 const root = labRoot({ notAfter: Date.now() + 400 * 86_400_000 });
 const issuing = labCertificate(root, { commonName: 'Issuing CA', ca: true, keyUsage: [5, 6], key: labKey('rsa2048') });
@@ -137,7 +137,8 @@ describe('daylight ca', () => {
       const other = ['--directory', join(certs, '..', `restored-${format}`)];
       await ca('export', '--with-key', '--format', format, '--out', path, ...secret, ...at);
       const source = format === 'p12' ? ['--p12', path] : ['--cert', path, '--key', path];
-      expect(await ca('import', ...source, ...secret, ...other)).toMatchObject({ code: 0, errors: '' });
+      const restored = await ca('import', ...source, ...secret, ...other);
+      expect(restored).toMatchObject({ code: 0, errors: expect.stringContaining('check only RSA signatures') });
       expect(JSON.parse((await ca('show', '--json', ...other)).text).active.fingerprint256).toBe(before);
     }
   });
@@ -164,6 +165,34 @@ describe('daylight ca', () => {
     expect((await ca('import', ...files, '--replace', ...at)).text).toContain('leafs now come from CN=Issuing CA');
     expect(readFileSync(join(certs, 'ca.pem'), 'utf8')).toBe(`${issuing.pem}${root.pem}`);
     expect((await ca('export', '--format', 'der', ...at)).out).toEqual(root.x509.raw);
+  });
+
+  test('warns of a CA whose root is not known, and shows that one is constrained', async () => {
+    const { certs, file } = await place();
+    const constrained = labCertificate(root, {
+      commonName: 'Constrained CA',
+      ca: true,
+      keyUsage: [5, 6],
+      key: labKey('rsa2048'),
+      extra: [labNameConstraints({ permitted: [dnsName('corp.example')] })],
+    });
+    const named = ['--cert', file('c.pem', constrained.pem), '--key', file('k.pem', constrained.keyPem)];
+    const stranger = file('s.pem', labRoot({ commonName: 'Another Root' }).pem);
+    const at = (name: string) => ['--directory', join(certs, '..', name)];
+    for (const [name, chain] of [
+      ['bare', []],
+      ['stranger', ['--chain', stranger]],
+    ] as const) {
+      const { code, errors } = await ca('import', ...named, ...chain, ...at(name));
+      expect([code, errors]).toEqual([0, expect.stringContaining('the root above CN=Constrained CA is not known')]);
+    }
+    const whole = await ca('import', ...named, '--chain', file('r.pem', root.pem), ...at('whole'));
+    expect(whole).toMatchObject({ code: 0, errors: '' });
+    expect((await ca('show', ...at('whole'))).text).toMatch(
+      /constrained +leafs only for what its name constraints permit/,
+    );
+    expect((await ca('show', ...at('bare'))).text).toContain('Warning: the root above CN=Constrained CA');
+    expect((await ca('shwo', ...at('whole'))).errors).toContain('did you mean "show"?');
   });
 
   test('rotates with overlap', async () => {
