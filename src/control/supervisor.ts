@@ -190,7 +190,7 @@ export class Supervisor {
         signer.sign(message.request).then(
           (leaf) => child.send({ kind: 'leaf', id: message.id, leaf }),
           (error: unknown) => {
-            const detail = error instanceof Error ? error.message : String(error);
+            const detail = error instanceof FlowFailure ? error.detail : String(error);
             log.error('a leaf could not be issued', {
               code: 'GATEWAY_LEAF_FAILED',
               detail,
