@@ -13,6 +13,7 @@ export function crossCheck(config: Config, source: Source): void {
       source.report(entry, [], 'refuses nothing: give hosts, addresses or ports');
     }
   }
+  if (config.upstream !== undefined) checkRefusedByAddress(config, source);
   for (const entry of [...config.revocation.overrides, ...config.originClientCertificates.certificates]) {
     if (entry.hosts.length + entry.assets.length === 0 && source.isSound(entry)) {
       source.report(entry, [], 'fits nothing: give hosts or assets');
@@ -26,6 +27,17 @@ export function crossCheck(config: Config, source: Source): void {
   const { pcapOverIp } = config.export;
   if (pcapOverIp !== undefined && !isLoopback(pcapOverIp.ip)) {
     source.report(config.export, ['pcapOverIp'], 'gives decrypted traffic to whoever connects: use a loopback address');
+  }
+}
+
+/** Nothing silent about what the proxy alone can tell. */
+function checkRefusedByAddress({ refuse }: Config, source: Source): void {
+  for (const entry of refuse.filter(({ addresses }) => addresses.length > 0)) {
+    source.warn(
+      entry,
+      ['addresses'],
+      'are refused where a client names an address; names are resolved by the upstream proxy: refuse them there too',
+    );
   }
 }
 
@@ -53,6 +65,8 @@ function checkScanners(config: Config, source: Source): void {
   });
 }
 
+type ReverseOrigin = Extract<ListenerConfig, { readonly mode: 'reverse' }>['origin'];
+
 function checkListener(listener: ListenerConfig, config: Config, source: Source): void {
   if (listener.mode === 'transparent' && listener.spoofClient && listener.capture !== 'tproxy') {
     source.report(listener, ['spoofClient'], 'works only with capture: tproxy');
@@ -60,12 +74,23 @@ function checkListener(listener: ListenerConfig, config: Config, source: Source)
   if (listener.mode === 'reverse' && listener.asset !== undefined) {
     checkAssetId(config, source, listener, ['asset'], listener.asset);
   }
+  if (listener.mode === 'reverse' && leadsToUs(listener.origin, config)) {
+    source.warn(listener, ['origin'], 'is this gateway itself: every connection will be refused (POLICY_LOOP)');
+  }
   if (listener.proxyProtocol !== 'off' && listener.trustedProxies.length === 0 && source.isSound(listener)) {
     source.report(listener, ['trustedProxies'], 'trusts nobody, so that no PROXY protocol header is believed');
   }
   if (listener.mode === 'explicit' && listener.credentials.length === 0 && !isLoopback(listener.listen.ip)) {
     source.warn(listener, ['listen'], 'everyone who reaches this address may use the proxy: consider credentials');
   }
+}
+
+function leadsToUs({ host, port }: ReverseOrigin, { listeners, admin }: Config): boolean {
+  return [...listeners, ...(admin === undefined ? [] : [admin])].some(({ listen }) => {
+    const isEverywhere = listen.ip === '0.0.0.0' || listen.ip === '::';
+    const isHere = host === 'localhost' ? isLoopback(listen.ip) : host === listen.ip;
+    return listen.port === port && (isHere || (isEverywhere && (host === 'localhost' || isLoopback(host))));
+  });
 }
 
 /** Two sockets that would take the same connections cannot both listen. */

@@ -86,7 +86,8 @@ const tls = {
 
 const upstream = {
   type: 'object',
-  description: 'A proxy through which origins are reached. Absent: they are dialled directly.',
+  description:
+    'A proxy through which origins are reached. Absent: they are dialled directly. The proxy resolves names, so that `refuse.addresses` and `bypass.addresses` hold for addresses that clients name alone; a name at a port of the gateway itself is resolved here too, and refused when it leads to a listener or the admin address.',
   required: ['proxy'],
   properties: {
     proxy: {

@@ -25,6 +25,7 @@ export async function captureExplicit(flow: Flow, listener: ExplicitListener): P
   await acceptProxyHeader(flow, listener);
   const request = await readUntil<ProxyRequest | 'socks5'>(flow.client, openingLimits(flow), (bytes) => {
     if (bytes[0] === socksVersion) return { value: 'socks5', consumed: 0 };
+    refuseOtherKinds(flow, bytes[0]);
     flow.answerLayer = 'proxy-request';
     const parsed = parseProxyRequest(bytes);
     if (parsed.kind === 'partial') return undefined;
@@ -39,6 +40,22 @@ export async function captureExplicit(flow: Flow, listener: ExplicitListener): P
 }
 
 const socksVersion = 0x05;
+const socks4Version = 0x04;
+const tlsHandshakeRecord = 0x16;
+/** Version 0, request rejected; the address that follows means nothing. */
+const socks4Rejected = Buffer.from([0, 0x5b, 0, 0, 0, 0, 0, 0]);
+
+/** A client that takes this for another kind of proxy learns so in what it speaks, and its operator why. */
+function refuseOtherKinds(flow: Flow, first: number | undefined): void {
+  if (first === socks4Version) {
+    flow.client.write(socks4Rejected);
+    flow.answerLayer = 'told';
+    throw new FlowFailure('CLIENT_PROXY_REQUEST_INVALID', 'SOCKS4: let the client speak SOCKS5');
+  }
+  if (first !== tlsHandshakeRecord) return;
+  flow.answerLayer = 'tls';
+  throw new FlowFailure('CLIENT_PROXY_REQUEST_INVALID', 'TLS: the URL of this proxy is http://, not https://');
+}
 
 function openingLimits(flow: Flow) {
   return {

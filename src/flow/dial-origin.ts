@@ -22,7 +22,7 @@ export async function dialOrigin(flow: Flow, destination: Destination, spoof?: A
     timeoutMs: timeouts.connectMs,
     forbidden: flow.policy.forbidden,
     ...(spoof === undefined ? {} : { spoof }),
-    ...(proxy === undefined ? {} : { proxy }),
+    ...(proxy === undefined ? {} : { proxy, isGuarded: flow.policy.isGuarded }),
   });
   socket.on('error', ignore);
   flow.origin = socket;

@@ -31,6 +31,8 @@ export interface PolicySnapshot {
   refuseReason(host: string, ip: string | undefined, port: number): string | undefined;
   /** Why an address may not be dialled: it is ours, or policy refuses it. */
   forbidden(address: Address): FailureCode | undefined;
+  /** Whether a port of ours has what nobody may reach: the admin address, or decrypted traffic. */
+  isGuarded(port: number): boolean;
   /** What becomes of a flow whose origin fails its check: the host's entry decides, then the asset, then the default. */
   onOriginFailure(host: string | undefined, asset: AssetPolicy | undefined): OriginFailureAction;
   /** Whether nothing may be learned about a host. */
@@ -89,6 +91,7 @@ export function compilePolicy(document: PolicyDocument): PolicySnapshot {
           (entry.anyDestination || entry.matches(host, ip)) && (entry.ports.size === 0 || entry.ports.has(port)),
       )?.reason,
     forbidden: forbiddenTest(document),
+    isGuarded: guardedTest(document),
     onOriginFailure: (host, asset) =>
       (host === undefined ? undefined : failures.find(({ matches }) => matches(host))?.action) ??
       asset?.onOriginFailure ??
@@ -144,6 +147,12 @@ function forbiddenTest(document: PolicyDocument): PolicySnapshot['forbidden'] {
     const hit = refused.some(({ matches, ports }) => matches(ip) && (ports.size === 0 || ports.has(port)));
     return hit ? 'POLICY_REFUSED' : undefined;
   };
+}
+
+function guardedTest({ admin, export: exports }: PolicyDocument): PolicySnapshot['isGuarded'] {
+  const ports = new Set(exportAddresses(exports).map(({ port }) => port));
+  if (admin !== undefined) ports.add(admin.listen.port);
+  return (port) => ports.has(port);
 }
 
 function revocationLookup({ revocation }: PolicyDocument): PolicySnapshot['revocationMode'] {

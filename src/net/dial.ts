@@ -12,7 +12,9 @@ export interface DialOptions extends RaceOptions {
   readonly resolve?: Resolve;
   /** Why an address may not be connected to (the gateway itself, its admin address); asked of every address, after resolution. */
   readonly forbidden: (address: Address) => FailureCode | undefined;
-  /** The HTTP proxy to go through. It resolves the name; a destination given as an address is still asked about. */
+  /** Whether nobody may ever reach what is ours at a port, by whatever name a proxy is asked for. */
+  readonly isGuarded?: (port: number) => boolean;
+  /** The HTTP proxy to go through. It resolves the name; an address, and a name at a port of ours, is still asked about. */
   readonly proxy?: DialProxy;
 }
 
@@ -35,11 +37,34 @@ async function dialThroughProxy(
   { proxy, credentials }: DialProxy,
   options: DialOptions,
 ): Promise<Socket> {
-  const literal = destination.ip ?? literalOf(destination.host);
-  if (literal !== undefined) refuseForbidden([{ ip: literal, port: destination.port }], options);
+  const judged = await judgedDestination(destination, options);
   const socket = await connectToProxy(proxy, options);
-  await openProxyTunnel(socket, destination, credentials, options.timeoutMs);
+  await openProxyTunnel(socket, judged, credentials, options.timeoutMs);
   return socket;
+}
+
+/**
+ * The proxy resolves names, and may itself reach addresses of ours: it may run on this host. A name at a port of ours is
+ * therefore resolved here too. Where nobody may reach what is there, the proxy is given the address that was judged, for
+ * a second look-up may lead elsewhere, and nothing when there is none.
+ */
+async function judgedDestination(destination: Destination, options: DialOptions): Promise<Destination> {
+  const { host, port, ip } = destination;
+  const { resolve = sharedResolve, forbidden, isGuarded } = options;
+  const literal = ip ?? literalOf(host);
+  if (literal !== undefined) refuseForbidden([{ ip: literal, port }], options);
+  // Of the unspecified address only ports of ours are forbidden.
+  if (literal !== undefined || forbidden({ ip: '0.0.0.0', port }) === undefined) return destination;
+  const guarded = isGuarded?.(port) === true;
+  const ips = await resolve(host).catch((error: unknown) => {
+    if (guarded) throw error;
+    return [];
+  });
+  // One is enough: the proxy may choose any.
+  const refusal = ips.map((each) => forbidden({ ip: canonicalIp(each) ?? each, port })).find(Boolean);
+  if (refusal !== undefined) throw new FlowFailure(refusal);
+  const [first] = ips;
+  return guarded && first !== undefined ? { host: first, port, ip: first } : destination;
 }
 
 /** The proxy is the operator's, so that its failures are not the origin's. */

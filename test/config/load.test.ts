@@ -282,6 +282,28 @@ relays: 3
     expect(warnings).toMatchObject([{ line: 2, column: 31, path: 'listeners[0].listen' }]);
   });
 
+  test('an endpoint that is published to itself, and addresses that only the proxy can refuse, are warned of', () => {
+    using workspace = new Workspace();
+    const { warnings } = loaded(
+      workspace,
+      [
+        'listeners:',
+        '  - { mode: reverse, listen: "127.0.0.1:9443", origin: "127.0.0.1:9443" }',
+        '  - { mode: reverse, listen: "0.0.0.0:9444", origin: "localhost:9444" }',
+        '  - { mode: reverse, listen: "0.0.0.0:443", origin: "10.0.0.5:443" }',
+        'upstream: { proxy: "http://proxy.example:3128" }',
+        'refuse: [{ addresses: [169.254.169.254], reason: metadata }, { hosts: [a.example], reason: r }]',
+        '',
+      ].join('\n'),
+    );
+    expect(warnings.map(({ path }) => path)).toEqual([
+      'listeners[0].origin',
+      'listeners[1].origin',
+      'refuse[0].addresses',
+    ]);
+    expect(warnings[0]?.message).toContain('POLICY_LOOP');
+  });
+
   test('aliases stand for what they name', () => {
     using workspace = new Workspace();
     const { policy } = loaded(

@@ -141,6 +141,45 @@ describe('dialTcp through a proxy', () => {
     return { asked, proxy: { proxy: { host: '127.0.0.1', port: proxyPort }, credentials: undefined } };
   }
 
+  describe('at a port of ours', () => {
+    const leads = (...ips: string[]) => ({ resolve: async () => ips });
+    const ours = (guarded: boolean) => ({
+      ...refuse('POLICY_ADMIN_ADDRESS', '0.0.0.0', '127.0.0.66'),
+      isGuarded: () => guarded,
+    });
+
+    it.each([true, false])('refuses a name that leads to us, also among others (guarded: %s)', async (guarded) => {
+      const { asked, proxy } = await proxyWith('HTTP/1.1 200 OK\r\n\r\n');
+      for (const ips of [['127.0.0.66'], ['192.0.2.1', '::ffff:127.0.0.66']]) {
+        expect(await failureCode(dial('evil.example', { proxy, ...leads(...ips), ...ours(guarded) }))).toBe(
+          'POLICY_ADMIN_ADDRESS',
+        );
+      }
+      expect(asked).toEqual([]);
+    });
+
+    it('gives the proxy the address that was judged where nobody may reach what is there', async () => {
+      const { asked, proxy } = await proxyWith('HTTP/1.1 200 OK\r\n\r\n');
+      await dial('far.example', { proxy, ...leads('2001:db8::1'), ...ours(true) }, 8081);
+      expect(String(asked[0])).toContain('CONNECT [2001:db8::1]:8081 HTTP/1.1');
+      const resolve = createResolver({ ask: () => Promise.reject(new Error('no such name')) });
+      expect(await failureCode(dial('split.example', { proxy, resolve, ...ours(true) }))).toBe(
+        'ORIGIN_NAME_UNRESOLVED',
+      );
+    });
+
+    it('leaves a name to the proxy at a listener, where it leads elsewhere or nowhere here', async () => {
+      const { asked, proxy } = await proxyWith('HTTP/1.1 200 OK\r\n\r\n');
+      await dial('far.example', { proxy, ...leads('192.0.2.1'), ...ours(false) }, 443);
+      const resolve = createResolver({ ask: () => Promise.reject(new Error('no such name')) });
+      await dial('split.example', { proxy, resolve, ...ours(false) }, 443);
+      expect(asked.map((one) => String(one).split('\r\n')[0])).toEqual([
+        'CONNECT far.example:443 HTTP/1.1',
+        'CONNECT split.example:443 HTTP/1.1',
+      ]);
+    });
+  });
+
   it('asks for the name, leaves its resolution to the proxy, and keeps what follows the answer', async () => {
     const { asked, proxy } = await proxyWith(
       'HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\n220 origin ready\r\n',

@@ -112,6 +112,20 @@ describe.runIf(curlIsHere)('the explicit proxy, with curl', () => {
     });
   });
 
+  it.each([
+    ['socks4', 'SOCKS4: let the client speak SOCKS5', 97],
+    ['socks4a', 'SOCKS4: let the client speak SOCKS5', 97],
+    ['https', 'TLS: the URL of this proxy is http://, not https://', 35],
+  ])('tells a client that takes it for a proxy of %s what to do instead', async (scheme, detail, code) => {
+    const isMine = (line: Record<string, unknown>): boolean => String(line.status_detail).includes(detail);
+    const before = gateway.records('traffic').filter(isMine).length;
+    const ran = await curl('--proxy', `${scheme}://127.0.0.1:${port}`, `http://127.0.0.1:${plain.port}/`);
+    expect(ran.code).toBe(code);
+    expect(ran.stderr).toMatch(scheme === 'https' ? /alert handshake failure/ : /rejected or failed/);
+    const lines = await gateway.waitForRecords('traffic', (all) => all.filter(isMine).length > before);
+    expect(JSON.stringify(lines.findLast(isMine))).toContain('CLIENT_PROXY_REQUEST_INVALID');
+  });
+
   it('refuses to be its own destination', async () => {
     for (const host of ['127.0.0.1', 'localhost', '0.0.0.0', '[::ffff:127.0.0.1]']) {
       const { stderr, stdout } = await curl(`https://${host}:${port}/`);
