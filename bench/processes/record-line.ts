@@ -9,13 +9,14 @@ import { flowMetadata, recordMetadata } from '../../src/records/metadata.ts';
 import { outcomeOf } from '../../src/records/outcome.ts';
 import { openRecorder } from '../../src/records/recorder.ts';
 import { headerMaskOf, maskHeaderValue, maskText } from '../../src/records/redact.ts';
-import { tlsParts } from '../../src/records/tls-parts.ts';
+import { tlsText } from '../../src/records/tls-parts.ts';
 import { flowFacts, startMs, transactionFacts, writer } from '../../test/support/record-facts.ts';
 
 /** Microseconds for the record of one exchange with a body of 1 KB: `node bench/processes/record-line.ts`. */
 
 const flow = flowFacts();
 const transaction = transactionFacts();
+const tlsOfFlow = JSON.parse(`{${tlsText(flow, false)}}`) as object;
 const directory = mkdtempSync(join(tmpdir(), 'daylight-bench-'));
 const recorder = openRecorder({
   directory,
@@ -95,7 +96,7 @@ function plainLine(
     ...endpointParts(facts),
     connection_info: connectionPart(facts),
     ...proxyParts(facts, writer.node),
-    ...tlsParts(facts, false),
+    ...tlsOfFlow,
     traffic: { bytes_out: outcome.requestWireBytes, bytes_in: outcome.responseWireBytes },
     http_request: {
       uid: txId,

@@ -7,31 +7,27 @@ import { parseIp } from './ip-address.ts';
  * those of sensors on the same wire. `protocol` is the IP protocol number, TCP by default.
  */
 export function communityId(source: Address, destination: Address, protocol = 6): string {
-  const from = endpointBytes(source);
-  const to = endpointBytes(destination);
-  const [low, high] = isOrdered(from, to) ? [from, to] : [to, from];
-  const addressBytes = low.length - 2;
-  const tuple = Buffer.concat([
-    seed,
-    low.subarray(0, addressBytes),
-    high.subarray(0, high.length - 2),
-    Buffer.from([protocol, 0]),
-    low.subarray(addressBytes),
-    high.subarray(high.length - 2),
-  ]);
+  const from = addressOf(source);
+  const to = addressOf(destination);
+  // Ordered by address, then by port.
+  const order = Buffer.compare(from, to) || source.port - destination.port;
+  const [low, high] = order <= 0 ? [from, to] : [to, from];
+  const [lowPort, highPort] = order <= 0 ? [source.port, destination.port] : [destination.port, source.port];
+  const tuple = Buffer.alloc(seedBytes + low.length + high.length + 6);
+  tuple.set(low, seedBytes);
+  tuple.set(high, seedBytes + low.length);
+  const rest = seedBytes + low.length + high.length;
+  tuple[rest] = protocol;
+  tuple.writeUInt16BE(lowPort, rest + 2);
+  tuple.writeUInt16BE(highPort, rest + 4);
   return `1:${hash('sha1', tuple, 'base64')}`;
 }
 
-const seed = Buffer.alloc(2);
+const seedBytes = 2;
 
-/** The address followed by the port: the order of these bytes is the specification's order of endpoints. */
-function endpointBytes({ ip, port }: Address): Buffer {
+function addressOf({ ip }: Address): Buffer {
   // Link-local addresses come from sockets with a zone, which is not on the wire.
-  const address = parseIp(ip.split('%', 1)[0] ?? ip);
+  const address = parseIp(ip.includes('%') ? (ip.split('%', 1)[0] ?? ip) : ip);
   if (address === undefined) throw new RangeError(`not an IP address: ${ip}`);
-  return Buffer.concat([address, Buffer.from([port >> 8, port & 0xff])]);
-}
-
-function isOrdered(from: Buffer, to: Buffer): boolean {
-  return Buffer.compare(from, to) <= 0;
+  return address;
 }

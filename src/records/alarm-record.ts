@@ -23,7 +23,7 @@ import {
 } from './ocsf.ts';
 import { maskText } from './redact.ts';
 import { targetText } from './target-text.ts';
-import { tlsParts } from './tls-parts.ts';
+import { tlsText } from './tls-parts.ts';
 
 /** The line of an alarm (OCSF Detection Finding). `uid` is its own; the transaction and the flow are named as related. */
 export function alarmRecordLine(writer: Writer, flow: FlowFacts, alarm: AlarmFacts, uid: string, stamp: Stamp): string {
@@ -111,7 +111,7 @@ function relatedEvents(flow: FlowFacts, { txId, request, isMail, transfer }: Ala
 
 function evidence(writer: Writer, flow: FlowFacts, alarm: AlarmFacts): JsonObject {
   const { field, offset, excerpt } = alarm.match;
-  const { tls, ja4_fingerprint_list } = tlsParts(flow, false);
+  const { tls, ja4_fingerprint_list } = JSON.parse(`{${tlsText(flow, false)}}`) as JsonObject;
   return {
     name: field,
     ...endpointParts(flow),

@@ -4,7 +4,7 @@ import { HeadMemo } from './header-text.ts';
 import { members } from './json.ts';
 import { LinePart } from './line-piece.ts';
 import { flowMetadata, type Writer } from './metadata.ts';
-import { tlsParts } from './tls-parts.ts';
+import { tlsText } from './tls-parts.ts';
 
 /**
  * What is the same in all transactions of a flow, as JSON members: written once per flow, since it is more than half of
@@ -13,7 +13,9 @@ import { tlsParts } from './tls-parts.ts';
 export interface FlowText {
   /** Members of `metadata`. */
   readonly metadata: LinePart;
-  /** Endpoints, connections, TLS of both legs, policy. */
+  /** Endpoints, connections, policy. */
+  readonly ends: string;
+  /** The same with TLS of both legs, without what the line of the flow alone tells of it. */
   readonly parts: LinePart;
   /** Members of `unmapped.gateway`. */
   readonly gateway: LinePart;
@@ -62,23 +64,24 @@ function isCurrent(then: FlowFacts, now: FlowFacts): boolean {
     then.originCommunityId === now.originCommunityId &&
     then.upstreamProxy === now.upstreamProxy &&
     then.originExceptions === now.originExceptions &&
+    then.originRevocation === now.originRevocation &&
+    then.bypassedFailure === now.bypassedFailure &&
     then.via === now.via &&
     then.policyVersion === now.policyVersion
   );
 }
 
 function flowText(writer: Writer, flow: FlowFacts): FlowText {
+  const ends = members({
+    ...endpointParts(flow),
+    connection_info: connectionPart(flow),
+    ...proxyParts(flow, writer.node),
+    policy: { name: 'policy', uid: flow.policyVersion, version: flow.policyVersion },
+  });
   return {
     metadata: new LinePart(members(flowMetadata(writer, flow, 'traffic', ['network_proxy', 'security_control']))),
-    parts: new LinePart(
-      members({
-        ...endpointParts(flow),
-        connection_info: connectionPart(flow),
-        ...proxyParts(flow, writer.node),
-        ...tlsParts(flow, false),
-        policy: { name: 'policy', uid: flow.policyVersion, version: flow.policyVersion },
-      }),
-    ),
+    ends,
+    parts: new LinePart(withTls(ends, flow, false)),
     gateway: new LinePart(members(gatewayParts(flow))),
     scheme: flow.decrypted ? 'https' : 'http',
     port: flow.destination?.port,
@@ -86,4 +89,10 @@ function flowText(writer: Writer, flow: FlowFacts): FlowText {
     requestHead: new HeadMemo(),
     responseHead: new HeadMemo(),
   };
+}
+
+/** Members that end with those of TLS, where there is any. */
+export function withTls(ends: string, flow: FlowFacts, withNames: boolean): string {
+  const tls = tlsText(flow, withNames);
+  return tls === '' ? ends : `${ends},${tls}`;
 }

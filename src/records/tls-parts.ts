@@ -2,20 +2,26 @@ import { limits } from '../core/limits.ts';
 import type { FlowFacts } from '../core/record.ts';
 import type { CertificateFacts, TlsLeg } from '../core/tls.ts';
 import { cut } from './header-text.ts';
-import type { JsonObject } from './json.ts';
+import { type JsonObject, members } from './json.ts';
 import { hashAlgorithms, ja4Type } from './ocsf.ts';
 
 /**
- * `tls` is the client's leg with the minted certificate, `proxy_tls` the origin's leg with the real one. A transaction's
- * line leaves the minted one and the lists of names to the line of its flow: they would be a tenth of every line.
+ * Members `tls`, the client's leg with the minted certificate, `proxy_tls`, the origin's leg with the real one, and
+ * `ja4_fingerprint_list`, as JSON; empty when there are none. A transaction's line leaves the minted certificate and the
+ * lists of names to the line of its flow: they would be a tenth of every line.
  */
-export function tlsParts(flow: FlowFacts, withNames: boolean): JsonObject {
-  const { fingerprints } = flow;
-  return {
-    tls: clientTls(flow, withNames),
-    proxy_tls: flow.originTls === undefined ? undefined : legPart(flow.originTls, withNames),
-    ja4_fingerprint_list: fingerprints === undefined ? undefined : [{ type_id: ja4Type, value: fingerprints.ja4 }],
-  };
+export function tlsText(flow: FlowFacts, withNames: boolean): string {
+  const { originTls, fingerprints } = flow;
+  const texts: string[] = [];
+  const client = clientText(flow, withNames);
+  if (client !== '') texts.push(`"tls":{${client}}`);
+  if (originTls !== undefined) {
+    texts.push(`"proxy_tls":{${legText(originTls, originTls.serverName)}${certificateText(originTls, withNames)}}`);
+  }
+  if (fingerprints !== undefined) {
+    texts.push(`"ja4_fingerprint_list":[{"type_id":${ja4Type},"value":${JSON.stringify(fingerprints.ja4)}}]`);
+  }
+  return texts.join(',');
 }
 
 /** What OCSF has no slot for: group of the key exchange, protocol negotiated, session resumed, names that were left out. */
@@ -26,26 +32,26 @@ export function tlsExtras(leg: TlsLeg | undefined): JsonObject | undefined {
 }
 
 /** A client that only said hello, or whose TLS went through unread, has a name and a fingerprint but no version. */
-function clientTls(flow: FlowFacts, withNames: boolean): JsonObject | undefined {
+function clientText(flow: FlowFacts, withNames: boolean): string {
   const { clientTls: leg, fingerprints, serverName } = flow;
-  const ja3_hash =
-    fingerprints === undefined ? undefined : { algorithm_id: hashAlgorithms.md5, value: fingerprints.ja3Hash };
+  const hash =
+    fingerprints === undefined
+      ? ''
+      : `,"ja3_hash":{"algorithm_id":${hashAlgorithms.md5},"value":${JSON.stringify(fingerprints.ja3Hash)}}`;
   if (leg !== undefined) {
-    const certificate = withNames ? {} : { certificate: undefined };
-    return { ...legPart(leg, withNames), ...certificate, sni: nameOf(leg.serverName ?? serverName), ja3_hash };
+    const certificate = withNames ? certificateText(leg, true) : '';
+    return `${legText(leg, leg.serverName ?? serverName)}${certificate}${hash}`;
   }
-  if (fingerprints === undefined) return undefined;
-  return { version: 'unknown', sni: nameOf(serverName), ja3_hash };
+  return hash === '' ? '' : `${members({ version: 'unknown', sni: nameOf(serverName) })}${hash}`;
 }
 
-function legPart(leg: TlsLeg, withNames: boolean): JsonObject {
-  return {
-    version: leg.version === '' ? 'unknown' : leg.version,
-    cipher: leg.cipher === '' ? undefined : leg.cipher,
-    sni: nameOf(leg.serverName),
-    handshake_dur: Math.round(leg.handshakeMs),
-    certificate: leg.certificate === undefined ? undefined : certificatePart(leg.certificate, withNames),
-  };
+function legText({ version, cipher, handshakeMs }: TlsLeg, serverName: string | undefined): string {
+  return members({
+    version: version === '' ? 'unknown' : version,
+    cipher: cipher === '' ? undefined : cipher,
+    sni: nameOf(serverName),
+    handshake_dur: Math.round(handshakeMs),
+  });
 }
 
 /** The longest name of the DNS; what a peer sends may be longer. */
@@ -55,8 +61,30 @@ function nameOf(name: string | undefined): string | undefined {
   return name === undefined ? undefined : cut(name, longestName);
 }
 
-function certificatePart(certificate: CertificateFacts, withNames: boolean): JsonObject {
-  return {
+interface CertificateTexts {
+  /** Its members without the names. */
+  readonly facts: string;
+  /** Its names, written with the first flow that needs them. */
+  names: string | undefined;
+}
+
+/** Certificates come back with every session of their host: each is written once. */
+const certificates = new WeakMap<CertificateFacts, CertificateTexts>();
+
+function certificateText({ certificate }: TlsLeg, withNames: boolean): string {
+  if (certificate === undefined) return '';
+  let texts = certificates.get(certificate);
+  if (texts === undefined) {
+    texts = { facts: factsText(certificate), names: undefined };
+    certificates.set(certificate, texts);
+  }
+  if (!withNames) return `,"certificate":{${texts.facts}}`;
+  texts.names ??= namesText(certificate);
+  return `,"certificate":{${texts.facts},"sans":${texts.names}}`;
+}
+
+function factsText(certificate: CertificateFacts): string {
+  return members({
     subject: cut(certificate.subject, limits.recordDetailBytes),
     issuer: cut(certificate.issuer, limits.recordDetailBytes),
     serial_number: cut(certificate.serialNumber, limits.recordDetailBytes),
@@ -64,10 +92,13 @@ function certificatePart(certificate: CertificateFacts, withNames: boolean): Jso
     created_time: certificate.notBefore,
     expiration_time: certificate.notAfter,
     is_self_signed: certificate.selfSigned,
-    sans: withNames
-      ? certificate.names
-          .slice(0, limits.recordCertificateNames)
-          .map(({ kind, value }) => ({ type: kind === 'dns' ? 'DNS' : 'IP Address', name: cut(value, longestName) }))
-      : undefined,
-  };
+  });
+}
+
+function namesText({ names }: CertificateFacts): string {
+  return JSON.stringify(
+    names
+      .slice(0, limits.recordCertificateNames)
+      .map(({ kind, value }) => ({ type: kind === 'dns' ? 'DNS' : 'IP Address', name: cut(value, longestName) })),
+  );
 }

@@ -1,15 +1,14 @@
 import { limits } from '../core/limits.ts';
 import type { FlowFacts, TransferFacts } from '../core/record.ts';
 import { archiveParts, fileParts } from './file-text.ts';
-import { connectionPart, endpointParts, gatewayParts, proxyParts } from './flow-parts.ts';
+import { flowTextOf, withTls } from './flow-text.ts';
 import { cut } from './header-text.ts';
-import type { JsonObject } from './json.ts';
-import { flowMetadata, recordMetadata, type Stamp, type Writer } from './metadata.ts';
+import { type JsonObject, members } from './json.ts';
+import type { Stamp, Writer } from './metadata.ts';
 import { classes, ftpActivities, otherActivity, typeUid } from './ocsf.ts';
 import { outcomeOf } from './outcome.ts';
 import { maskText } from './redact.ts';
 import { scanPart } from './scan-text.ts';
-import { tlsParts } from './tls-parts.ts';
 
 /** The line of an FTP transfer (OCSF FTP Activity). */
 export function transferRecordLine(writer: Writer, flow: FlowFacts, transfer: TransferFacts, stamp: Stamp): string {
@@ -24,25 +23,8 @@ function compose(writer: Writer, flow: FlowFacts, transfer: TransferFacts, stamp
   const activity = ftpActivities[request.command] ?? otherActivity;
   const { reply } = outcome;
   const isUpload = request.direction === 'upload';
-  return JSON.stringify({
-    time: endMs,
-    class_uid: uid,
-    category_uid: category,
-    activity_id: activity,
-    type_uid: typeUid(uid, activity),
-    ...outcomeOf({ ...outcome, verdict, alarms }),
-    start_time: startMs,
-    end_time: endMs,
-    duration: Math.max(0, endMs - startMs),
-    metadata: {
-      ...flowMetadata(writer, flow, 'traffic', ['network_proxy', 'security_control']),
-      ...recordMetadata(txId, stamp),
-      is_truncated: withNames ? undefined : true,
-    },
-    ...endpointParts(flow),
-    connection_info: connectionPart(flow),
-    ...proxyParts(flow, writer.node),
-    ...tlsParts(flow, withNames),
+  const text = flowTextOf(writer, flow);
+  const transferText = members({
     traffic:
       request.direction === 'none'
         ? undefined
@@ -54,9 +36,16 @@ function compose(writer: Writer, flow: FlowFacts, transfer: TransferFacts, stamp
     type: request.mode,
     file: file === undefined ? undefined : fileParts(file),
     firewall_rule: rule === undefined ? undefined : { name: rule.title, uid: rule.id, version: String(rule.rev) },
-    policy: { name: 'policy', uid: flow.policyVersion, version: flow.policyVersion },
-    unmapped: { gateway: { ...gatewayParts(flow), ...transferPart(transfer) } },
   });
+  return (
+    `{"time":${endMs},"class_uid":${uid},"category_uid":${category},"activity_id":${activity}` +
+    `,"type_uid":${typeUid(uid, activity)},${members(outcomeOf({ ...outcome, verdict, alarms }))}` +
+    `,"start_time":${startMs},"end_time":${endMs},"duration":${Math.max(0, endMs - startMs)}` +
+    `,"metadata":{${text.metadata.text},"uid":"${txId}","sequence":${stamp.sequence}` +
+    `,"logged_time":${stamp.loggedMs}${withNames ? '' : ',"is_truncated":true'}}` +
+    `,${withTls(text.ends, flow, withNames)},${transferText}` +
+    `,"unmapped":{"gateway":{${text.gateway.text},${members(transferPart(transfer))}}}}`
+  );
 }
 
 /** What OCSF has no slot for. */
