@@ -31,8 +31,10 @@ export const limits = {
   resolvedNameMs: 5_000,
   /** The same for names that do not resolve, so that a retrying client does not flood the resolver. */
   unresolvedNameMs: 1_000,
-  /** Look-ups under way at once, per relay: each holds or waits for a thread of the pool, so more would only wait out their time. */
+  /** Look-ups under way at once, per relay: each holds or waits for a thread of the pool, so more would only wait out their time. One client has half at most. */
   resolvePending: 128,
+  /** Of these asked at once: libuv gives look-ups half of the threads of its pool. The others wait here, each client for its share. */
+  resolveAtOnce: 8,
   /** Addresses of one origin that are tried; the rest of a longer answer adds only waiting. */
   dialAddresses: 8,
   /** Head start of one connection attempt before the next address is tried (RFC 8305 section 8 recommends 250 ms). */

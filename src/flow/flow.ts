@@ -9,7 +9,7 @@ import type { Side } from '../core/side.ts';
 import type { ClientHello } from '../core/tls.ts';
 import type { ClearableTransport } from '../net/clearable-transport.ts';
 import { localAddressOf, remoteAddressOf } from '../net/original-destination.ts';
-import type { Resolve } from '../net/resolve.ts';
+import type { ResolveFor } from '../net/resolve.ts';
 import { newUlid } from '../records/ulid.ts';
 import type { DataExpectations } from './data-expectations.ts';
 import type { DemandMemory } from './demand-memory.ts';
@@ -33,7 +33,7 @@ export interface DataPlane {
   readonly endWatched: OriginMemory;
   /** Origins that spoke before their client: the next one waits for a greeting too. */
   readonly greeting: OriginMemory;
-  readonly resolve: Resolve;
+  readonly resolve: ResolveFor;
   readonly demands: DemandMemory;
   readonly askRevocation: AskRevocation;
   readonly fetchIssuers: FetchIssuers;

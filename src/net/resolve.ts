@@ -1,9 +1,13 @@
 import { lookup } from 'node:dns/promises';
 import { FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
+import { FairShares } from './fair-shares.ts';
 
 /** Gives the IP addresses of a name in the order of preference. Rejects with FlowFailure ORIGIN_NAME_UNRESOLVED. */
 export type Resolve = (host: string) => Promise<readonly string[]>;
+
+/** The same for one client: names that its servers never answer cost others no more than its share. */
+export type ResolveFor = (host: string, client?: string) => Promise<readonly string[]>;
 
 export interface ResolverOptions {
   /** Asks the system; replaced in tests. Rejects when the name does not resolve. */
@@ -16,26 +20,45 @@ export interface ResolverOptions {
  * remembers answers for a few seconds. A question that the system does not answer in time fails, but goes on to fill the
  * cache, since getaddrinfo cannot be cancelled.
  */
-export function createResolver(options: ResolverOptions = {}): Resolve {
+export function createResolver(options: ResolverOptions = {}): ResolveFor {
   const { ask = askSystem, timeoutMs = limits.resolveTimeoutMs } = options;
   const known = new Map<string, Answer>();
-  const pending = new Map<string, Promise<Answer>>();
+  /** Questions that the system was asked, by name, and those that wait for their turn, by name and client. */
+  const asked = new Map<string, Promise<Answer>>();
+  const waiting = new Map<string, Promise<Answer>>();
+  const places = new FairShares(limits.resolvePending);
+  const turns = new Turns(limits.resolveAtOnce);
 
-  const question = async (host: string): Promise<Answer> => {
+  const askFor = async (host: string): Promise<Answer> => {
     const answer = await answerOf(ask, host);
-    pending.delete(host);
+    asked.delete(host);
     remember(known, host, answer);
     return answer;
   };
-  return async (host) => {
+  const inTurn = async (host: string, client: string | undefined, key: string): Promise<Answer> => {
+    const waitedMs = await turns.begin(client);
+    waiting.delete(key);
+    // Another client may have come to ask for the same name, and whoever has waited too long has given up.
+    let answer = asked.get(host);
+    const isAsking = answer === undefined && waitedMs <= timeoutMs;
+    if (isAsking) {
+      answer = askFor(host);
+      asked.set(host, answer);
+    }
+    if (isAsking) await answer;
+    turns.end(client);
+    places.give(client);
+    return answer ?? tooLate;
+  };
+  return async (host, client) => {
     const remembered = known.get(host);
     if (remembered !== undefined && remembered.expiresMs > performance.now()) return addressesOf(host, remembered);
-    let answer = pending.get(host);
+    const key = `${host} ${client ?? ''}`;
+    let answer = asked.get(host) ?? waiting.get(key);
     if (answer === undefined) {
-      if (pending.size >= limits.resolvePending)
-        throw new FlowFailure('GATEWAY_OVERLOADED', 'too many names to resolve');
-      answer = question(host);
-      pending.set(host, answer);
+      if (!places.take(client)) throw new FlowFailure('GATEWAY_OVERLOADED', 'too many names to resolve');
+      answer = inTurn(host, client, key);
+      waiting.set(key, answer);
     }
     return addressesOf(host, await withinTime(answer, timeoutMs, host));
   };
@@ -48,6 +71,33 @@ interface Answer {
   readonly error: string;
   /** On the clock of performance.now(). */
   readonly expiresMs: number;
+}
+
+const tooLate: Answer = { addresses: [], error: 'no answer in time', expiresMs: 0 };
+
+/** Questions under way, and those that wait for a client's share of them. */
+class Turns {
+  readonly #shares: FairShares;
+  readonly #waiting: { readonly client: string | undefined; readonly begin: () => void }[] = [];
+
+  constructor(atOnce: number) {
+    this.#shares = new FairShares(atOnce);
+  }
+
+  /** Resolves with how long it took until it is the turn of a question. */
+  begin(client: string | undefined): Promise<number> {
+    if (this.#shares.take(client)) return Promise.resolve(0);
+    const sinceMs = performance.now();
+    return new Promise((resolve) => {
+      this.#waiting.push({ client, begin: () => resolve(performance.now() - sinceMs) });
+    });
+  }
+
+  end(client: string | undefined): void {
+    this.#shares.give(client);
+    const next = this.#waiting.findIndex((waiting) => this.#shares.take(waiting.client));
+    if (next >= 0) this.#waiting.splice(next, 1)[0]?.begin();
+  }
 }
 
 async function askSystem(host: string): Promise<readonly string[]> {

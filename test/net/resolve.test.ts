@@ -62,6 +62,43 @@ describe('a resolver', () => {
     expect(new Set(await Promise.all(asked))).toEqual(new Set(['ORIGIN_NAME_UNRESOLVED']));
   });
 
+  it('lets one client hold up no more than its share, whatever names it asks for', async () => {
+    const asked: string[] = [];
+    const resolve = createResolver({
+      ask: async (host) => {
+        asked.push(host);
+        return host.startsWith('slow') ? new Promise(() => {}) : ['192.0.2.1'];
+      },
+      timeoutMs: 200,
+    });
+    const slow = Array.from({ length: limits.resolvePending }, (_, index) =>
+      failureCode(resolve(`slow${index}.example`, '192.0.2.10')),
+    );
+    // Names that it has behind those, too.
+    const behind = failureCode(resolve('known.example', '192.0.2.10'));
+    expect(await resolve('known.example', '192.0.2.11')).toEqual(['192.0.2.1']);
+    expect(await resolve('other.example', '192.0.2.12')).toEqual(['192.0.2.1']);
+    expect(asked.filter((host) => host.startsWith('slow'))).toHaveLength(limits.resolveAtOnce / 2);
+    expect(new Set(await Promise.all(slow))).toEqual(new Set(['ORIGIN_NAME_UNRESOLVED', 'GATEWAY_OVERLOADED']));
+    expect(await behind).toBe('GATEWAY_OVERLOADED');
+  });
+
+  it('has those wait that are beyond a share, and asks for them in their turn', async () => {
+    let open = 0;
+    let most = 0;
+    const resolve = createResolver({
+      ask: async () => {
+        most = Math.max(most, ++open);
+        await sleep(5);
+        open--;
+        return ['192.0.2.1'];
+      },
+    });
+    const names = Array.from({ length: 40 }, (_, index) => resolve(`${index}.example`, '192.0.2.10'));
+    expect(await Promise.all(names)).toHaveLength(40);
+    expect(most).toBe(limits.resolveAtOnce / 2);
+  });
+
   it('takes an empty answer for none', async () => {
     expect(await failureCode(createResolver({ ask: async () => [] })('empty.example'))).toBe('ORIGIN_NAME_UNRESOLVED');
   });
