@@ -106,14 +106,11 @@ export function isSettledMarkup(begin: Buffer, markup: Markup, isWhole: boolean)
   return label === undefined ? isWhole || begin.length >= markupHeadBytes : isUtf8(label);
 }
 
-/** Whether the first bytes are, or may become, a byte order mark. */
-export function mayBeMarked(first: number): boolean {
-  return first === 0xff || first === 0xfe || first === 0xef;
-}
-
-/** Whether the first bytes of what says that it is text may be those of wide characters. */
-export function mayBeWide(begin: Buffer): boolean {
-  return begin[0] === 0 || begin.length < 2 || begin[1] === 0;
+/** Whether the first bytes are, or may become, a byte order mark, or wide characters in what says that it is text. */
+export function mayBeOther(begin: Buffer, isText: boolean): boolean {
+  const [first, second] = begin;
+  if (first === 0xff || first === 0xfe || first === 0xef) return true;
+  return isText && (first === 0 || second === undefined || second === 0);
 }
 
 /**

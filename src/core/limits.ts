@@ -244,6 +244,8 @@ export const limits = {
   decodedBodyMs: 2_000,
   /** Native memory of all decoders of a relay: 5 000 of gzip, or 30 with the largest windows of zstd. */
   decoderMemoryBytes: 268_435_456,
+  /** The same of one client address: three quarters, as of what is held. */
+  decoderMemoryBytesPerClient: 201_326_592,
   /** Fields or parts of one form, and files of one exchange; PHP takes 1 000 fields. */
   formFields: 1_000,
   /** Value of one form field that rules see; all of the body is seen by the rules on bodies. */

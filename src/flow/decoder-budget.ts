@@ -1,13 +1,16 @@
 import type { DecoderBounds } from '../codec/content-decoder.ts';
 import { limits } from '../core/limits.ts';
 import { strikes } from '../core/simulation.ts';
+import { HeldBudget } from './relay/held-budget.ts';
 
-/** Native memory of all decoders of this process. */
-let reservedBytes = 0;
+/** Native memory of all decoders of this process, and what of it each client address has. */
+const reserved = new HeldBudget();
+const most = { bytes: limits.decoderMemoryBytes, clientBytes: limits.decoderMemoryBytesPerClient };
 
 /** What undoing the codings of one body may cost: memory shared with all others, size, growth and time of its own. */
 export class DecoderBudget implements DecoderBounds {
   readonly #decodedLimit: number;
+  readonly #clientAddress: string;
   /** It cost more than any honest body does: in growth, time or memory, whatever its size. */
   isBomb = false;
   readonly #startMs = performance.now();
@@ -17,8 +20,10 @@ export class DecoderBudget implements DecoderBounds {
   #pausedMs = 0;
   #pausedAtMs = this.#startMs;
 
-  constructor(decodedLimit: number) {
+  /** `clientAddress` is the one whose share of the memory it is. */
+  constructor(decodedLimit: number, clientAddress: string) {
     this.#decodedLimit = decodedLimit;
+    this.#clientAddress = clientAddress;
   }
 
   /** A chunk is taken up. */
@@ -43,16 +48,16 @@ export class DecoderBudget implements DecoderBounds {
   }
 
   reserve(bytes: number): boolean {
-    if (reservedBytes + bytes > limits.decoderMemoryBytes || strikes('decoding')) {
+    if (reserved.shortage(this.#clientAddress, bytes, most) !== undefined || strikes('decoding')) {
       this.isBomb = true;
       return false;
     }
-    reservedBytes += bytes;
+    reserved.take(this.#clientAddress, bytes);
     return true;
   }
 
   release(bytes: number): void {
-    reservedBytes -= bytes;
+    if (bytes > 0) reserved.give(this.#clientAddress, bytes);
   }
 
   #bomb(problem: string): string {

@@ -28,11 +28,12 @@ export interface MessageOptions extends BodyOptions {
   readonly headers: HttpPolicy['headers'];
 }
 
-export function messageOptions({ bodyExcerptBytes, http }: Pick<HttpInspection, 'bodyExcerptBytes' | 'http'>) {
+export function messageOptions({ flow, bodyExcerptBytes, http }: HttpInspection) {
   return {
     excerptBytes: bodyExcerptBytes,
     decodedBytes: http.bodies.decodeBytes,
     recordsFiles: http.bodies.files === 'record',
+    clientAddress: flow.client.ip,
     headers: headerPolicies(http),
   } satisfies MessageOptions;
 }

@@ -4,8 +4,7 @@ import { fileHeadBytes, isText } from '../codec/file-type.ts';
 import { GrpcMessageDecoder } from '../codec/grpc-messages.ts';
 import {
   isSettledMarkup,
-  mayBeMarked,
-  mayBeWide,
+  mayBeOther,
   type TextDeclaration,
   TextReader,
   textDeclaration,
@@ -24,6 +23,7 @@ export interface BodyOptions {
   readonly excerptBytes: number;
   readonly decodedBytes: number;
   readonly recordsFiles: boolean;
+  readonly clientAddress: string;
 }
 
 interface MessageHead {
@@ -169,8 +169,8 @@ export class InspectedBody {
     if (doubt !== undefined) this.#note(doubt);
     if (this.#isRead || !mayBeText) return;
     const isWhole = chunk.length >= this.#missingBytes;
-    const isOther = mayBeMarked(chunk[0] ?? 0) || (isText === true && mayBeWide(chunk));
-    if (!isOther && (markup === undefined || isSettledMarkup(chunk, markup, isWhole))) return;
+    if (!mayBeOther(chunk, isText === true) && (markup === undefined || isSettledMarkup(chunk, markup, isWhole)))
+      return;
     this.#text = new TextReader(undefined, markup);
     this.#recode();
     this.#scan.recoded(this.#message);
@@ -197,7 +197,7 @@ export class InspectedBody {
     this.#isRead = true;
     if (!isCoded(this.#codings)) return;
     const sink = (bytes: Buffer): boolean => this.#plain(bytes);
-    this.#budget = new DecoderBudget(this.#options.decodedBytes);
+    this.#budget = new DecoderBudget(this.#options.decodedBytes, this.#options.clientAddress);
     if (this.#codings.kind === 'messages') {
       this.#decoder = new GrpcMessageDecoder(this.#codings.coding, this.#budget, sink);
       return;

@@ -89,7 +89,8 @@ export class CodedBodyRedactor {
   /** Undefined when not all of it can be read as its recipient reads it. */
   #decoded(original: Buffer): Buffer | undefined {
     const parts: Buffer[] = [];
-    const budget = new DecoderBudget(limits.recodedBytes);
+    // Given back at once: of nobody's share.
+    const budget = new DecoderBudget(limits.recodedBytes, '');
     const decoder = new ContentDecoder(this.#codings, budget, (bytes) => parts.push(Buffer.from(bytes)) > 0);
     budget.resume(original.length);
     decoder.push(original);

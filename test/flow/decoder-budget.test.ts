@@ -10,7 +10,7 @@ afterEach(() => void vi.restoreAllMocks());
 function problemOf(body: Buffer, limit: number, betweenMs: number, withinMs: number): string | undefined {
   let nowMs = 0;
   vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
-  const budget = new DecoderBudget(limit);
+  const budget = new DecoderBudget(limit, '192.0.2.1');
   const decoder = new ContentDecoder(['gzip'], budget, () => {
     nowMs += withinMs;
     return true;
@@ -48,10 +48,24 @@ describe('undoing the codings of a body is given up', () => {
   });
 
   test('where the memory of all decoders is taken, which comes back', () => {
-    const one = new DecoderBudget(1e9);
-    expect(one.reserve(limits.decoderMemoryBytes - 1_000)).toBe(true);
+    const [one, other] = ['192.0.2.2', '192.0.2.3'].map((address) => new DecoderBudget(1e9, address));
+    const share = limits.decoderMemoryBytesPerClient;
+    expect(one?.reserve(share)).toBe(true);
+    expect(other?.reserve(limits.decoderMemoryBytes - share - 1_000)).toBe(true);
     expect(problemOf(text, 1e9, 0, 0)).toBe('no memory left to undo codings');
-    one.release(limits.decoderMemoryBytes - 1_000);
+    one?.release(share);
+    expect(problemOf(text, 1e9, 0, 0)).toBeUndefined();
+    other?.release(limits.decoderMemoryBytes - share - 1_000);
+  });
+
+  test('where one client address has its share of it, for that one alone', () => {
+    const one = new DecoderBudget(1e9, '192.0.2.1');
+    expect(one.reserve(limits.decoderMemoryBytesPerClient)).toBe(true);
+    expect(problemOf(text, 1e9, 0, 0)).toBe('no memory left to undo codings');
+    const another = new DecoderBudget(1e9, '192.0.2.2');
+    expect(another.reserve(1_000)).toBe(true);
+    another.release(1_000);
+    one.release(limits.decoderMemoryBytesPerClient);
     expect(problemOf(text, 1e9, 0, 0)).toBeUndefined();
   });
 });
