@@ -64,6 +64,8 @@ export const limits = {
   webSocketCompressedBytes: 1_048_576,
   /** The same of all messages that are held at once, per relay: 64 of the largest. */
   webSocketCompressedTotalBytes: 67_108_864,
+  /** The same of one client address: three quarters. */
+  webSocketCompressedBytesPerClient: 50_331_648,
   /** Inflated content of one message: about a tenth of a second of inspection. */
   webSocketInflatedBytes: 16_777_216,
   /** How much larger than its compressed form a message may be, beyond `webSocketInflateFreeBytes`: repetitive JSON reaches 50. */

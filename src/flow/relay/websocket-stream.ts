@@ -7,6 +7,7 @@ import { limits } from '../../core/limits.ts';
 import type { Side } from '../../core/side.ts';
 import type { RuleRef } from '../../core/verdict.ts';
 import type { MessageInspector, MessageType, WebSocketAgreement } from '../../core/websocket.ts';
+import { HeldBudget } from './held-budget.ts';
 
 /** Why a WebSocket ends before its peers end it. */
 export type WebSocketRefusal =
@@ -14,8 +15,9 @@ export type WebSocketRefusal =
   | { readonly kind: 'refused'; readonly code: FailureCode; readonly detail: string }
   | { readonly kind: 'malformed' | 'no-text' | 'too-large' | 'overloaded'; readonly detail: string };
 
-/** What waits for the end of a compressed message, in all WebSockets of this process. */
-let heldCompressedBytes = 0;
+/** What waits for the end of a compressed message, in all WebSockets of this process, and what of it each client address has. */
+const held = new HeldBudget();
+const most = { bytes: limits.webSocketCompressedTotalBytes, clientBytes: limits.webSocketCompressedBytesPerClient };
 /** What a held piece costs beside its bytes: frames without content, and content byte by byte, are not held for nothing. */
 const heldPieceBytes = 256;
 
@@ -25,6 +27,7 @@ const heldPieceBytes = 256;
  */
 export class WebSocketStream {
   readonly #from: Side;
+  readonly #clientAddress: string;
   readonly #messages: MessageInspector;
   readonly #frame: FrameReader;
   readonly #text = new Utf8Stream();
@@ -45,8 +48,10 @@ export class WebSocketStream {
   /** A Close frame passed: nothing may follow it (RFC 6455 section 5.5.1). */
   isClosed = false;
 
-  constructor(from: Side, agreement: WebSocketAgreement, messages: MessageInspector) {
+  /** `clientAddress` is the one whose share of the memory it is. */
+  constructor(from: Side, clientAddress: string, agreement: WebSocketAgreement, messages: MessageInspector) {
     this.#from = from;
+    this.#clientAddress = clientAddress;
     this.#messages = messages;
     this.#frame = new FrameReader(from);
     const { deflate } = agreement;
@@ -98,7 +103,7 @@ export class WebSocketStream {
 
   /** Lets go of what is held. */
   release(): void {
-    heldCompressedBytes -= this.#compressedBytes + this.#pieceBytes;
+    held.give(this.#clientAddress, this.#compressedBytes + this.#pieceBytes);
     this.#compressed = [];
     this.#compressedBytes = 0;
     this.#pieceBytes = 0;
@@ -167,7 +172,7 @@ export class WebSocketStream {
     if (!this.#isCompressed) return true;
     if (this.#compressedBytes + length > limits.webSocketCompressedBytes) {
       this.#refuse({ kind: 'too-large', detail: `more than ${limits.webSocketCompressedBytes} bytes compressed` });
-    } else if (heldCompressedBytes + length > limits.webSocketCompressedTotalBytes) {
+    } else if (held.shortage(this.#clientAddress, length, most) !== undefined) {
       this.#refuse({ kind: 'overloaded', detail: 'too many compressed WebSocket messages under way' });
     }
     return this.refusal === undefined;
@@ -176,7 +181,7 @@ export class WebSocketStream {
   /** Counts what is held beside the content. */
   #keep(bytes: number): void {
     this.#pieceBytes += bytes;
-    heldCompressedBytes += bytes;
+    held.take(this.#clientAddress, bytes);
     if (this.#pieceBytes <= limits.webSocketCompressedBytes) return;
     this.#refuse({ kind: 'too-large', detail: 'a compressed message in too many pieces' });
   }
@@ -201,7 +206,7 @@ export class WebSocketStream {
       // The piece may be a view that is used again.
       this.#compressed.push(Buffer.from(piece));
       this.#compressedBytes += piece.length;
-      heldCompressedBytes += piece.length;
+      held.take(this.#clientAddress, piece.length);
       this.#keep(heldPieceBytes);
     } else this.#judgeContent(piece);
   }

@@ -7,7 +7,7 @@ import { allow } from '../../../src/core/verdict.ts';
 import type { MessageInspector, WebSocketAgreement } from '../../../src/core/websocket.ts';
 import { createWebSocketRelay } from '../../../src/flow/relay/websocket.ts';
 import { type FrameWishes, frame, framesIn, fromClient } from '../../support/websocket-frames.ts';
-import { RecordingWire } from './recording.ts';
+import { anotherAddress, RecordingWire } from './recording.ts';
 
 interface Bench {
   readonly relay: Relay;
@@ -24,6 +24,7 @@ const withDeflate: WebSocketAgreement = { deflate: { keepsContext: { client: tru
 function bench(
   agreement: WebSocketAgreement = { deflate: undefined },
   verdict: 'allow' | 'block' | 'reset' = 'block',
+  clientAddress = anotherAddress(),
 ): Bench {
   const wire = new RecordingWire();
   const live: Record<Side, string> = { client: '', origin: '' };
@@ -52,7 +53,7 @@ function bench(
     },
   };
   return {
-    relay: createWebSocketRelay({ wire, agreement, messages: inspector }),
+    relay: createWebSocketRelay({ wire, agreement, messages: inspector, clientAddress }),
     wire,
     messages,
     outcome: () => outcome,
@@ -216,6 +217,28 @@ describe('a rule that blocks a message', () => {
     const { relay, wire } = bench({ deflate: undefined }, 'reset');
     relay.receive('client', fromClient({ payload: 'secret' }));
     expect([wire.ending, wire.bytesTo('origin').length]).toEqual(['abort POLICY_RULE_RESET', 0]);
+  });
+});
+
+describe('compressed messages that never end', () => {
+  it('take the share of one client address, and others are relayed beside them', () => {
+    const begun = fromClient({ fin: false, rsv1: true, opcode: 2, payload: Buffer.alloc(1_040_000) });
+    const hoarder = anotherAddress();
+    const benches: Bench[] = [];
+    do {
+      benches.push(bench(withDeflate, 'allow', hoarder));
+      benches.at(-1)?.relay.receive('client', begun);
+    } while (benches.at(-1)?.wire.ending === undefined);
+    const other = bench(withDeflate, 'allow');
+    const whole = fromClient({ rsv1: true, payload: deflated('hello') });
+    other.relay.receive('client', whole);
+    for (const { relay } of benches) relay.cut('CLIENT_GONE', '');
+    expect(benches.at(-1)?.wire.ending).toBe('close GATEWAY_OVERLOADED');
+    expect(benches.length).toBeLessThan(limits.webSocketCompressedTotalBytes / 1_040_000);
+    expect([other.wire.ending, other.wire.bytesTo('origin')]).toEqual([undefined, whole]);
+    const again = bench(withDeflate, 'allow', hoarder);
+    again.relay.receive('client', whole);
+    expect(again.wire.bytesTo('origin')).toEqual(whole);
   });
 });
 
