@@ -8,7 +8,7 @@ import { certificatePageFacts } from './certificate-page-facts.ts';
 import { acceptClient, refuseWithAlert } from './client-leg.ts';
 import type { Flow } from './flow.ts';
 import { leafKeyTypeFor } from './leaf-key-choice.ts';
-import { filesPort, isMailPort } from './mail-ports.ts';
+import { filesPort, isMailPort, tellingPort } from './mail-ports.ts';
 import { warnsOf } from './origin-failure.ts';
 import { ftpAnswers } from './relay/ftp-answers.ts';
 import { failurePage } from './relay/http1-page.ts';
@@ -47,8 +47,8 @@ export async function answerFailure(flow: Flow, failure: FlowFailure): Promise<v
   }
 }
 
-function greetingOf({ facts }: Flow, { code, detail }: FlowFailure): string {
-  const isFiles = facts.destination?.port === filesPort;
+function greetingOf(flow: Flow, { code, detail }: FlowFailure): string {
+  const isFiles = tellingPort(flow) === filesPort;
   return isFiles ? ftpAnswers.failed('greeting', code, detail) : smtpAnswers.failed('greeting', code, detail);
 }
 
@@ -68,7 +68,7 @@ async function showUntrusted(flow: Flow, failure: FlowFailure, hello: ClientHell
   const { leafs } = flow.plane;
   const { tls, timeouts } = flow.policy.document;
   // A mail client waits for a greeting and would read a page as nonsense.
-  const isMail = isMailPort(flow.facts.destination?.port ?? 0);
+  const isMail = isMailPort(tellingPort(flow));
   const name = flow.facts.serverName ?? flow.facts.destination?.host ?? 'unknown';
   const leaf = await leafs.contextFor(
     { kind: 'untrusted', name: name.toLowerCase(), code: failure.code },

@@ -15,7 +15,7 @@ import { dialByName } from './dial-by-name.ts';
 import type { Flow } from './flow.ts';
 import { interceptTls } from './intercept-tls.ts';
 import { learnedDecision } from './learned-bypass.ts';
-import { filesPort, isGreetingPort, isMailPort } from './mail-ports.ts';
+import { filesPort, isGreetingPort, isMailPort, tellingPort } from './mail-ports.ts';
 import { afterOriginFailure } from './origin-failure.ts';
 import type { OwnCertificate } from './policy-snapshot.ts';
 import { relayPlaintext } from './relay-plaintext.ts';
@@ -87,7 +87,7 @@ async function openingOf(flow: Flow, tunnel: Tunnel): Promise<TunnelOpening> {
   const { greeting } = flow.plane;
   const address = `${tunnel.destination.host}:${tunnel.destination.port}`;
   flow.answerLayer = 'none';
-  const greets = isGreetingPort(tunnel.destination.port) || greeting.has(address, Date.now());
+  const greets = isGreetingPort(tellingPort(flow)) || greeting.has(address, Date.now());
   // Nobody gains by waiting for a client that waits itself.
   const silenceMs = greets ? limits.greetedSilenceMs : limits.silenceMs;
   const first = tunnel.origin === undefined ? await peek(silenceMs) : undefined;
@@ -108,7 +108,7 @@ async function openingOf(flow: Flow, tunnel: Tunnel): Promise<TunnelOpening> {
 async function dialSilent(flow: Flow, tunnel: Tunnel): Promise<Socket> {
   const decision = decideOn(flow, tunnel, { kind: 'silent' });
   // A client of mail or files waits for a greeting, and can be told in one why there is none.
-  const { port } = tunnel.destination;
+  const port = tellingPort(flow);
   if (isMailPort(port) || port === filesPort) flow.answerLayer = 'greeting';
   if (decision.kind === 'refuse') throw new FlowFailure('POLICY_REFUSED', decision.reason);
   const origin = await tunnel.dial();

@@ -4,7 +4,7 @@ import type { Relay, Wire } from '../core/relay.ts';
 import type { Flow } from './flow.ts';
 import { scannersOf } from './flow-scanners.ts';
 import { inspectMail } from './inspect-mail.ts';
-import { isMailPort } from './mail-ports.ts';
+import { isMailPort, tellingPort } from './mail-ports.ts';
 import { spoolIn } from './mail-spool.ts';
 import { HeldBudget } from './relay/held-budget.ts';
 import { createSmtpRelay } from './relay/smtp.ts';
@@ -53,7 +53,7 @@ export function mailRelay({ flow, wire, guess, canUpgrade, files, replace }: Mai
     requireTls: mail.requireTls,
     isSecure: facts.decrypted,
     xclient: mail.xclient,
-    isMailPort: isMailPort(facts.destination?.port ?? 0),
+    isMailPort: isMailPort(tellingPort(flow)),
     spoken: (protocol) => {
       // What was let in as a client of FTP is one of that alone.
       refuseOtherProtocols(flow, mailNames);
