@@ -195,7 +195,7 @@ export class ZipScanner implements ArchiveReader {
 /** What the header of a directory is without its block of deflate: that may cut it in two. */
 function keysOf(header: string): readonly string[] {
   const keys = [header.slice(0, keyBytes)];
-  if (header.length <= keyBytes) return keys;
+  if (header.length < keyBytes + blockHeadBytes) return keys;
   const bytes = Buffer.from(header, 'latin1');
   for (let at = 1; at < keyBytes; at++) {
     // The last one or another, behind one that was not packed either, its length and that inverted (RFC 1951 section 3.2.4).

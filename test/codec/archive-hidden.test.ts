@@ -139,6 +139,16 @@ describe('a zip archive that is hidden', () => {
       expect(names).toEqual(expect.arrayContaining(['a.zip', 'one.txt', 'two.txt']));
       expect({ cutAt, troubles }).toEqual({ cutAt, troubles: [] });
     }
+    // Cut off anywhere, in the middle of a header too, it is no more than incomplete.
+    const short = zip([{ name: 'a' }, { name: 'b' }]);
+    const whole = zip([{ name: 'a.zip', data: short, packed: unpackedBlocks(short, 1) }]);
+    for (
+      let length = whole.indexOf('PK\x01\x02', 'latin1');
+      length < whole.lastIndexOf('PK\x01\x02', -1, 'latin1');
+      length++
+    ) {
+      expect(look(whole.subarray(0, length)).troubles).toEqual(['incomplete']);
+    }
     const lying = (listed: { readonly name?: string; readonly at?: number }) =>
       look(zip([{ name: 'a.zip', data: zip([{ name: 'one.txt', data: text, listed }]) }]));
     expect(lying({ name: 'evil.exe' })).toEqual({ names: ['a.zip', 'evil.exe', 'one.txt'], troubles: [] });
