@@ -14,6 +14,8 @@ export interface MimeHead {
   /** All names that the head gives: two recipients may take different ones. UTF-8, one character per byte. */
   readonly fileNames: readonly string[];
   readonly isAttachment: boolean;
+  /** Why a recipient may read the body otherwise. */
+  readonly doubt: string | undefined;
 }
 
 /** Splits a header section (RFC 5322 section 2.2) into fields, folded lines joined. Lines that are no fields are left out. */
@@ -33,16 +35,39 @@ export function mimeHead(headers: readonly Header[]): MimeHead {
   const type = (declared ?? 'text/plain').split(';')[0]?.trim().toLowerCase() ?? 'text/plain';
   const parameters = mimeParameters(declared ?? '');
   const names = [...(mimeParameters(disposition).get('filename') ?? []), ...(parameters.get('name') ?? [])];
-  const boundary = type.startsWith('multipart/') ? parameters.get('boundary')?.[0] : undefined;
+  const isMultipart = type.startsWith('multipart/');
+  const boundaries = isMultipart ? [...new Set(parameters.get('boundary'))] : [];
+  const [boundary = ''] = boundaries;
+  const isCut = boundary !== '' && boundary.length <= mostBoundaryBytes;
   return {
     headers,
     type,
     declared,
-    boundary: boundary === undefined || boundary === '' || boundary.length > 256 ? undefined : boundary,
+    boundary: isCut ? boundary : undefined,
     transferEncoding: encodingOf(fieldOf(headers, 'content-transfer-encoding') ?? '7bit'),
     fileNames: [...new Set(names)].filter((name) => name !== ''),
     isAttachment: /^\s*attachment\b/i.test(disposition),
+    doubt: repeatedField(headers) ?? (isMultipart ? boundaryDoubt(boundaries.length, isCut) : undefined),
   };
+}
+
+/** Longest boundary that is looked for; RFC 2046 allows 70 characters. */
+const mostBoundaryBytes = 256;
+
+function boundaryDoubt(boundaries: number, isCut: boolean): string | undefined {
+  if (!isCut) return 'multipart without a boundary that can be read';
+  return boundaries > 1 ? 'multipart with several boundaries' : undefined;
+}
+
+/** Fields that say how a body is read: of several, one recipient takes the first and another one the last. */
+const decisiveFields = ['content-type', 'content-transfer-encoding', 'content-disposition'];
+
+function repeatedField(headers: readonly Header[]): string | undefined {
+  for (const name of decisiveFields) {
+    const values = headers.filter(([present]) => present.length === name.length && present.toLowerCase() === name);
+    if (values.some(([, value]) => value !== values[0]?.[1])) return `several fields ${name}`;
+  }
+  return undefined;
 }
 
 /** Without comments, which may stand anywhere (RFC 2045 section 6.1), and what recipients read past. */

@@ -27,6 +27,8 @@ export class MimeReader {
   readonly #sink: MimeSink;
   /** Delimiter lines of the multiparts that are open, outermost first, without line end. */
   readonly #delimiters: string[] = [];
+  /** Those of multiparts that have ended, the last few: some recipients go on with a part behind the end. */
+  readonly #ended: string[] = [];
   #state: State = 'head';
   #head = '';
   #isWhole = true;
@@ -118,6 +120,7 @@ export class MimeReader {
 
   #endHead(): void {
     const head = mimeHead(mimeHeaders(this.#head));
+    this.problem ??= head.doubt;
     this.#isLineStart = true;
     if (this.#isWhole) {
       this.#isWhole = false;
@@ -155,7 +158,7 @@ export class MimeReader {
 
   /** Takes content up to the next line that may be a delimiter; negative when that is not whole. */
   #readBody(bytes: Buffer, at: number): number {
-    if (this.#delimiters.length === 0) {
+    if (this.#delimiters.length === 0 && this.#ended.length === 0) {
       this.#pass(bytes.subarray(at));
       return bytes.length;
     }
@@ -199,17 +202,20 @@ export class MimeReader {
 
   #isDelimiter(line: Buffer): boolean {
     const text = line.toString('latin1').trimEnd();
-    return this.#delimiters.some((delimiter) => text === delimiter || text === `${delimiter}--`);
+    if (this.#delimiters.some((delimiter) => text === delimiter || text === `${delimiter}--`)) return true;
+    return this.#ended.includes(text);
   }
 
   /** A delimiter also ends all multiparts within its own that were not ended. */
   #delimited(text: string): void {
     this.#lineEnd = noBytes;
     this.#endPart();
+    this.#beginAnew(text);
     while (this.#delimiters.length > 0) {
       const last = this.#delimiters.at(-1) ?? '';
       if (text === `${last}--`) {
         this.#delimiters.pop();
+        this.#noteEnd(last);
         this.#state = 'between';
         return;
       }
@@ -221,6 +227,18 @@ export class MimeReader {
     this.#goBeyond(`more than ${limits.mailParts} parts`);
     this.#beginPart(mimeHead([]));
     this.#state = 'content';
+  }
+
+  #noteEnd(delimiter: string): void {
+    if (!this.#ended.includes(delimiter)) this.#ended.push(delimiter);
+    if (this.#ended.length > limits.mailDepth) this.#ended.shift();
+  }
+
+  /** A part behind the end of its multipart. */
+  #beginAnew(text: string): void {
+    if (this.#delimiters.includes(text) || !this.#ended.includes(text)) return;
+    this.problem ??= 'parts behind the end of multipart';
+    this.#delimiters.push(text);
   }
 
   /** Whole lines, the last line end kept back. */

@@ -174,3 +174,53 @@ describe('transfer encodings', () => {
     expect(decode('base64', 'aGVsbG8')).toBe('hello');
   });
 });
+
+describe('what recipients cut in different ways', () => {
+  const mail = (type: string, ...lines: string[]): string => [`Content-Type: ${type}`, '', ...lines, ''].join('\r\n');
+  const part = (boundary: string, text: string): string[] => [`--${boundary}`, '', text];
+
+  it.each([
+    ['multipart with several boundaries', mail('multipart/mixed; boundary=a; boundary=b', ...part('a', 'x'), '--a--')],
+    [
+      'multipart with several boundaries',
+      mail('multipart/mixed; boundary=a; boundary*0=b; boundary*1=c', ...part('a', 'x'), '--a--'),
+    ],
+    ['multipart without a boundary that can be read', mail('multipart/mixed', ...part('a', 'x'))],
+    [
+      'multipart without a boundary that can be read',
+      mail(`multipart/mixed; boundary=${'a'.repeat(300)}`, ...part('a'.repeat(300), 'x')),
+    ],
+    ['several fields content-type', `Content-Type: text/html\r\n${mail('text/plain', 'x')}`],
+    [
+      'several fields content-transfer-encoding',
+      `Content-Transfer-Encoding: base64\r\nContent-Transfer-Encoding: 7bit\r\n${mail('text/plain', 'eA==')}`,
+    ],
+    [
+      'parts behind the end of multipart',
+      mail('multipart/mixed; boundary=a', ...part('a', 'y'), '--a--', ...part('a', 'x')),
+    ],
+    [
+      'parts behind the end of multipart',
+      mail(
+        'multipart/mixed; boundary=a',
+        ...['--a', 'Content-Type: multipart/mixed; boundary=b', ''],
+        ...[...part('b', 'y'), '--b--', ...part('b', 'x'), '--a--'],
+      ),
+    ],
+  ])('is told: %s', (problem, text) => {
+    for (const piece of [1, 7, Number.POSITIVE_INFINITY]) expect(read(text, piece).problem).toBe(problem);
+  });
+
+  it('is read behind the end of a multipart too', () => {
+    const text = mail('multipart/mixed; boundary=a', ...part('a', 'y'), '--a--', ...part('a', 'x'), '--a--', 'z');
+    for (const piece of [1, 7, Number.POSITIVE_INFINITY])
+      expect(read(text, piece).parts.map(({ body }) => body)).toEqual(['y', 'x']);
+  });
+
+  it('is not said twice the same', () => {
+    const twice = `Content-Type: text/plain\r\n${mail('text/plain', 'x')}`;
+    expect(read(twice).problem).toBeUndefined();
+    expect(read(mail('multipart/mixed; boundary=a; boundary=a', ...part('a', 'x'), '--a--')).problem).toBeUndefined();
+    expect(read(mail('multipart/mixed; boundary=a', ...part('a', 'x'), '--a--', '--a--')).problem).toBeUndefined();
+  });
+});
