@@ -120,7 +120,8 @@ async function failed(name: string, run: Run, error: unknown, io: CommandIo): Pr
   // A word alone may be an option whose dashes were left out.
   const option = word === undefined || word.startsWith('-') ? word : `--${word}`;
   const near = option === undefined ? undefined : nearest(option, await optionsOf(run, io));
-  const sentence = /^[^.]*/.exec(message)?.[0] ?? message;
+  // Names of files hold full stops too.
+  const [sentence = message] = message.split(/\.(?: |$)/, 1);
   io.stderr.write(`daylight ${name}: ${sentence}${near === undefined ? '' : `; did you mean ${near}?`}\n`);
   io.stderr.write(`More: daylight ${name} --help\n`);
   return exitCodes.usage;

@@ -177,7 +177,11 @@ const timeouts = {
     connect: timeout(limits.connectTimeoutMs, 'For the TCP connection to an origin.', '5s'),
     handshake: timeout(limits.handshakeTimeoutMs, 'For a TLS handshake.', '10s'),
     idle: timeout(limits.idleTimeoutMs, 'Without a byte in either direction.', '10m'),
-    drain: timeout(limits.drainTimeoutMs, 'That live flows get to end on shutdown.', '1m'),
+    drain: timeout(
+      limits.drainTimeoutMs,
+      'That live flows get to end on shutdown, and when a reload changes listeners, records or exports, which replaces relays.',
+      '1m',
+    ),
   },
 } as const satisfies ObjectSchema;
 

@@ -1,8 +1,10 @@
-import { type Document, isCollection, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
+import { type Document, isCollection, isScalar, LineCounter, type Node, parseDocument, visit } from 'yaml';
 import type { Problem } from './problem.ts';
 
 /** Keys and indexes that lead to a value. */
 export type Path = readonly (string | number)[];
+
+const mostAliases = 1_000;
 
 /** A YAML text that knows where each of its values stands, and collects what is wrong with it. */
 export class Source {
@@ -19,10 +21,30 @@ export class Source {
   constructor(file: string, text: string) {
     this.file = file;
     this.document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, version: '1.2' });
-    this.broken = this.document.errors.some(({ code }) => code !== 'DUPLICATE_KEY');
+    const told = new Set<string>();
     for (const { message, pos } of [...this.document.errors, ...this.document.warnings]) {
-      this.problems.push(this.#problem(pos[0], [], explain(message)));
+      const problem = this.#problem(pos[0], [], explain(message));
+      const text = JSON.stringify(problem);
+      // The parser says it once for each bracket when a text ends too early.
+      if (!told.has(text)) this.problems.push(problem);
+      told.add(text);
     }
+    const isNoYaml = this.document.errors.some(({ code }) => code !== 'DUPLICATE_KEY');
+    this.broken = isNoYaml || this.#hasTooManyAliases();
+  }
+
+  /** Each is looked for in the whole file: without a bound a small file would hold control up for minutes. */
+  #hasTooManyAliases(): boolean {
+    let aliases = 0;
+    visit(this.document, {
+      Alias: (_key, alias) => {
+        aliases += 1;
+        if (aliases <= mostAliases) return undefined;
+        this.reportAt(alias, [], `more than ${mostAliases} aliases: write out what they stand for`);
+        return visit.BREAK;
+      },
+    });
+    return aliases > mostAliases;
   }
 
   /** Remembers where an object that was read stands. */
@@ -87,6 +109,8 @@ function explain(message: string): string {
   if (/^Alias|unresolved alias/i.test(first)) return unquotedStar;
   if (first === 'Map keys must be unique') return 'this key stands here twice';
   if (/^Tabs are not allowed/.test(first)) return 'a tab may not indent: use spaces';
+  if (/^Source contains multiple documents/.test(first)) return 'a second document begins here: a file holds one';
+  if (/^Maximum call stack/.test(first)) return 'nested too deep';
   return first;
 }
 

@@ -11,7 +11,7 @@ export interface ConfigWatch {
 }
 
 export interface WatchTimes {
-  /** Quiet time after an event before the files are looked at: an editor writes in several steps. */
+  /** How long what has changed must stay as it is before it is believed: an editor writes in several steps. */
   readonly settleMs: number;
   /** The files are also looked at this often: network file systems and some containers tell no events. */
   readonly pollMs: number;
@@ -31,25 +31,38 @@ export function watchConfig(
   let seen = statesOf(files);
   let watchers: readonly FSWatcher[] = [];
   let settle: NodeJS.Timeout | undefined;
+  /** What the last look found, where that was not what is known. */
+  let changed: ReadonlyMap<string, string> | undefined;
 
   const look = (): void => {
+    settle = undefined;
     const states = statesOf(followed);
-    if (isDeepStrictEqual(states, seen)) return;
+    if (isDeepStrictEqual(states, seen)) {
+      changed = undefined;
+      return;
+    }
+    // By the files themselves, not by silence of the directory: others may be written there without end.
+    if (!isDeepStrictEqual(states, changed)) {
+      changed = states;
+      lookIn(times.settleMs);
+      return;
+    }
+    changed = undefined;
     seen = states;
     rewatch();
     onChange();
   };
-  const onEvent = (): void => {
-    clearTimeout(settle);
-    settle = setTimeout(look, times.settleMs).unref();
+  const lookIn = (ms: number): void => {
+    settle ??= setTimeout(look, ms).unref();
   };
+  const onEvent = (): void => lookIn(times.settleMs / 4);
   // After a change the directories themselves may be others: a swapped link leads elsewhere.
   const rewatch = (): void => {
     for (const watcher of watchers) watcher.close();
     watchers = directoriesOf(followed).flatMap((directory) => watchDirectory(directory, onEvent));
   };
   rewatch();
-  const poll = setInterval(look, times.pollMs).unref();
+  const poll = setInterval(() => lookIn(0), times.pollMs).unref();
   return {
     follow(next) {
       followed = next;

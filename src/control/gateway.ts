@@ -119,7 +119,7 @@ export class Gateway {
   async #reloadOnce(reason: string): Promise<void> {
     const { log, file, metrics } = this.#options;
     try {
-      const next = await loadPolicy(file);
+      const next = await loadPolicy(file, true);
       this.#rejectedFiles = [];
       if (next.config.contentDigest === this.#loaded.config.contentDigest && sameAuthority(next, this.#loaded)) {
         log.info('reloaded: nothing has changed', { reason });
@@ -149,6 +149,12 @@ export class Gateway {
     }
     if (JSON.stringify(next.document.admin) !== JSON.stringify(before.document.admin)) {
       throw new FlowFailure('GATEWAY_CONFIG_INVALID', 'the admin address changes only on a restart');
+    }
+    if (replace) {
+      const { drainMs } = next.document.timeouts;
+      this.#options.log.info('listeners, records or exports change: relays are replaced, and live flows may end', {
+        drainMs,
+      });
     }
     this.#sockets.open(next.document.listeners, next.config.relays);
     try {

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { problemText } from '../config/problem.ts';
 import { FlowFailure } from '../core/failures.ts';
@@ -26,16 +27,25 @@ export class ConfigRejected extends FlowFailure {
   }
 }
 
+/** Valid where a gateway begins; one that runs takes it for a file whose writing was cut short, by a full disk say. */
+function refuseEmptied(files: readonly string[], watched: readonly string[]): void {
+  const emptied = files.filter((file) => statSync(file, { throwIfNoEntry: false })?.size === 0);
+  if (emptied.length === 0) return;
+  const lines = emptied.map((file) => `${file}:1:1: is empty: write it anew, or start the gateway anew to have it so`);
+  throw new ConfigRejected(lines.join('\n'), watched);
+}
+
 /**
  * Loads configuration, authority and roots as one. Throws FlowFailure with a code of the catalogue; the detail of
  * GATEWAY_CONFIG_INVALID holds every problem with its file and line.
  */
-export async function loadPolicy(file: string): Promise<LoadedPolicy> {
+export async function loadPolicy(file: string, isReload = false): Promise<LoadedPolicy> {
   const outcome = loadConfig(file);
   if (outcome.kind === 'failed') {
     throw new ConfigRejected(outcome.problems.map(problemText).join('\n'), outcome.files);
   }
   const { config } = outcome;
+  if (isReload) refuseEmptied([file, ...config.ruleFiles], config.files);
   const { authorityDirectory, authorityPassphraseFile } = config;
   if (authorityPassphraseFile !== undefined) {
     protectKeys(authorityDirectory, await readPassphrase(authorityPassphraseFile));

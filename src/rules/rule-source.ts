@@ -152,5 +152,6 @@ function plainMessage(message: string): string {
   if (/^Alias|unresolved alias/i.test(first)) return 'a text that starts with "*" must be quoted: "*.example"';
   if (first === 'Map keys must be unique') return 'this key stands here twice';
   if (/^Tabs are not allowed/.test(first)) return 'a tab may not indent: use spaces';
+  if (/^Source contains multiple documents/.test(first)) return 'a second document begins here: a file holds one';
   return first;
 }

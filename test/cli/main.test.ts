@@ -66,6 +66,7 @@ describe('the command line', () => {
       "daylight ca: Unknown option '--cofnig'; did you mean --config?\nMore: daylight ca --help\n",
     );
     expect((await daylight('--cofnig', 'x')).stderr).toContain('did you mean --config?');
+    expect((await daylight('start', 'daylight.yaml')).stderr).toContain("Unexpected argument 'daylight.yaml'\n");
   });
 
   test('says that dashes were left out', async () => {

@@ -237,6 +237,24 @@ describe('a broken file', () => {
     }
   });
 
+  test('with very many aliases ends at once, and so does one with very many brackets', () => {
+    using workspace = new Workspace();
+    const aliases = `bypass:\n  - &x { hosts: [a.example], reason: r }\n${'  - *x\n'.repeat(200_000)}`;
+    expect(complaints(workspace.load(aliases))).toEqual([
+      '1003:5 more than 1000 aliases: write out what they stand for',
+    ]);
+    const said = complaints(workspace.load('['.repeat(50_000)));
+    expect(said.length).toBeLessThan(10);
+    expect(said.join()).toContain('nested too deep');
+  });
+
+  test('with two documents says so', () => {
+    using workspace = new Workspace();
+    expect(complaints(workspace.load('relays: 1\n---\nrelays: 2\n'))).toEqual([
+      '2:1 a second document begins here: a file holds one',
+    ]);
+  });
+
   test('with aliases that multiply ends at once', () => {
     using workspace = new Workspace();
     const levels = Array.from(

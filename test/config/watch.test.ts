@@ -88,6 +88,30 @@ describe('watching configuration files', () => {
     await expectChanges(0);
   });
 
+  test('tells of a change while other files of the directory are written without end', async () => {
+    writeFileSync(path('a.yaml'), 'one');
+    watch = watchConfig([path('a.yaml')], count, times);
+    let size = 0;
+    const busy = setInterval(() => writeFileSync(path('download.bin'), 'x'.repeat(++size)), 5);
+    try {
+      writeFileSync(path('a.yaml'), 'two, longer');
+      await expectChanges(1);
+    } finally {
+      clearInterval(busy);
+    }
+  });
+
+  test('waits for a file that is still being written', async () => {
+    writeFileSync(path('a.yaml'), 'one');
+    watch = watchConfig([path('a.yaml')], count, { settleMs: 200, pollMs: 10 });
+    for (const text of ['', 'two', 'two, ', 'two, lo', 'two, longer']) {
+      writeFileSync(path('a.yaml'), text);
+      await pause(20);
+      expect(changes).toBe(0);
+    }
+    await expectChanges(1);
+  });
+
   test('finds by polling what no event tells, such as a file whose directory appears later', async () => {
     watch = watchConfig([path('later/a.yaml')], count, { settleMs: 10, pollMs: 50 });
     mkdirSync(path('later'));

@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { freePort, type RunningGateway, startGateway, waitUntil } from '../support/gateway.ts';
 import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
@@ -183,6 +184,25 @@ describe.runIf(process.platform === 'linux')('the processes of a gateway', () =>
     gateway.process.kill('SIGHUP');
     await gateway.waitForLog(/reload failed/);
     expect(gateway.log()).toMatch(/daylight\.yaml:\d+:\d+: .*nonsense/);
+    expect(await get()).toBe(403);
+  });
+
+  it('keep what they have when a file is emptied, as a full disk leaves it', async () => {
+    const rules = join(gateway.directory, 'rules.yaml');
+    const blocking = '- { id: t.path, title: t, action: block, when: { field: http.path, prefix: / } }\n';
+    writeFileSync(rules, blocking);
+    gateway.configure({ ...config, rules: { files: [rules] } });
+    gateway.process.kill('SIGHUP');
+    await gateway.waitForLog(/"msg":"reloaded"/);
+    expect(await get()).toBe(403);
+    writeFileSync(rules, '');
+    gateway.process.kill('SIGHUP');
+    await gateway.waitForLog(/rules\.yaml:1:1: is empty/);
+    expect(await get()).toBe(403);
+    writeFileSync(rules, blocking);
+    writeFileSync(gateway.configFile, '');
+    gateway.process.kill('SIGHUP');
+    await gateway.waitForLog(/daylight\.yaml:1:1: is empty/);
     expect(await get()).toBe(403);
   });
 
