@@ -245,6 +245,8 @@ export interface AlarmFacts {
   readonly request: RequestHead | undefined;
   /** The transaction is a mail. */
   readonly isMail?: boolean;
+  /** The transaction is a group of WebSocket messages. */
+  readonly isMessages?: boolean;
   /** The transaction is an FTP transfer by this command. */
   readonly transfer?: string;
 }

@@ -151,7 +151,7 @@ class InspectedMessages implements MessageInspector {
       flow.alarms += 1;
       count(`daylight_alarms_total{severity="${match.severity}"}`);
       // Returns once the alarm is on disk: only then may its verdict act.
-      recorder.alarm(flow, { timeMs: Date.now(), match, txId: group.id, request });
+      recorder.alarm(flow, { timeMs: Date.now(), match, txId: group.id, request, isMessages: true });
     }
     const verdict = verdictOf(matches);
     if (verdict.kind === 'block' || verdict.kind === 'reset') group.judged(verdict.kind, verdict.rule);

@@ -16,6 +16,7 @@ import {
   ftpActivities,
   httpActivities,
   mailActivities,
+  networkActivities,
   otherActivity,
   ruleAnalytic,
   severities,
@@ -95,7 +96,10 @@ function actionOf(action: RuleAction): readonly [action: number, disposition: nu
 }
 
 /** Their `uid` is the `metadata.uid` of the traffic records. */
-function relatedEvents(flow: FlowFacts, { txId, request, isMail, transfer }: AlarmFacts): readonly JsonObject[] {
+function relatedEvents(
+  flow: FlowFacts,
+  { txId, request, isMail, isMessages, transfer }: AlarmFacts,
+): readonly JsonObject[] {
   const flowEvent = { uid: flow.flowId };
   if (txId === undefined) return [flowEvent];
   if (isMail === true) {
@@ -104,6 +108,9 @@ function relatedEvents(flow: FlowFacts, { txId, request, isMail, transfer }: Ala
   if (transfer !== undefined) {
     const activity = ftpActivities[transfer] ?? otherActivity;
     return [{ uid: txId, type_uid: typeUid(classes.ftpActivity.uid, activity) }, flowEvent];
+  }
+  if (isMessages === true) {
+    return [{ uid: txId, type_uid: typeUid(classes.networkActivity.uid, networkActivities.traffic) }, flowEvent];
   }
   const activity = httpActivities[request?.method ?? ''] ?? otherActivity;
   return [{ uid: txId, type_uid: typeUid(classes.httpActivity.uid, activity) }, flowEvent];

@@ -44,6 +44,8 @@ function compose(writer: Writer, flow: FlowFacts, mail: MailFacts, stamp: Stamp,
     direction_id: flow.capture === 'reverse' ? directions.inbound : directions.outbound,
     protocol_name: envelope.protocol,
     command: `${envelope.protocol === 'lmtp' ? 'LHLO' : 'EHLO'} ${shown(envelope.helo)}`,
+    from: addressesOf(envelope.from)[0],
+    to: listOf(envelope.to.slice(0, mostRecipients).flatMap((address) => addressesOf(address))),
     email: emailPart(mail, withHead ? head.json : '[]'),
     firewall_rule: rule === undefined ? undefined : { name: rule.title, uid: rule.id, version: String(rule.rev) },
     policy: { name: 'policy', uid: flow.policyVersion, version: flow.policyVersion },
@@ -56,19 +58,18 @@ function isTaken({ outcome }: MailFacts): boolean {
   return outcome.complete && outcome.reply !== undefined && outcome.reply.code < 300;
 }
 
-function emailPart({ txId, headers, subject, files, envelope, outcome }: MailFacts, headJson: string): JsonObject {
+/** What the head says. OCSF wants one of `from` and `to` there: where no address is in either, `to` is an empty list. */
+function emailPart({ headers, subject, files, outcome }: MailFacts, headJson: string): JsonObject {
+  const from = addressesOf(fieldOf(headers, 'from'))[0];
   const to = addressesOf(fieldOf(headers, 'to'));
   const messageId = fieldOf(headers, 'message-id');
   return {
-    uid: txId,
     size: outcome.bytes,
-    from: addressesOf(fieldOf(headers, 'from'))[0],
-    to: to.length === 0 ? undefined : to,
+    from,
+    to: to.length === 0 && from !== undefined ? undefined : to,
     cc: listOf(addressesOf(fieldOf(headers, 'cc'))),
     subject: subject === undefined ? undefined : shown(subject),
     message_uid: messageId === undefined ? undefined : shown(messageId),
-    smtp_from: addressesOf(envelope.from)[0],
-    smtp_to: listOf(envelope.to.slice(0, mostRecipients).flatMap((address) => addressesOf(address))),
     http_headers: JSON.parse(headJson) as JsonValue,
     files: files.length === 0 ? undefined : files.map(fileParts),
   };

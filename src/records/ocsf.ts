@@ -72,7 +72,7 @@ export const affectedResource = 3;
 export const tcp = 6;
 export const udp = 17;
 
-/** What `hostname_t` allows; other names go where any text may stand. */
+/** What stands as `hostname`, where OCSF sets no pattern; other names go where any text may stand. */
 export const hostnamePattern =
   /^(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?$/;
 

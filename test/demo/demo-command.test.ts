@@ -61,7 +61,8 @@ describe('the demo', { timeout: 100_000 }, () => {
       {
         class_uid: 4009,
         ...decrypted,
-        email: { subject: 'Quarterly report', smtp_to: ['ben@partner.example'], files: [{ name: 'report.pdf' }] },
+        to: ['ben@partner.example'],
+        email: { subject: 'Quarterly report', files: [{ name: 'report.pdf' }] },
       },
     ]);
     expect(recordsOf('mail-blocked')).toMatchObject([

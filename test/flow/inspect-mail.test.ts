@@ -178,11 +178,11 @@ describe('the record of a mail', () => {
       command: 'EHLO client.example',
       protocol_name: 'smtp',
       metadata: { labels: ['Decryption Detection'] },
+      from: 'anna@office.example',
       email: {
         from: 'anna@office.example',
         to: ['bob@partner.example', 'carol@office.example'],
         subject: 'Résumé',
-        smtp_from: 'anna@office.example',
         files: [
           { name: 'report.pdf', mime_type: 'application/vnd.microsoft.portable-executable', size: executable.length },
         ],
@@ -204,6 +204,7 @@ describe('the record of a mail', () => {
     const line = mailRecordLine(writer, flow, { ...facts, envelope: strange }, { sequence: 3, loggedMs: startMs });
     expect(Buffer.byteLength(line)).toBeLessThan(65_536);
     expect(ocsfProblems(JSON.parse(line))).toEqual([]);
+    expect(JSON.parse(line).email).toMatchObject({ to: [] });
   });
 
   it('says what could not be inspected', () => {

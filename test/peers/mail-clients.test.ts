@@ -254,7 +254,8 @@ with smtplib.SMTP('localhost', int(sys.argv[1])) as s:
     expect(records.find(isBlocked)).toMatchObject({
       class_uid: 4009,
       metadata: { labels: ['Decryption Detection'] },
-      email: { subject: 'Résumé', smtp_to: ['a@example.test'], files: [{ name: 'report.pdf' }] },
+      to: ['a@example.test'],
+      email: { subject: 'Résumé', files: [{ name: 'report.pdf' }] },
     });
   });
 

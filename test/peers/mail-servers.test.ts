@@ -184,7 +184,7 @@ with smtplib.SMTP('127.0.0.1', int(sys.argv[1])) as s:
       );
       expect(record).toMatchObject({
         metadata: { labels: ['Decryption Detection'] },
-        email: { smtp_to: ['ann@example.test', 'bob@example.test'] },
+        to: ['ann@example.test', 'bob@example.test'],
         unmapped: { gateway: { mail: { accepted: 2, refused: 1 } } },
       });
     });

@@ -184,6 +184,10 @@ describe('a rule on messages', () => {
     expect(ocsfProblems(alarm)).toEqual([]);
     expect(alarm).toMatchObject({ evidences: [{ data: { field: 'websocket.message', offset: 4 } }] });
     expect(gatewayField(alarm, 'tx')).toBe(member(line, 'metadata', 'uid'));
+    expect(member(alarm, 'finding_info', 'related_events')).toContainEqual({
+      uid: member(line, 'metadata', 'uid'),
+      type_uid: line?.type_uid,
+    });
   });
 
   it('stops one of the origin before the client has it', async () => {

@@ -336,6 +336,7 @@ describe('fixed facts', () => {
 describe('the check against the schema', () => {
   const record = JSON.parse(lines['http-get'] ?? '') as Record<string, unknown>;
   const metadata = record.metadata as Record<string, unknown>;
+  const mailRecord = JSON.parse(lines['mail-sent'] ?? '') as object;
 
   test.each([
     ['an unknown attribute', { ...record, colour: 'red' }, 'colour is not in the schema'],
@@ -348,6 +349,19 @@ describe('the check against the schema', () => {
       'none of two',
       { ...record, http_request: undefined, http_response: undefined },
       ' has none of http_request, http_response',
+    ],
+    ['a list where there is none', { ...record, status_detail: ['x'] }, 'status_detail is no string_t: ["x"]'],
+    ['a deprecated attribute', { ...record, http_status: 200 }, 'http_status is deprecated'],
+    [
+      'an identifier for other without words',
+      { ...record, status_id: 99 },
+      'status_id is 99 (other), and status is missing',
+    ],
+    ['a mail from and to nobody', { ...mailRecord, email: { size: 3 } }, 'email. has none of from, to'],
+    [
+      'a profile that the extract lacks',
+      { ...record, metadata: { ...metadata, profiles: ['cloud'] } },
+      'profile cloud is not in this part of the schema',
     ],
     [
       'an attribute of a profile that is not named',
