@@ -1,11 +1,13 @@
 import type { Node } from 'yaml';
 import { parseCidr } from '../codec/cidr.ts';
 import { canonicalHostPattern } from '../codec/host.ts';
+import { canonicalIp } from '../codec/ip-address.ts';
 import type { FieldTest, RuleField } from '../core/rule-document.ts';
 import { nearest } from '../core/suggest.ts';
 import { Expression } from './expression/expression.ts';
 import { ExpressionError } from './expression/syntax.ts';
 import { type FieldKind, fieldKind, plainFieldNames } from './field.ts';
+import { listOf } from './list-of.ts';
 import type { RuleMap, RuleSource } from './rule-source.ts';
 
 type Operator = Exclude<keyof FieldTest, 'field' | 'near' | 'count' | 'nocase'>;
@@ -129,10 +131,24 @@ function checkTest(source: RuleSource, map: RuleMap, test: FieldTest): void {
   for (const block of test.cidr ?? []) {
     if (parseCidr(block) === undefined) source.report(map.get('cidr'), `not a block of addresses: ${block}`);
   }
-  if (fieldKind(test.field) !== 'body') return;
+  const kind = fieldKind(test.field);
+  for (const value of listOf(test.equals)) {
+    const fault = equalsFault(kind, String(value));
+    if (fault !== undefined) source.report(map.get('equals'), `equals: ${fault}`);
+  }
+  if (kind !== 'body') return;
   checkLiterals(source, map, 'contains', texts(test.contains), shortestLiteralBytes, longestLiteralBytes);
   checkLiterals(source, map, 'near', test.near ?? [], shortestLiteralBytes, longestLiteralBytes);
   checkLiterals(source, map, 'prefix', texts(test.prefix), 1, longestMagicBytes);
+}
+
+/** Why no value of a field could ever be this one; undefined when one could. */
+function equalsFault(kind: FieldKind | undefined, value: string): string | undefined {
+  if (kind === 'number' && !/^\d+$/.test(value)) return `"${value}" is no number`;
+  if (kind !== 'address') return undefined;
+  const canonical = canonicalIp(value);
+  if (canonical === undefined) return `"${value}" is no address; cidr takes blocks of them`;
+  return canonical === value ? undefined : `write "${value}" as "${canonical}"`;
 }
 
 function checkRegex(source: RuleSource, map: RuleMap, regex: string, nocase: boolean): void {
