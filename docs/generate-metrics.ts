@@ -4,7 +4,7 @@ import { metricHelp } from '../src/metrics/exposition.ts';
 const introduction = `# Metrics
 
 With \`admin: { listen: "127.0.0.1:9900" }\` the gateway serves \`/metrics\` in the text format of Prometheus and \`/health\`
-(200 when a relay accepts, else 503). The admin address is never reachable through the proxy itself.
+(200 when a relay accepts and flows are not refused for want of records, else 503). The admin address is never reachable through the proxy itself.
 
 Failures are counted by their code of [failures.md](failures.md). This page is made from \`src/metrics/exposition.ts\` by
 \`npm run docs:metrics\`; a test compares the two.

@@ -23,7 +23,7 @@ export function serveAdmin(options: AdminOptions): Promise<Server> {
     if (request.method !== 'GET' && request.method !== 'HEAD') return answer(response, 405, 'method not allowed\n');
     switch (request.url) {
       case '/health':
-        return answer(response, options.relayCount() > 0 ? 200 : 503, healthOf(options), 'application/json');
+        return answerHealth(response, options);
       case '/metrics':
         options.metrics.set({ daylight_relays: options.relayCount() });
         return answer(response, 200, options.metrics.text(), 'text/plain; version=0.0.4; charset=utf-8');
@@ -45,9 +45,13 @@ export function serveAdmin(options: AdminOptions): Promise<Server> {
   });
 }
 
-function healthOf({ relayCount, version }: AdminOptions): string {
+/** A balancer in front shall send its clients elsewhere where they would be refused. */
+function answerHealth(response: ServerResponse, { relayCount, version, metrics }: AdminOptions): void {
   const relays = relayCount();
-  return `${JSON.stringify({ status: relays > 0 ? 'ready' : 'not ready', relays, policy: version() })}\n`;
+  const isRecording = metrics.sum('daylight_records_stopped') === 0;
+  const status = relays === 0 ? 'not ready' : isRecording ? 'ready' : 'records cannot be written';
+  const health = `${JSON.stringify({ status, relays, policy: version() })}\n`;
+  answer(response, status === 'ready' ? 200 : 503, health, 'application/json');
 }
 
 function answer(response: ServerResponse, status: number, body: string, type = 'text/plain'): void {

@@ -235,6 +235,7 @@ function gaugesOf(slot: number): Readonly<Record<string, number>> {
     ...(resident === undefined ? {} : { [`daylight_resident_bytes{process="relay ${slot}"}`]: resident }),
     [`daylight_flows_open{relay="${slot}"}`]: server?.openFlows ?? 0,
     [`daylight_timers{relay="${slot}"}`]: timers,
+    [`daylight_records_stopped{relay="${slot}"}`]: recorder?.isWritable() === false ? 1 : 0,
     [`daylight_leafs_cached{relay="${slot}"}`]: leafs?.size ?? 0,
   };
 }

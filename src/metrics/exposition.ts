@@ -63,6 +63,10 @@ export const metricHelp: Readonly<Record<string, { readonly type: 'counter' | 'g
   },
   daylight_records_total: { type: 'counter', help: 'Record lines written by log.' },
   daylight_records_dropped_total: { type: 'counter', help: 'Record lines lost because the disk did not take them.' },
+  daylight_records_stopped: {
+    type: 'gauge',
+    help: '1 where flows are refused because records cannot be written (`records.onFailure: stop`), by relay.',
+  },
   daylight_export_dropped_bytes_total: {
     type: 'counter',
     help: 'Bytes of exported packets lost because the disk did not take them.',
@@ -96,6 +100,8 @@ export interface Exposition {
   set(gauges: Readonly<Record<string, number>>): void;
   /** Takes series away, such as those of a process that has ended. */
   drop(series: readonly string[]): void;
+  /** Sum of all series of a metric. */
+  sum(name: string): number;
   text(): string;
 }
 
@@ -112,14 +118,19 @@ export function createExposition(): Exposition {
     drop(series) {
       for (const name of series) values.delete(name);
     },
+    sum: (name) => seriesOf(values, name).reduce((sum, [, value]) => sum + value, 0),
     text: () => render(values),
   };
+}
+
+function seriesOf(values: ReadonlyMap<string, number>, name: string): [string, number][] {
+  return [...values].filter(([key]) => key === name || key.startsWith(`${name}{`));
 }
 
 function render(values: ReadonlyMap<string, number>): string {
   const lines: string[] = [];
   for (const [name, { type, help }] of Object.entries(metricHelp)) {
-    const series = [...values].filter(([key]) => key === name || key.startsWith(`${name}{`));
+    const series = seriesOf(values, name);
     if (series.length === 0) continue;
     lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`);
     for (const [key, value] of series.sort()) lines.push(`${key} ${value}`);

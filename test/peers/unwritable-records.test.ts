@@ -90,6 +90,12 @@ async function dropped(): Promise<number> {
   return Number(/^daylight_records_dropped_total (\d+)$/m.exec(text)?.[1] ?? 0);
 }
 
+/** What a balancer in front asks. */
+async function health(): Promise<readonly [number, unknown]> {
+  const answer = await fetch(`http://127.0.0.1:${adminPort}/health`);
+  return [answer.status, ((await answer.json()) as { status: unknown }).status];
+}
+
 describe.runIf(canMount)('when the disk for records is full', { timeout: 60_000 }, () => {
   it('traffic goes on if policy says so, loudly, and what is lost is on record when there is room again', async () => {
     await start('continue');
@@ -128,6 +134,7 @@ describe.runIf(canMount)('when the disk for records is full', { timeout: 60_000 
     expect((await get()).text).toMatch(/^HTTP\/1.1 200/);
     fillDisk();
     await expect.poll(async () => failureIn(await get()), { timeout: 10_000 }).toBe('GATEWAY_RECORDS_UNWRITABLE');
+    await expect.poll(health, { timeout: 10_000 }).toEqual([503, 'records cannot be written']);
     expect(gateway.log()).toMatch(/cannot be written \(ENOSPC.*flows are refused/);
     expect((await get()).text).toMatch(/^HTTP\/1.1 503/);
     const connect = `CONNECT localhost:${origin.port} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
@@ -141,6 +148,7 @@ describe.runIf(canMount)('when the disk for records is full', { timeout: 60_000 
     rmSync(filler());
     await expect.poll(async () => (await get()).text.slice(0, 12), { timeout: 10_000 }).toBe('HTTP/1.1 200');
     await gateway.waitForLog(/is written again after/);
+    await expect.poll(health, { timeout: 10_000 }).toEqual([200, 'ready']);
     expect(await gateway.stop()).toBe(0);
   });
 });
