@@ -200,7 +200,8 @@ describe('a failure of the catalogue is told in FTP as docs/failures.md says', (
     let told = '';
     const client = { destroyed: false, writable: true, write: (text: string) => (told += text) };
     const facts = { destination: { host: 'ftp.test', port: 21 } };
-    await answerFailure({ answerLayer: 'greeting', client, facts } as unknown as Flow, new FlowFailure(code, 'why'));
+    const flow = { answerLayer: 'greeting', client, facts, listener: { mode: 'explicit' } };
+    await answerFailure(flow as unknown as Flow, new FlowFailure(code, 'why'));
     expect(told).toBe(`421 ${code} why\r\n`);
   });
 });

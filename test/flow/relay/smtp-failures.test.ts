@@ -128,7 +128,7 @@ describe('a failure of the catalogue is told in mail as docs/failures.md says', 
     let told = '';
     const client = { destroyed: false, writable: true, write: (text: string) => (told += text) };
     await answerFailure(
-      { answerLayer: 'greeting', client, facts: {} } as unknown as Flow,
+      { answerLayer: 'greeting', client, facts: {}, listener: { mode: 'explicit' } } as unknown as Flow,
       new FlowFailure(code, 'why'),
     );
     expect(told).toBe(`${code.startsWith('POLICY_') ? '554 5.7.1' : '421 4.4.1'} ${code} why\r\n`);
