@@ -96,9 +96,15 @@ describe('not true of them', () => {
       originPort: undefined,
       sni: undefined,
     };
-    for (const field of ['asset.id', 'asset.kind', 'origin.ip', 'origin.port', 'tls.sni']) {
+    for (const [field, value] of [
+      ['asset.id', 'x'],
+      ['asset.kind', 'x'],
+      ['origin.ip', '10.0.0.1'],
+      ['origin.port', '443'],
+      ['tls.sni', 'x'],
+    ]) {
       expect(isTrue(`{ field: ${field}, exists: true }`, { context: unknown })).toBe(false);
-      expect(isTrue(`{ not: { field: ${field}, equals: x } }`, { context: unknown })).toBe(true);
+      expect(isTrue(`{ not: { field: ${field}, equals: ${value} } }`, { context: unknown })).toBe(true);
     }
   });
 });
