@@ -43,6 +43,7 @@ export function maskSensitive(text: string): string {
   let masked = text;
   if (anyCredential.test(masked)) masked = maskCredentials(maskPrivateKeys(masked));
   if (anySecretName.test(masked)) masked = maskNamedSecrets(masked);
+  if (bearerLiterals.some((literal) => masked.includes(literal))) masked = masked.replace(bearerSecret, `$1$2${mask}`);
   return maskCardNumbers(masked);
 }
 
@@ -97,8 +98,15 @@ const secretNameWords = [
   ...['passwd', 'password', 'passphrase', 'pwd', 'secret', 'token', 'authorization', 'signature', 'cvv', 'cvc'],
   ...['apikey', 'api_key', 'api-key', 'accesskey', 'access_key', 'access-key', 'privatekey', 'private_key'],
   ...['private-key', 'sessionid', 'session_id', 'session-id', 'cardno', 'card_no', 'card-no'],
-  ...['cardnumber', 'card_number', 'card-number'],
+  ...['cardnumber', 'card_number', 'card-number', 'assertion', 'samlresponse', 'jwt'],
 ];
+
+/**
+ * What is a secret wherever it stands, and by its form alone: a JSON Web Token (RFC 7519, signed or
+ * encrypted) and an API key of Google. No rule asks for them, since pages show such keys to everybody.
+ */
+const bearerLiterals = ['eyJ', 'AIza'];
+const bearerSecret = /(?<![\w-])(?:(eyJ[\w-])[\w-]{7,}(?:\.[\w-]*){2,4}|(AIza)[\w-]{30,64})/g;
 
 /**
  * ASCII literals of which one stands, in whatever case, in every text that `maskSensitive` changes for another reason
@@ -106,6 +114,7 @@ const secretNameWords = [
  */
 export const sensitiveLiterals: readonly string[] = [
   ...secretNameWords,
+  ...bearerLiterals,
   ...credentialPatterns.flatMap((pattern) => pattern.literals),
 ];
 

@@ -100,6 +100,12 @@ describe('credentials', () => {
   });
 });
 
+const jwt = [
+  'eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9',
+  'eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ',
+  'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk',
+].join('.');
+
 describe('masking', () => {
   test.each([
     ['card 4111 1111 1111 1111.', 'card 411111******1111.'],
@@ -139,6 +145,13 @@ describe('masking', () => {
     ['<token><![CDATA[a]b]]></token>', '<token><![CDATA[****]]></token>'],
     ['<wsse:Password Type="x#Digest">abc</wsse:Password>', '<wsse:Password Type="x#Digest">****</wsse:Password>'],
     ['?password=a,b;c\\d<e&x=1', '?password=****&x=1'],
+    // The example of RFC 7519 section 3.1, and one that is encrypted to a key agreed on before: its second part is empty.
+    [`{"id":"${jwt}","x":1}`, '{"id":"eyJ0****","x":1}'],
+    [`/callback#${jwt}&x=1`, '/callback#eyJ0****&x=1'],
+    ['/x/eyJhbGciOiJkaXIifQ..abcd.ef-_gh.ij/y', '/x/eyJh****/y'],
+    [`/maps/AIza${'aB3_-'.repeat(7)}/y`, '/maps/AIza****/y'],
+    ['SAMLResponse=PHNhbWw%2B&RelayState=1', 'SAMLResponse=****&RelayState=1'],
+    ['eyJ0ZXh0IjoiYmFzZTY0In0', 'eyJ0ZXh0IjoiYmFzZTY0In0'],
     ['a token of esteem', 'a token of esteem'],
     ['<b>a secret recipe</b>', '<b>a secret recipe</b>'],
     ['{"name":"secretary","n":4111}', '{"name":"secretary","n":4111}'],
@@ -174,6 +187,11 @@ describe('masking', () => {
       'token: ',
       'secret\\"',
       '411 ',
+      'eyJ',
+      'eyJ-',
+      'eyJaaaaaaaa.',
+      'eyJ.',
+      'AIza',
       '%34',
     ];
     for (const word of words) {
