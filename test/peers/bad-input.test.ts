@@ -69,8 +69,6 @@ describe('a client that says', () => {
 
   const proxyRequests: readonly [what: string, say: Buffer | string, code: string, status: string][] = [
     ['nothing of HTTP', '\x00\x01\x02garbage\r\n\r\n', 'CLIENT_HTTP_MALFORMED', '400'],
-    ['a TLS hello to the proxy itself', brokenHello, 'CLIENT_HTTP_MALFORMED', '400'],
-    ['SOCKS4', Buffer.from('0401005001020304757365720d0a0d0a', 'hex'), 'CLIENT_HTTP_MALFORMED', '400'],
     ['CONNECT to port 0', connectTo('a.example:0'), 'CLIENT_HTTP_MALFORMED', '400'],
     ['CONNECT without a port', connectTo('a.example'), 'CLIENT_HTTP_MALFORMED', '400'],
     ['a request in origin form', 'GET / HTTP/1.1\r\nHost: a\r\n\r\n', 'CLIENT_PROXY_REQUEST_INVALID', '400'],
@@ -94,6 +92,16 @@ describe('a client that says', () => {
     const heard = await talk(ground.port, { say, from });
     expect({ status: status(heard), code: codeOf(heard) }).toEqual({ status: `HTTP/1.1 ${expected}`, code });
     expect(await ground.failureFrom(from)).toBe(code);
+  });
+
+  it.each([
+    ['a TLS hello to the proxy itself', brokenHello, '15030300020228'],
+    ['SOCKS4', Buffer.from('0401005001020304757365720d0a0d0a', 'hex'), '005b000000000000'],
+  ] as const)('%s is answered in what it speaks', async (_what, say, answer) => {
+    const from = ground.address();
+    const heard = await talk(ground.port, { say, from });
+    expect(Buffer.from(heard.text, 'latin1').toString('hex')).toBe(answer);
+    expect(await ground.failureFrom(from)).toBe('CLIENT_PROXY_REQUEST_INVALID');
   });
 
   const socks: readonly [what: string, say: string, reply: string][] = [
