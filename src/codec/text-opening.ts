@@ -76,6 +76,12 @@ function isControl(byte: number): boolean {
   return (byte < space && byte !== tab && byte !== carriageReturn) || byte === 0x7f;
 }
 
+/** Methods of HTTP that other protocols have too, or that only lenient servers take: with the target of a request they are. */
+const sharedMethods: ReadonlySet<string> = new Set(
+  'OPTIONS NOTIFY SUBSCRIBE UNSUBSCRIBE M-SEARCH MKACTIVITY BIND REBIND UNBIND LINK UNLINK SOURCE'.split(' '),
+);
+const requestTarget = /^(?:\/|\*$|https?:)/i;
+const otherVersion = /[ \t](?:RTSP|SIP)\/[0-9]/;
 const httpVersion = /[ \t]HTTP\/[0-9]/i;
 const rtspVersion = / RTSP\/[0-9]/;
 const imapCommands = /^(?:CAPABILITY|LOGIN|AUTHENTICATE|STARTTLS|ID|NOOP|SELECT|EXAMINE|LIST)$/i;
@@ -87,6 +93,8 @@ function classifyLine(line: string): Guess {
   // Not before the line is whole: `SSH-2.0 / HTTP/1.1` is a request with a method of its own.
   if (line.startsWith('SSH-')) return 'ssh';
   const [first = '', second = '', third] = line.split(/[ \t]+/, 3);
+  // Without a version: Node's server, where it is lenient, answers such a request all the same.
+  if (sharedMethods.has(first) && requestTarget.test(second) && !otherVersion.test(line)) return 'http1';
   switch (first.toUpperCase()) {
     case 'EHLO':
     case 'HELO':

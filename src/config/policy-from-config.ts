@@ -65,6 +65,7 @@ export function policyFromConfig(
       handshakeMs: config.timeouts.handshake,
       idleMs: config.timeouts.idle,
       drainMs: config.timeouts.drain,
+      handoverMs: config.timeouts.handover,
     },
     admin,
   };

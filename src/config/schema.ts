@@ -177,10 +177,11 @@ const timeouts = {
     connect: timeout(limits.connectTimeoutMs, 'For the TCP connection to an origin.', '5s'),
     handshake: timeout(limits.handshakeTimeoutMs, 'For a TLS handshake.', '10s'),
     idle: timeout(limits.idleTimeoutMs, 'Without a byte in either direction.', '10m'),
-    drain: timeout(
-      limits.drainTimeoutMs,
-      'That live flows get to end on shutdown, and when a reload changes listeners, records or exports, which replaces relays.',
-      '1m',
+    drain: timeout(limits.drainTimeoutMs, 'That live flows get to end on shutdown.', '1m'),
+    handover: timeout(
+      limits.handoverTimeoutMs,
+      'That live flows get to end in relays that a reload replaces, because it changes listeners, records or exports. Relays whose flows have not ended after three such reloads get `drain` from then on.',
+      '10m',
     ),
   },
 } as const satisfies ObjectSchema;

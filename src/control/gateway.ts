@@ -151,9 +151,9 @@ export class Gateway {
       throw new FlowFailure('GATEWAY_CONFIG_INVALID', 'the admin address changes only on a restart');
     }
     if (replace) {
-      const { drainMs } = next.document.timeouts;
-      this.#options.log.info('listeners, records or exports change: relays are replaced, and live flows may end', {
-        drainMs,
+      const { handoverMs } = next.document.timeouts;
+      this.#options.log.info('listeners, records or exports change: relays are replaced, and their flows may end', {
+        handoverMs,
       });
     }
     this.#sockets.open(next.document.listeners, next.config.relays);

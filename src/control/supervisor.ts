@@ -4,24 +4,19 @@ import { FlowFailure } from '../core/failures.ts';
 import type { FromRelay } from '../core/ipc.ts';
 import { limits } from '../core/limits.ts';
 import type { PolicyDocument } from '../core/policy.ts';
-import { type Fault, strikes } from '../core/simulation.ts';
-import type { Exposition } from '../metrics/exposition.ts';
+import type { Fault } from '../core/simulation.ts';
+import { type Issuing, issueFor } from './issue-for-relay.ts';
 import type { LearnedBypasses } from './learned-bypasses.ts';
 import type { ListeningSockets } from './listening-sockets.ts';
-import type { OperationalLog } from './operational-log.ts';
 import { type RelayChild, startRelayChild } from './relay-child.ts';
 import { RelayCrashes } from './relay-crashes.ts';
 import { type Answerers, answerQuestion, isQuestion } from './relay-questions.ts';
 import { SharedExpectations } from './shared-expectations.ts';
-import type { Signer } from './signer.ts';
 
-export interface SupervisorOptions extends Answerers {
+export interface SupervisorOptions extends Answerers, Issuing {
   readonly policy: PolicyDocument;
   readonly relays: number;
   readonly sockets: ListeningSockets;
-  readonly signer: Signer;
-  readonly log: OperationalLog;
-  readonly metrics: Exposition;
   readonly learned: () => LearnedBypasses;
   /** Faults that relays simulate. */
   readonly simulate: readonly Fault[];
@@ -30,6 +25,8 @@ export interface SupervisorOptions extends Answerers {
 /** State of one relay process. */
 interface Supervised {
   readonly child: RelayChild;
+  /** How often relays had been replaced when it was started. */
+  readonly generation: number;
   ready: boolean;
   /** Asked to end: its exit is no crash. */
   draining: boolean;
@@ -55,6 +52,7 @@ export class Supervisor {
   readonly #waiting = new Map<RelayChild, (message: FromRelay) => void>();
   #ticketKeys: Buffer = randomBytes(48);
   #stopping = false;
+  #generation = 0;
   /** Settles when no replacement of relays is under way. */
   #replaced: Promise<void> = Promise.resolve();
   readonly #ticketTimer: NodeJS.Timeout;
@@ -120,14 +118,20 @@ export class Supervisor {
     const before = this.#policy;
     this.#policy = policy;
     const fresh = Array.from({ length: this.#relays }, (_, slot) => slot);
+    this.#generation += 1;
     try {
       await Promise.all(fresh.map((slot) => this.#launch(slot)));
     } catch (error) {
       this.#policy = before;
+      this.#generation -= 1;
       for (const supervised of this.#running.values()) if (!old.includes(supervised)) this.#drain(supervised, 0);
       throw error;
     }
-    for (const supervised of old) this.#drain(supervised, policy.timeouts.drainMs);
+    const { drainMs, handoverMs } = policy.timeouts;
+    for (const supervised of old) {
+      const isLate = this.#generation - supervised.generation > limits.relayHandovers;
+      this.#drain(supervised, isLate ? drainMs : handoverMs);
+    }
     this.#options.sockets.closeRetired();
   }
 
@@ -165,7 +169,8 @@ export class Supervisor {
           this.#exited(from, reason);
         },
       );
-      this.#running.set(child, { child, ready: false, draining: false, gauges: {}, logSource: '' });
+      const generation = this.#generation;
+      this.#running.set(child, { child, generation, ready: false, draining: false, gauges: {}, logSource: '' });
     });
   }
 
@@ -177,7 +182,7 @@ export class Supervisor {
   }
 
   #received(child: RelayChild, message: FromRelay): void {
-    const { signer, metrics, log } = this.#options;
+    const { metrics, log } = this.#options;
     if (isQuestion(message)) return void answerQuestion(child, message, this.#options, this);
     switch (message.kind) {
       case 'ready': {
@@ -186,21 +191,7 @@ export class Supervisor {
         return;
       }
       case 'leaf-request':
-        if (strikes('signer-silence')) return;
-        signer.sign(message.request).then(
-          (leaf) => child.send({ kind: 'leaf', id: message.id, leaf }),
-          (error: unknown) => {
-            const detail = error instanceof FlowFailure ? error.detail : String(error);
-            log.error('a leaf could not be issued', {
-              code: 'GATEWAY_LEAF_FAILED',
-              detail,
-              name: message.request.name,
-            });
-            child.send({ kind: 'leaf-failed', id: message.id, detail });
-          },
-        );
-        metrics.add({ daylight_leafs_issued_total: 1 });
-        return;
+        return issueFor(child, message, this.#options);
       case 'leaf-rejected':
         this.#options.learned().reject(message.rejection, this.#policy.learnedBypass);
         return;

@@ -289,4 +289,8 @@ export const limits = {
   eventLoopStallMs: 100,
   /** Time that live flows get to end after SIGTERM. */
   drainTimeoutMs: 30_000,
+  /** Time that the flows of replaced relays get to end. */
+  handoverTimeoutMs: 3_600_000,
+  /** How often relays may be replaced before those whose flows have not ended yet are drained: each takes its memory. */
+  relayHandovers: 3,
 } as const;

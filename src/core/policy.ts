@@ -284,4 +284,5 @@ export interface TimeoutsPolicy {
   readonly handshakeMs: number;
   readonly idleMs: number;
   readonly drainMs: number;
+  readonly handoverMs: number;
 }

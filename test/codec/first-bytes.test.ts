@@ -101,6 +101,8 @@ const openings: readonly (readonly [name: string, what: string, bytes: string | 
   ['imap', 'a tagged command', 'a001 LOGIN me secret\r\n', 22],
   ['rtsp', 'OPTIONS', 'OPTIONS rtsp://cam.example/ RTSP/1.0\r\n', 38],
   ['unknown', 'SIP', 'OPTIONS sip:a@b.example SIP/2.0\r\n', 33],
+  ['http1', 'OPTIONS without a version', 'OPTIONS /a\r\n', 12],
+  ['http1', 'SUBSCRIBE without a version', 'SUBSCRIBE http://a.example/\r\n', 29],
   ['xmpp', 'a stream', "<stream:stream to='x'>", 14],
   ['xmpp', 'a stream behind a declaration', `<?xml version="1.0" encoding="UTF-8"?>\n<stream:stream to='x'>`, 54],
   ['unknown', 'another document', '<?xml version="1.0"?><html>', 23],

@@ -63,7 +63,14 @@ describe('every key', () => {
 
   test('with a default that is a quantity has it parsed', () => {
     const { timeouts, records } = readFile(new Source('x', ''), schema);
-    expect(timeouts).toEqual({ opening: 10_000, connect: 10_000, handshake: 15_000, idle: 330_000, drain: 30_000 });
+    expect(timeouts).toEqual({
+      opening: 10_000,
+      connect: 10_000,
+      handshake: 15_000,
+      idle: 330_000,
+      drain: 30_000,
+      handover: 3_600_000,
+    });
     expect(records.rotateBytes).toBe(100_000_000);
   });
 });

@@ -128,7 +128,14 @@ describe('loading', () => {
       },
       export: { pcapng: undefined, pcapOverIp: undefined },
       keyLog: { client: undefined, origin: undefined },
-      timeouts: { openingMs: 10_000, connectMs: 10_000, handshakeMs: 15_000, idleMs: 330_000, drainMs: 30_000 },
+      timeouts: {
+        openingMs: 10_000,
+        connectMs: 10_000,
+        handshakeMs: 15_000,
+        idleMs: 330_000,
+        drainMs: 30_000,
+        handoverMs: 3_600_000,
+      },
       admin: undefined,
     });
   });
@@ -264,7 +271,14 @@ relays: 3
         onFailure: 'stop',
         alarmDurability: 'sync',
       },
-      timeouts: { openingMs: 1000, connectMs: 2000, handshakeMs: 3000, idleMs: 240_000, drainMs: 500 },
+      timeouts: {
+        openingMs: 1000,
+        connectMs: 2000,
+        handshakeMs: 3000,
+        idleMs: 240_000,
+        drainMs: 500,
+        handoverMs: 3_600_000,
+      },
       admin: { listen: { ip: '127.0.0.1', port: 8081 } },
     });
     expect(JSON.stringify(policy)).not.toContain('from a file');

@@ -233,6 +233,67 @@ describe.runIf(process.platform === 'linux')('the processes of a gateway', () =>
     client.destroy();
   });
 
+  it('let flows end in relays that a reload replaces, but not in ever more of them', async () => {
+    const held = new Map<string, () => void>();
+    await using slow = await startOrigin(undefined, ({ url = '' }, response) => {
+      response.write('first half ');
+      held.set(url, () => response.end('second half'));
+    });
+    const own = { ...config, relays: 1, timeouts: { drain: '200ms' } };
+    const listenersOf = (ports: readonly number[]) =>
+      ports.map((one) => ({ mode: 'explicit', listen: `127.0.0.1:${one}` }));
+    const ports = [await freePort()];
+    await using running = await startGateway({ config: { ...own, listeners: listenersOf(ports) } });
+    const reload = async (): Promise<void> => {
+      ports.push(await freePort());
+      running.configure({ ...own, listeners: listenersOf(ports) });
+      running.process.kill('SIGHUP');
+      await waitUntil(() => running.log().split('"reloaded"').length === ports.length, running.log);
+    };
+    const relays = (): number => children(running.process.pid ?? 0).length;
+    const fetchSlowly = async (
+      path: string,
+    ): Promise<{ readonly body: () => string; readonly isOpen: () => boolean }> => {
+      let [body, isOpen] = ['', true];
+      const client = connect(ports[0] ?? 0, '127.0.0.1').on('error', () => {});
+      client.on('data', (chunk) => {
+        body += chunk.toString();
+      });
+      client.on('close', () => {
+        isOpen = false;
+      });
+      client.write(`GET http://127.0.0.1:${slow.port}${path} HTTP/1.1\r\nHost: 127.0.0.1:${slow.port}\r\n\r\n`);
+      await waitUntil(
+        () => body.includes('first half'),
+        () => body,
+      );
+      return { body: () => body, isOpen: () => isOpen };
+    };
+
+    const download = await fetchSlowly('/download');
+    await reload();
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    expect([download.isOpen(), relays()]).toEqual([true, 2]);
+    held.get('/download')?.();
+    await waitUntil(
+      () => download.body().includes('second half') && relays() === 1,
+      () => `${download.body()}, ${relays()} relays`,
+    );
+
+    const endless = await fetchSlowly('/endless');
+    for (const _ of [1, 2, 3]) await reload();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect([endless.isOpen(), relays()]).toEqual([true, 2]);
+    await reload();
+    await waitUntil(
+      () => !endless.isOpen() && relays() === 1,
+      () => `${endless.isOpen()}, ${relays()} relays`,
+    );
+    const failed = running.records('traffic').filter((line) => line.status_code === 'GATEWAY_SHUTTING_DOWN');
+    expect(JSON.stringify(failed)).toContain('/endless');
+    expect(JSON.stringify(failed)).not.toContain('/download');
+  }, 60_000);
+
   it('say which port is in use', async () => {
     await expect(startGateway({ config })).rejects.toThrow(/GATEWAY_PORT_IN_USE|in use/);
   });

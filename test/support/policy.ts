@@ -71,7 +71,14 @@ export function policyDocument(changes: Partial<PolicyDocument> = {}): PolicyDoc
     scanners: [],
     export: { pcapng: undefined, pcapOverIp: undefined },
     keyLog: { client: undefined, origin: undefined },
-    timeouts: { openingMs: 2_000, connectMs: 2_000, handshakeMs: 2_000, idleMs: 10_000, drainMs: 2_000 },
+    timeouts: {
+      openingMs: 2_000,
+      connectMs: 2_000,
+      handshakeMs: 2_000,
+      idleMs: 10_000,
+      drainMs: 2_000,
+      handoverMs: 60_000,
+    },
     admin: undefined,
     ...changes,
   };
