@@ -13,6 +13,7 @@ packages+=(libnet-ssleay-perl default-jdk-headless)
 packages+=(golang-go python3-requests python3-grpcio)
 packages+=(php-cli python3-werkzeug)
 packages+=(haproxy squid-openssl)
+packages+=(apache2-bin)
 packages+=(fcgiwrap skopeo docker-registry ngtcp2-client ngtcp2-server)
 # The largest by far: a minute on a busy machine with two cores.
 packages+=(chromium)

@@ -71,7 +71,8 @@ http {
 `;
 }
 
-async function untilListening(port: number, complaint: () => string): Promise<void> {
+/** Waits until somebody accepts at a port. */
+export async function untilListening(port: number, complaint: () => string): Promise<void> {
   let isListening = false;
   const attempt = (): void => {
     const socket = connect(port, '127.0.0.1');
