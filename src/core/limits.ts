@@ -200,8 +200,10 @@ export const limits = {
   issuanceLogBytes: 67_108_864,
   /** Longest file that is read as PEM or PKCS#12: 2 000 roots fit. */
   credentialFileBytes: 8_388_608,
-  /** Flows open at once per relay; beyond it new ones are refused with GATEWAY_OVERLOADED. */
+  /** Flows open at once per relay, if it has descriptors for them; beyond it new ones are refused with GATEWAY_OVERLOADED. */
   flowsPerRelay: 20_000,
+  /** Part of them that one client address may have. */
+  flowShare: 0.75,
   /** Excerpt of each body in a traffic record. */
   bodyExcerptBytes: 512,
   /** Longest value of one header in a record; longer ones are cut and marked. */

@@ -10,6 +10,7 @@ import { DataExpectations } from './data-expectations.ts';
 import { DemandMemory } from './demand-memory.ts';
 import { type DrainLimit, drainFlows } from './drain-flows.ts';
 import { type DataPlane, type Flow, openFlow } from './flow.ts';
+import { FlowPlaces } from './flow-places.ts';
 import { describeError, handleFlow } from './handle-flow.ts';
 import type { FetchIssuers } from './judge-origin.ts';
 import type { KeyLog } from './key-log.ts';
@@ -94,10 +95,13 @@ export function serveRelay(options: RelayServerOptions): RelayServer {
     expectations.close();
     await recorder.close();
   };
+  const places = new FlowPlaces();
   const accept = (listenerId: string, socket: Socket): void => {
     const listener = policy.document.listeners.find(({ id }) => id === listenerId);
     if (listener === undefined) return void socket.destroy();
-    if (flows.size >= limits.flowsPerRelay) {
+    // Where a balancer tells of its clients, its own address is that of all of them.
+    const address = listener.proxyProtocol === 'off' ? (socket.remoteAddress ?? '') : undefined;
+    if (!places.take(address)) {
       count('daylight_failures_total{code="GATEWAY_OVERLOADED"}');
       return void socket.destroy();
     }
@@ -105,7 +109,10 @@ export function serveRelay(options: RelayServerOptions): RelayServer {
     flows.add(flow);
     void handleFlow(flow)
       .catch((error: unknown) => options.onProblem?.(`a flow could not be ended: ${describeError(error)}`))
-      .finally(() => flows.delete(flow));
+      .finally(() => {
+        flows.delete(flow);
+        places.give(address);
+      });
   };
   const servers = policy.document.listeners.map((listener) => ({
     listener,

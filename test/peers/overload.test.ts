@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort, startGateway } from '../support/gateway.ts';
 import { type HostileGround, openHostileGround } from '../support/hostile-ground.ts';
 import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
 import { childrenOf, openDescriptors } from '../support/processes.ts';
@@ -60,3 +61,40 @@ describe.runIf(process.platform === 'linux' && hasProgram('prlimit'))('a relay w
     expect(ground.gateway.log()).not.toContain('GATEWAY_RELAY_CRASHED');
   });
 });
+
+describe.runIf(process.platform === 'linux' && hasProgram('prlimit'))(
+  'a client that opens ever more connections',
+  () => {
+    it('leaves a quarter of what a relay has room for to others', async () => {
+      const ports = [await freePort(), await freePort()];
+      const listeners = (count: number): object => ({
+        listeners: ports.slice(0, count).map((port) => ({ mode: 'explicit', listen: `127.0.0.1:${port}` })),
+        originTrust: { system: true },
+      });
+      await using gateway = await startGateway({ config: listeners(1) });
+      // A relay has the limits that control has when it starts: room for 72 flows, of which one address may have 54.
+      execFileSync('prlimit', ['--pid', String(gateway.pid), '--nofile=400:400']);
+      gateway.configure(listeners(2));
+      gateway.process.kill('SIGHUP');
+      await gateway.waitForLog(/"reloaded"/);
+      const open = new Set<Socket>();
+      const from = async (localAddress: string): Promise<Socket> => {
+        const socket = connect({ port: ports[0] ?? 0, host: '127.0.0.1', localAddress }).on('error', () => {});
+        open.add(socket);
+        socket.resume().once('close', () => open.delete(socket));
+        await new Promise((resolve) => socket.once('connect', resolve).once('close', resolve));
+        return socket;
+      };
+      for (let index = 0; index < 100; index += 1) await from('127.0.0.1');
+      await expect.poll(() => open.size).toBe(54);
+      const host = `127.0.0.1:${plain.port}`;
+      const other = await from('127.0.0.2');
+      const answered = new Promise<string>((resolve) =>
+        other.once('data', (bytes: Buffer) => resolve(bytes.toString())),
+      );
+      other.write(`GET http://${host}/ HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+      expect(await answered).toMatch(/^HTTP\/1\.1 200 /);
+      for (const socket of open) socket.destroy();
+    });
+  },
+);
