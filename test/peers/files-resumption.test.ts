@@ -194,6 +194,6 @@ f.retrbinary('RETR big.bin', got.append); print(sum(map(len, got)))
     const without = await curl('--no-sessionid', `ftps://localhost:${tlsPort}/big.bin`, '-o', '/dev/null');
     expect(without.code).not.toBe(0);
     // curl takes the reset for a fault of EPSV, and does not wait for the answer.
-    await expect.poll(() => failed().length).toBeGreaterThan(before);
+    await expect.poll(() => failed().length, { timeout: 10_000, message: without.stderr }).toBeGreaterThan(before);
   });
 });
