@@ -175,9 +175,11 @@ export class FtpTransfers {
     if (running === undefined) return;
     this.#running = undefined;
     running.channel.abort();
-    const verdict = running.verdict();
-    // A client may leave as soon as it sees what a rule has done.
-    const failed = verdict.kind === 'allow' ? { failure: code, detail } : failureOf(verdict);
+    const [verdict, { outcome }] = [running.verdict(), running];
+    // A client may leave as soon as it sees what a rule, or the end of the data connection, has done: that is the cause.
+    const ending =
+      outcome?.code === undefined ? { failure: code, detail } : { failure: outcome.code, detail: outcome.detail };
+    const failed = verdict.kind === 'allow' ? ending : failureOf(verdict);
     running.transfer.finish({ complete: false, ...failed, reply: undefined });
   }
 

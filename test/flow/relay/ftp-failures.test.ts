@@ -174,6 +174,29 @@ describe('a failure of the catalogue is told in FTP as docs/failures.md says', (
     expect(session.wire.ending).toBeUndefined();
   });
 
+  it.each([
+    ['CLIENT_FTP_DATA_IDENTITY', 'CLIENT_FTP_DATA_IDENTITY'],
+    [undefined, 'CLIENT_GONE'],
+  ] as const)(
+    'and in the record by the data (%s), though the client leaves before the origin answers',
+    async (code, told) => {
+      const failed: (FailureCode | undefined)[] = [];
+      const transfer: FileTransfer = {
+        begin: () => allow,
+        content: () => allow,
+        end: () => allow,
+        finish: ({ failure }) => failed.push(failure),
+      };
+      const session = open({ inspector: { transfer: () => transfer } });
+      await asked(session);
+      session.say('RETR file');
+      session.answer('150 go');
+      session.plans[0]?.settled({ code, detail: 'why' });
+      session.relay.cut('CLIENT_GONE', '');
+      expect(failed).toEqual([told]);
+    },
+  );
+
   it('and the session ends where the origin never answers ABOR', async () => {
     const session = open({}, { kind: 'block', rule });
     await asked(session);
