@@ -64,8 +64,6 @@ export const limits = {
   webSocketCompressedBytes: 1_048_576,
   /** The same of all messages that are held at once, per relay: 64 of the largest. */
   webSocketCompressedTotalBytes: 67_108_864,
-  /** The same of one client address: three quarters. */
-  webSocketCompressedBytesPerClient: 50_331_648,
   /** Inflated content of one message: about a tenth of a second of inspection. */
   webSocketInflatedBytes: 16_777_216,
   /** How much larger than its compressed form a message may be, beyond `webSocketInflateFreeBytes`: repetitive JSON reaches 50. */
@@ -202,8 +200,8 @@ export const limits = {
   credentialFileBytes: 8_388_608,
   /** Flows open at once per relay, if it has descriptors for them; beyond it new ones are refused with GATEWAY_OVERLOADED. */
   flowsPerRelay: 20_000,
-  /** Part of them that one client address may have. */
-  flowShare: 0.75,
+  /** Part of what a relay has (flows, memory, room on disk) that one client address may take: many may stand behind it; a quarter is left to all others. */
+  clientShare: 0.75,
   /** Excerpt of each body in a traffic record. */
   bodyExcerptBytes: 512,
   /** Longest value of one header in a record; longer ones are cut and marked. */
@@ -248,16 +246,12 @@ export const limits = {
   decodedBodyMs: 2_000,
   /** Native memory of all decoders of a relay: 5 000 of gzip, or 30 with the largest windows of zstd. */
   decoderMemoryBytes: 268_435_456,
-  /** The same of one client address: three quarters, as of what is held. */
-  decoderMemoryBytesPerClient: 201_326_592,
   /** Fields or parts of one form, and files of one exchange; PHP takes 1 000 fields. */
   formFields: 1_000,
   /** Value of one form field that rules see; all of the body is seen by the rules on bodies. */
   formValueBytes: 8_192,
   /** Bytes of all messages that wait for a rule, per relay; a message that finds no room is refused. */
   heldBytes: 134_217_728,
-  /** The same of one client address: three quarters, for those behind one address are many; a quarter is left to all others. */
-  heldBytesPerClient: 100_663_296,
   /** What a piece that waits takes beside its bytes, measured at 300 to 350: TLS records of one byte make each a piece. */
   heldPieceBytes: 384,
   ...scannerLimits,

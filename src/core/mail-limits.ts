@@ -25,10 +25,6 @@ export const mailLimits = {
   mailHoldBytes: 1_048_576,
   /** Mails that wait for their verdict in memory, per relay; beyond it further ones wait on disk, or are judged as they pass. */
   mailHeldBytes: 67_108_864,
-  /** The same of one client address, which may be a mail server in front: three quarters; a quarter is left to all others. */
-  mailHeldBytesPerClient: 50_331_648,
-  /** Part of `mail.spool.totalBytes` that the mails of one client address may take. */
-  mailSpoolClientShare: 0.75,
   /** Bytes that stay back of a mail that rules mask: 1 024 of text as quoted-printable with every byte escaped take 3 200. */
   mailMaskedBytes: 8_192,
   /** Chunks of BDAT that wait, of one mail: Exim and Postfix send one to some hundred. */

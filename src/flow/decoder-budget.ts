@@ -1,11 +1,11 @@
 import type { DecoderBounds } from '../codec/content-decoder.ts';
 import { limits } from '../core/limits.ts';
 import { strikes } from '../core/simulation.ts';
-import { HeldBudget } from './relay/held-budget.ts';
+import { HeldBudget, mostOf } from './relay/held-budget.ts';
 
 /** Native memory of all decoders of this process, and what of it each client address has. */
 const reserved = new HeldBudget();
-const most = { bytes: limits.decoderMemoryBytes, clientBytes: limits.decoderMemoryBytesPerClient };
+const most = mostOf(limits.decoderMemoryBytes);
 
 /** What undoing the codings of one body may cost: memory shared with all others, size, growth and time of its own. */
 export class DecoderBudget implements DecoderBounds {

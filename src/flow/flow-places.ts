@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { limits } from '../core/limits.ts';
-import { HeldBudget, type HeldMost } from './relay/held-budget.ts';
+import { HeldBudget, type HeldMost, mostOf } from './relay/held-budget.ts';
 
 /** Descriptors of a relay that are of no flow: listeners, logs, name look-ups, the channel to control. */
 const otherDescriptors = 256;
@@ -8,27 +8,31 @@ const otherDescriptors = 256;
 const descriptorsPerFlow = 2;
 const leastFlows = 16;
 
-/** How many flows a process may have, by its limit of descriptors as /proc/PID/limits tells it, and how many one address. */
+/**
+ * How many flows, which a budget counts as it counts bytes, a process may have by its limit of descriptors, as
+ * /proc/PID/limits tells it, and how many of them one address.
+ */
 export function flowMostOf(processLimits: string): HeldMost {
   const descriptors = Number(/^Max open files\s+(\d+)/m.exec(processLimits)?.[1] ?? Number.POSITIVE_INFINITY);
   const byDescriptors = Math.floor((descriptors - otherDescriptors) / descriptorsPerFlow);
-  const bytes = Math.max(leastFlows, Math.min(limits.flowsPerRelay, byDescriptors));
-  return { bytes, clientBytes: Math.ceil(bytes * limits.flowShare) };
+  return mostOf(Math.max(leastFlows, Math.min(limits.flowsPerRelay, byDescriptors)));
 }
 
 /** The places for flows in this process: a client that opens ever more connections leaves some to all others. */
 export class FlowPlaces {
   readonly #most: HeldMost;
+  /** The same without a share. */
+  readonly #all: HeldMost;
   readonly #taken = new HeldBudget();
 
   constructor(most: HeldMost = flowMostOf(ownLimits())) {
     this.#most = most;
+    this.#all = { bytes: most.bytes, clientBytes: most.bytes };
   }
 
   /** Takes a place; false when there is none. Without an address (behind a balancer, whose it would be) all are to be had. */
   take(address: string | undefined): boolean {
-    const { bytes, clientBytes } = this.#most;
-    const most = { bytes, clientBytes: address === undefined ? bytes : clientBytes };
+    const most = address === undefined ? this.#all : this.#most;
     if (this.#taken.shortage(address ?? '', 1, most) !== undefined) return false;
     this.#taken.take(address ?? '', 1);
     return true;

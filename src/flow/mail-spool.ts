@@ -6,7 +6,7 @@ import { limits } from '../core/limits.ts';
 import type { SpoolPolicy } from '../core/policy.ts';
 import type { OpenSpoolFile, SpoolFile, SpoolListener } from '../core/spool.ts';
 import { newUlid } from '../records/ulid.ts';
-import { HeldBudget } from './relay/held-budget.ts';
+import { HeldBudget, type HeldMost, mostOf } from './relay/held-budget.ts';
 
 /** Bytes of all mails of this process that wait on disk. */
 const budget = new HeldBudget();
@@ -23,6 +23,7 @@ export function spoolIn(policy: SpoolPolicy, clientAddress: string): OpenSpoolFi
 class MailFile implements SpoolFile {
   readonly #policy: SpoolPolicy;
   readonly #address: string;
+  readonly #most: HeldMost;
   readonly #told: SpoolListener;
   #opening: Promise<FileHandle> | undefined;
   #queue: Buffer[] = [];
@@ -36,6 +37,7 @@ class MailFile implements SpoolFile {
   constructor(policy: SpoolPolicy, address: string, told: SpoolListener) {
     this.#policy = policy;
     this.#address = address;
+    this.#most = mostOf(policy.totalBytes);
     this.#told = told;
   }
 
@@ -48,9 +50,7 @@ class MailFile implements SpoolFile {
   }
 
   append(bytes: Buffer): boolean {
-    const { totalBytes } = this.#policy;
-    const most = { bytes: totalBytes, clientBytes: totalBytes * limits.mailSpoolClientShare };
-    if (budget.shortage(this.#address, bytes.length, most) !== undefined) return false;
+    if (budget.shortage(this.#address, bytes.length, this.#most) !== undefined) return false;
     budget.take(this.#address, bytes.length);
     this.#size += bytes.length;
     this.#pendingBytes += bytes.length + limits.heldPieceBytes;

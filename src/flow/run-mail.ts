@@ -6,13 +6,13 @@ import { scannersOf } from './flow-scanners.ts';
 import { inspectMail } from './inspect-mail.ts';
 import { isMailPort, tellingPort } from './mail-ports.ts';
 import { spoolIn } from './mail-spool.ts';
-import { HeldBudget } from './relay/held-budget.ts';
+import { HeldBudget, mostOf } from './relay/held-budget.ts';
 import { createSmtpRelay } from './relay/smtp.ts';
 import { HoldShare } from './relay/smtp-hold.ts';
 
 /** All relays of a process share what mails may hold. */
 const budget = new HeldBudget();
-const most = { bytes: limits.mailHeldBytes, clientBytes: limits.mailHeldBytesPerClient };
+const most = mostOf(limits.mailHeldBytes);
 
 export interface MailRelayOptions {
   readonly flow: Flow;

@@ -49,7 +49,7 @@ describe('undoing the codings of a body is given up', () => {
 
   test('where the memory of all decoders is taken, which comes back', () => {
     const [one, other] = ['192.0.2.2', '192.0.2.3'].map((address) => new DecoderBudget(1e9, address));
-    const share = limits.decoderMemoryBytesPerClient;
+    const share = limits.decoderMemoryBytes * limits.clientShare;
     expect(one?.reserve(share)).toBe(true);
     expect(other?.reserve(limits.decoderMemoryBytes - share - 1_000)).toBe(true);
     expect(problemOf(text, 1e9, 0, 0)).toBe('no memory left to undo codings');
@@ -60,12 +60,12 @@ describe('undoing the codings of a body is given up', () => {
 
   test('where one client address has its share of it, for that one alone', () => {
     const one = new DecoderBudget(1e9, '192.0.2.1');
-    expect(one.reserve(limits.decoderMemoryBytesPerClient)).toBe(true);
+    expect(one.reserve(limits.decoderMemoryBytes * limits.clientShare)).toBe(true);
     expect(problemOf(text, 1e9, 0, 0)).toBe('no memory left to undo codings');
     const another = new DecoderBudget(1e9, '192.0.2.2');
     expect(another.reserve(1_000)).toBe(true);
     another.release(1_000);
-    one.release(limits.decoderMemoryBytesPerClient);
+    one.release(limits.decoderMemoryBytes * limits.clientShare);
     expect(problemOf(text, 1e9, 0, 0)).toBeUndefined();
   });
 });

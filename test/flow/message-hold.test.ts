@@ -4,7 +4,7 @@ import { MessageHold } from '../../src/flow/message-hold.ts';
 
 test('what waits in small pieces is counted with what each of them takes', () => {
   const hold = new MessageHold({ startBytes: limits.heldBytes, bodyBytes: limits.heldBytes }, '192.0.2.77');
-  const most = limits.heldBytesPerClient / (1 + limits.heldPieceBytes);
+  const most = (limits.heldBytes * limits.clientShare) / (1 + limits.heldPieceBytes);
   let pieces = 0;
   let answer: ReturnType<MessageHold['waits']> = true;
   for (; answer === true && pieces <= most + 1; pieces++) answer = hold.waits('body', 1);

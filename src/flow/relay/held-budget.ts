@@ -1,3 +1,5 @@
+import { limits } from '../../core/limits.ts';
+
 /** Why there is no room: all of the memory is taken, or this client has what one may have. */
 export type Shortage = 'full' | 'share';
 
@@ -5,6 +7,11 @@ export type Shortage = 'full' | 'share';
 export interface HeldMost {
   readonly bytes: number;
   readonly clientBytes: number;
+}
+
+/** So much in all, and the share of it for one client address. */
+export function mostOf(bytes: number): HeldMost {
+  return { bytes, clientBytes: bytes * limits.clientShare };
 }
 
 /** What is held at once in this process, and what of it each client address has. */

@@ -1,9 +1,9 @@
 import { limits } from '../../core/limits.ts';
-import { HeldBudget, type HeldMost, type Shortage } from './held-budget.ts';
+import { HeldBudget, mostOf, type Shortage } from './held-budget.ts';
 import type { Refusal } from './http1-pipeline.ts';
 
 /** Bounds of what messages hold. */
-export const heldMost: HeldMost = { bytes: limits.heldBytes, clientBytes: limits.heldBytesPerClient };
+export const heldMost = mostOf(limits.heldBytes);
 
 /** How a message is refused for which there is no room. */
 export function shortageRefusal(shortage: Shortage): Refusal {

@@ -7,7 +7,7 @@ import { limits } from '../../core/limits.ts';
 import type { Side } from '../../core/side.ts';
 import type { RuleRef } from '../../core/verdict.ts';
 import type { MessageInspector, MessageType, WebSocketAgreement } from '../../core/websocket.ts';
-import { HeldBudget } from './held-budget.ts';
+import { HeldBudget, mostOf } from './held-budget.ts';
 
 /** Why a WebSocket ends before its peers end it. */
 export type WebSocketRefusal =
@@ -17,7 +17,7 @@ export type WebSocketRefusal =
 
 /** What waits for the end of a compressed message, in all WebSockets of this process, and what of it each client address has. */
 const held = new HeldBudget();
-const most = { bytes: limits.webSocketCompressedTotalBytes, clientBytes: limits.webSocketCompressedBytesPerClient };
+const most = mostOf(limits.webSocketCompressedTotalBytes);
 /** What a held piece costs beside its bytes: frames without content, and content byte by byte, are not held for nothing. */
 const heldPieceBytes = 256;
 
