@@ -32,6 +32,8 @@ const page = Array.from(
 ).join('');
 const masked = (text: string): Buffer => Buffer.from(text.replaceAll(/4\d{15}/g, '*'.repeat(16)));
 
+const leastMade: Readonly<Record<string, number>> = { gzip: 80, br: 4, zstd: 4 };
+
 describe.each(Object.entries(coders))('a body in %s', (name, [coding, code]) => {
   test.each([1, 3, 5])('is coded anew to the length that it had (level %i)', async (level) => {
     for (const text of [page, page.repeat(7), page.repeat(40)]) {
@@ -61,7 +63,8 @@ describe.each(Object.entries(coders))('a body in %s', (name, [coding, code]) => 
       ),
       { numRuns: name === 'zstd' ? 40 : 120 },
     );
-    expect(made).toBeGreaterThan(name === 'gzip' ? 80 : 15);
+    // Far below what some dozen runs made: 98 to 109 in gzip, 69 to 89 in the two of deflate, 20 to 34 in br and zstd.
+    expect(made).toBeGreaterThan(leastMade[name] ?? 40);
   });
 
   test('that does not fit any more is not made', async () => {

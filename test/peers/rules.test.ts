@@ -277,7 +277,9 @@ describe.runIf(hasProgram('curl'))('a block', () => {
     const ran = await curl(path, ...status);
     expect(ran.stdout).toContain('403 text/html');
     expect(ran.stdout).toContain(rule);
-    for (const secret of ['not to be seen', 'MZ', 'Top Secret Minutes']) expect(ran.stdout).not.toContain(secret);
+    // Of the program what no flow's ULID can hold: the two letters that it begins with stand in some of them.
+    for (const secret of ['not to be seen', program.toString('latin1', 20, 28), 'Top Secret Minutes'])
+      expect(ran.stdout).not.toContain(secret);
     expect(alarmsOf(path).map(rulesOf)).toContain(rule);
     // What the origin answered stands in the record all the same.
     const line = await transaction(path);
