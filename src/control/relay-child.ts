@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { ExpectedData, FromRelay, RelayCrash, ToRelay } from '../core/ipc.ts';
+import type { ExpectedData, FromRelay, ToRelay } from '../core/ipc.ts';
 import type { LearnedBypass } from '../core/learned-bypass.ts';
 import type { PolicyDocument } from '../core/policy.ts';
 import type { Fault } from '../core/simulation.ts';
@@ -34,7 +34,6 @@ export interface RelayStart {
   readonly learned: readonly LearnedBypass[];
   readonly simulate: readonly Fault[];
   readonly expected: readonly ExpectedData[];
-  readonly crashed: RelayCrash | undefined;
 }
 
 export interface RelayChild {
@@ -73,7 +72,6 @@ export function startRelayChild(
     learned: start.learned,
     simulate: start.simulate,
     expected: start.expected,
-    crashed: start.crashed,
   });
   return child;
 }

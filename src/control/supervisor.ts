@@ -39,6 +39,7 @@ interface Supervised {
 const ticketKeyLifeMs = 86_400_000;
 const readyTimeoutMs = 30_000;
 const prepareTimeoutMs = 30_000;
+const endedWell = 'exit code 0';
 
 /** Starts relays, restarts those that crash, hands them policy, and ends them in order. */
 export class Supervisor {
@@ -147,7 +148,6 @@ export class Supervisor {
         learned: this.#options.learned().inForce(Date.now()),
         simulate: this.#options.simulate,
         expected: this.expectations.open,
-        crashed: this.#crashes.take(slot),
       };
       const timer = setTimeout(() => {
         reject(new FlowFailure('GATEWAY_RELAY_CRASHED', 'not ready in time'));
@@ -188,8 +188,10 @@ export class Supervisor {
       case 'ready': {
         const supervised = this.#running.get(child);
         if (supervised !== undefined) Object.assign(supervised, { ready: true, logSource: message.logSource });
-        return;
+        return this.#crashes.ask(this.#running);
       }
+      case 'crash-recorded':
+        return this.#crashes.recorded(message.logSource);
       case 'leaf-request':
         return issueFor(child, message, this.#options);
       case 'leaf-rejected':
@@ -227,10 +229,13 @@ export class Supervisor {
     this.#options.metrics.drop(Object.keys(supervised.gauges));
     this.#waiting.get(child)?.({ kind: 'policy-rejected', version: '', detail: `relay ended: ${reason}` });
     // One that never became ready is reported to whoever launched it; starting it again would loop.
-    if (supervised.draining || this.#stopping || !supervised.ready) return;
-    const openFlows = supervised.gauges[`daylight_flows_open{relay="${child.writer}"}`] ?? 0;
-    this.#crashes.note(child.slot, { reason, logSource: supervised.logSource, openFlows });
-    this.#restart(child.slot);
+    const isToRun = !supervised.draining && !this.#stopping;
+    if (supervised.ready && (isToRun || reason !== endedWell)) {
+      const openFlows = supervised.gauges[`daylight_flows_open{relay="${child.writer}"}`] ?? 0;
+      this.#crashes.note(child.slot, { reason, logSource: supervised.logSource, openFlows }, isToRun);
+    }
+    this.#crashes.ask(this.#running);
+    if (supervised.ready && isToRun) this.#restart(child.slot);
   }
 
   #restart(slot: number): void {

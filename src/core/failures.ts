@@ -486,7 +486,7 @@ export const failures = {
   GATEWAY_RULES_INVALID: gateway('A rule file is not valid.', 'Run `daylight check`; nothing was changed.'),
   GATEWAY_TRUST_INVALID: gateway('A file of trusted roots cannot be used.', 'Check originTrust.files.'),
   GATEWAY_RELAY_CRASHED: gateway(
-    'A relay ended unexpectedly and was started again.',
+    'A relay ended unexpectedly; another is started in its place.',
     'This is a fault: report it with the log.',
   ),
 } as const satisfies Record<string, Failure>;

@@ -69,9 +69,9 @@ export type ToRelay =
       readonly simulate: readonly Fault[];
       /** Data connections that other relays wait for. */
       readonly expected: readonly ExpectedData[];
-      /** The one that it stands in for has crashed: its records say so. */
-      readonly crashed?: RelayCrash | undefined;
     }
+  /** Another has crashed: the records of this one say so. Answered by `crash-recorded`. */
+  | { readonly kind: 'relay-crashed'; readonly crash: RelayCrash }
   /** First of two phases: every relay compiles, and only when all could does any use it. */
   | { readonly kind: 'prepare-policy'; readonly policy: PolicyDocument }
   | { readonly kind: 'use-policy'; readonly version: string }
@@ -93,6 +93,8 @@ export type ToRelay =
 export type FromRelay =
   /** It accepts; its records are told by their source. */
   | { readonly kind: 'ready'; readonly logSource: string }
+  /** The line about a crashed relay, named by the source of its records, is in the file. */
+  | { readonly kind: 'crash-recorded'; readonly logSource: string }
   | { readonly kind: 'policy-prepared'; readonly version: string }
   | { readonly kind: 'policy-rejected'; readonly version: string; readonly detail: string }
   | { readonly kind: 'leaf-request'; readonly id: number; readonly request: LeafRequest }

@@ -1,4 +1,4 @@
-import type { FromRelay, ToRelay } from '../core/ipc.ts';
+import type { FromRelay, RelayCrash, ToRelay } from '../core/ipc.ts';
 import { limits } from '../core/limits.ts';
 import type { PolicyDocument } from '../core/policy.ts';
 import { simulate, strike } from '../core/simulation.ts';
@@ -69,6 +69,8 @@ process.on('message', (message: ToRelay) => {
       return expectations.forget(message.token);
     case 'data-expected':
       return expectationRequests.answer(message.id, message.isKnown);
+    case 'relay-crashed':
+      return void recordCrash(message.crash);
     case 'drain':
       void stop(message.timeoutMs);
   }
@@ -97,7 +99,6 @@ function start(message: Extract<ToRelay, { kind: 'start' }>): void {
     for (const expected of message.expected) expectations.note(expected);
     exports = openExports({ policy: message.policy, slot: message.slot, writer: message.writer, onProblem: warn });
     announce(message.policy, recorder);
-    if (message.crashed !== undefined) recorder.crash(message.crashed);
     const { source: logSource } = recorder;
     leafs = new LeafStore(leafRequests.request, message.ticketKeys);
     server = serveRelay({
@@ -169,6 +170,8 @@ function messageOf(error: unknown): string {
 }
 
 let stopping = false;
+/** The files of the records are closed. */
+let ended = false;
 
 /** Asked again, it ends sooner. */
 async function stop(timeoutMs: number): Promise<void> {
@@ -177,10 +180,19 @@ async function stop(timeoutMs: number): Promise<void> {
   if (stopping) return;
   stopping = true;
   await drained;
+  ended = true;
   await exports?.close();
   sendMetrics();
   tell({ kind: 'drained' });
   exitSoon(0);
+}
+
+/** Unanswered where the files are closed already: control then asks another. */
+async function recordCrash(crash: RelayCrash): Promise<void> {
+  if (recorder === undefined || ended) return;
+  recorder.crash(crash);
+  await recorder.flush();
+  if (!ended) tell({ kind: 'crash-recorded', logSource: crash.logSource });
 }
 
 /** Lets the last message leave before the channel closes. */

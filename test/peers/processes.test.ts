@@ -126,6 +126,66 @@ describe.runIf(process.platform === 'linux')('the processes of a gateway', () =>
     live.destroy();
   });
 
+  it('record relays that were killed though those that stand in for them are killed as they start', async () => {
+    expect(await get()).toBe(200);
+    const isServed = (line: Line): boolean => member(line, 'http_request') !== undefined;
+    const served = (await gateway.waitForRecords('traffic', (all) => all.some(isServed))).find(isServed);
+    const killed = new Set<number>();
+    // The first two served, the next two never did.
+    while (killed.size < 4) {
+      for (const relay of children(gateway.pid)
+        .filter((pid) => !killed.has(pid))
+        .slice(0, 4 - killed.size)) {
+        process.kill(relay, 'SIGKILL');
+        killed.add(relay);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    const crashed = (lines: readonly Line[]) =>
+      lines
+        .filter((line) => line.activity_name === 'Relay crashed')
+        .map((line) => gatewayField(line, 'crashed_source'));
+    const lines = await gateway.waitForRecords('traffic', (all) => crashed(all).length === 2);
+    expect(gateway.log()).toContain('a relay cannot start');
+    expect(new Set(crashed(lines)).size).toBe(2);
+    expect(crashed(lines)).toContain(member(served, 'metadata', 'log_source'));
+  });
+
+  it('record a relay that is killed while it lets its last flows end, and start none in its place', async () => {
+    await using silent = await startOrigin(undefined, () => {});
+    const [old, ...others] = children(gateway.pid);
+    if (old === undefined) throw new Error('no relay');
+    for (const other of others) process.kill(other, 'SIGSTOP');
+    const live = connect(port, '127.0.0.1').on('error', () => {});
+    live.write(`GET http://127.0.0.1:${silent.port}/live HTTP/1.1\r\nHost: 127.0.0.1:${silent.port}\r\n\r\n`);
+    await waitUntil(
+      () => silent.requests.length === 1,
+      () => 'no request',
+    );
+    for (const other of others) process.kill(other, 'SIGCONT');
+    const second = await freePort();
+    gateway.configure({
+      ...config,
+      listeners: [...config.listeners, { mode: 'explicit', listen: `127.0.0.1:${second}` }],
+    });
+    gateway.process.kill('SIGHUP');
+    await waitUntil(() => gateway.log().includes('"reloaded"'), gateway.log);
+    await waitUntil(
+      () => children(gateway.pid).length === 3,
+      () => `${children(gateway.pid)}`,
+    );
+    // Relays report once a second how many flows are open, later where others have the processors.
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    process.kill(old, 'SIGKILL');
+    const isCrash = (line: Line): boolean => line.activity_name === 'Relay crashed';
+    const crash = (await gateway.waitForRecords('traffic', (all) => all.some(isCrash))).find(isCrash);
+    expect(gatewayField(crash, 'open_flows')).toBe(1);
+    expect(gateway.log()).toContain('"a relay ended unexpectedly"');
+    expect(children(gateway.pid).length).toBe(2);
+    expect(await get('/after')).toBe(200);
+    live.destroy();
+  });
+
   it('let a live exchange end on SIGTERM, then exit with 0 and every record written', async () => {
     let release: () => void = () => {};
     await using slow = await startOrigin(undefined, (_request, response) => {
