@@ -37,14 +37,14 @@ export const scanners = {
         enum: ['allow', 'block'],
         default: 'block',
         description:
-          'What becomes of a message that it does not judge, because it is down, slow or broken, or because the body is longer than `maximumBytes`. Either way the record says so.',
+          'What becomes of a message that it does not judge, because it is down, slow or broken, or because the body is longer than `maximumBytes`. Either way the record says so. What a client prevents by sending too much at once is refused in any case.',
         examples: ['allow'],
       },
       timeout: {
         type: 'string',
         format: 'duration',
         default: '10s',
-        description: 'For one message, waiting for a connection included.',
+        description: 'For one message. It may wait as long before, until one of the connections is free.',
         examples: ['30s'],
       },
       maximumBytes: {

@@ -145,8 +145,8 @@ export const failures = {
     429,
   ),
   CLIENT_HOARDING: client(
-    'The client takes nothing of responses that were held for inspection and let go, while others need their memory, or its address has its share of that memory.',
-    'Look for a hostile or stalled client; see docs/rules.md and docs/http2.md for the limits.',
+    'The client takes nothing of responses that were held for inspection and let go, while others need their memory, or its address has its share of that memory or of the places at a content scanner.',
+    'Look for a hostile or stalled client; see docs/rules.md, docs/http2.md and docs/scanners.md for the limits.',
     429,
   ),
   CLIENT_HTTP_VERSION: client('The HTTP version of the request is not supported.', 'Use HTTP/1.1.', 505),
@@ -351,7 +351,7 @@ export const failures = {
   ),
   ORIGIN_HOARDING: origin(
     'The origin takes nothing of requests that were held for inspection and let go, while others need their memory.',
-    'Check the origin; see docs/rules.md and docs/http2.md for the limits.',
+    'Check the origin; see docs/rules.md, docs/http2.md and docs/scanners.md for the limits.',
   ),
   ORIGIN_HTTP_HEAD_TOO_LARGE: origin('The response head is larger than the limit.', 'See core/limits.ts.'),
   ORIGIN_HTTP_UNSOLICITED: origin('The origin sent a response that no request asked for.', 'Correct the origin.'),

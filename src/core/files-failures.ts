@@ -28,6 +28,8 @@ export function filesReply(moment: FilesMoment, code: FailureCode): number {
 /** What the gateway cannot do now may be tried again; a file that is too large for a scanner stays so. */
 const transferReplies: Readonly<Partial<Record<FailureCode, number>>> = {
   CLIENT_FTP_DATA_IDENTITY: 522,
+  CLIENT_HOARDING: 451,
+  GATEWAY_OVERLOADED: 451,
   GATEWAY_SCANNER_FAILED: 451,
   GATEWAY_SCANNER_TIMEOUT: 451,
   GATEWAY_SCANNER_UNREACHABLE: 451,
@@ -60,6 +62,7 @@ const forms: Readonly<Partial<Record<FailureCode, readonly FilesForm[]>>> = {
   CLIENT_HANDSHAKE_FAILED: handshake,
   CLIENT_HANDSHAKE_TIMEOUT: ['alert', 'transfer', 'cut'],
   CLIENT_HELLO_MALFORMED: alert,
+  CLIENT_HOARDING: transfer,
   CLIENT_IDLE_TIMEOUT: session,
   CLIENT_LEAF_REJECTED: alert,
   CLIENT_OPENING_TIMEOUT: ['cut', 'transfer'],
@@ -73,7 +76,7 @@ const forms: Readonly<Partial<Record<FailureCode, readonly FilesForm[]>>> = {
   GATEWAY_LEAF_TIMEOUT: alert,
   GATEWAY_LISTEN_DENIED: port,
   GATEWAY_ORIGINAL_DESTINATION: cut,
-  GATEWAY_OVERLOADED: ['port', 'cut'],
+  GATEWAY_OVERLOADED: ['port', 'transfer', 'cut'],
   GATEWAY_PORT_IN_USE: port,
   GATEWAY_RECORDS_UNWRITABLE: ['greeting', 'alert', 'cut'],
   GATEWAY_RELAY_CRASHED: cut,

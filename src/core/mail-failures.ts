@@ -42,6 +42,7 @@ const sessionReplies: Readonly<Partial<Record<FailureCode, string>>> = {
 };
 
 const mailReplies: Readonly<Partial<Record<FailureCode, string>>> = {
+  CLIENT_HOARDING: '451 4.7.1',
   CLIENT_SMTP_TOO_LARGE: '552 5.3.4',
   POLICY_RULE_BLOCK: '550 5.7.1',
 };
@@ -71,7 +72,7 @@ export const mailForms: Readonly<Record<FailureCode, readonly MailForm[]>> = {
   CLIENT_HELLO_MALFORMED: alert,
   CLIENT_HOST_MISMATCH: none,
   CLIENT_HTTP2_FLOOD: none,
-  CLIENT_HOARDING: none,
+  CLIENT_HOARDING: mail,
   CLIENT_HTTP2_PROTOCOL: none,
   CLIENT_HTTP2_RAPID_RESET: none,
   CLIENT_HTTP_AMBIGUOUS: none,
@@ -102,7 +103,7 @@ export const mailForms: Readonly<Record<FailureCode, readonly MailForm[]>> = {
   GATEWAY_LEAF_TIMEOUT: alert,
   GATEWAY_LISTEN_DENIED: none,
   GATEWAY_ORIGINAL_DESTINATION: cut,
-  GATEWAY_OVERLOADED: cut,
+  GATEWAY_OVERLOADED: ['mail', 'cut'],
   GATEWAY_PORT_IN_USE: none,
   GATEWAY_RECORDS_UNWRITABLE: ['greeting', 'alert', 'cut'],
   GATEWAY_RELAY_CRASHED: cut,

@@ -2,9 +2,9 @@
 export const scannerLimits = {
   /** Head of a content scanner's answer, and the HTTP head in it. */
   scannerHeadBytes: 65_536,
-  /** Connections to one content scanner, per relay, where it does not ask for fewer: clamd itself scans ten at once. */
+  /** Connections to one content scanner, per relay, where it does not ask for fewer: clamd itself scans ten at once. One client has half at most. */
   scannerConnections: 16,
-  /** Messages that wait for a connection to one content scanner, per relay; each is held in memory. */
+  /** Messages that one content scanner is shown and that wait for that, per relay; each is held in memory. One client has half at most. */
   scannerQueue: 256,
   /** Longest preview that a content scanner is sent. */
   scannerPreviewBytes: 65_536,

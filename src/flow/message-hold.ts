@@ -42,6 +42,11 @@ export class MessageHold {
     return true;
   }
 
+  /** Where there is no room: whether that is rather this client's doing than that of others. */
+  get isOfThisClient(): boolean {
+    return budget.hasMoreThanPart(this.#address);
+  }
+
   /** Nothing of the message waits any more. */
   release(): void {
     this.#end(false);

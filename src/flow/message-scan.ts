@@ -15,7 +15,7 @@ export interface MessageScanOptions {
   readonly part?: number;
   readonly scanners: readonly Scanner[];
   readonly framing: BodyFraming;
-  /** Whose share of the memory it is that messages take which wait. */
+  /** Whose share it is that the message takes: of the memory, and of the places at scanners. */
   readonly clientAddress: string;
   /** The HTTP heads, made when the scan begins. */
   readonly heads: () => Pick<IcapMessage, 'requestHead' | 'responseHead'>;
@@ -64,12 +64,8 @@ export class MessageScan {
       this.#keep(bytes);
       return allow;
     }
-    if (waits !== 'share')
-      return this.#failAll('GATEWAY_OVERLOADED', 'no room to hold a message for a content scanner');
-    // What a client can bring about by itself gets nothing past a scanner, whatever policy says of failures.
-    this.#scanners = [];
-    this.#letGo();
-    return { kind: 'refuse', ...shortageRefusal(waits) };
+    const { code, detail } = shortageRefusal(waits === 'share' || this.#hold.isOfThisClient ? 'share' : 'full');
+    return this.#failAll(code, detail);
   }
 
   /** The verdict on the whole message; undefined when there is nothing to scan. Never rejects. */
@@ -122,10 +118,12 @@ export class MessageScan {
 
   async #scan(scanner: Scanner, message: IcapMessage): Promise<Verdict> {
     const startMs = performance.now();
-    const outcome = await scanner.client.scan(message, this.#cancel.signal).catch((error: unknown) => {
-      if (!(error instanceof FlowFailure) || this.#cancel.signal.aborted) throw error;
-      return error;
-    });
+    const outcome = await scanner.client
+      .scan(message, this.#options.clientAddress, this.#cancel.signal)
+      .catch((error: unknown) => {
+        if (!(error instanceof FlowFailure) || this.#cancel.signal.aborted) throw error;
+        return error;
+      });
     const durationMs = Math.round(performance.now() - startMs);
     if (outcome instanceof FlowFailure) return this.#failed(scanner, outcome.code, outcome.detail, durationMs);
     if (outcome.kind === 'clean') {
@@ -164,7 +162,10 @@ export class MessageScan {
   #failed(scanner: Scanner, failure: FailureCode, detail: string, durationMs: number): Verdict {
     const { id, onFailure } = scanner.policy;
     this.#note(scanner, { outcome: 'failed', detail, failure, durationMs });
-    return onFailure === 'allow' ? allow : { kind: 'refuse', code: failure, detail: `scanner ${id}: ${detail}` };
+    // Policy is about scanners: by a flood of its own a client gets nothing past them.
+    return onFailure === 'allow' && failure !== 'CLIENT_HOARDING'
+      ? allow
+      : { kind: 'refuse', code: failure, detail: `scanner ${id}: ${detail}` };
   }
 
   #note({ policy }: Scanner, facts: Pick<ScanFacts, 'outcome' | 'detail' | 'failure' | 'durationMs'>): void {

@@ -9,10 +9,11 @@ import {
   lastChunkOfAll,
 } from '../codec/icap-request.ts';
 import { type IcapOptions, icapOptionsOf, SameBody, threatOf } from '../codec/icap-verdict.ts';
-import { FlowFailure } from '../core/failures.ts';
+import { type FailureCode, FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
 import type { IcapAnswer, IcapConnection } from './icap-connection.ts';
 import { IcapConnections } from './icap-connections.ts';
+import { IcapPlaces } from './icap-places.ts';
 
 export interface IcapScanner {
   readonly host: string;
@@ -28,31 +29,40 @@ export type IcapOutcome = { readonly kind: 'clean' } | { readonly kind: 'blocked
 export class IcapClient {
   readonly #scanner: IcapScanner;
   readonly #connections: IcapConnections;
+  readonly #places: IcapPlaces;
   #options: { readonly known: IcapOptions; readonly untilMs: number } | undefined;
 
   constructor(scanner: IcapScanner) {
     this.#scanner = scanner;
     this.#connections = new IcapConnections(scanner.host, scanner.port);
+    this.#places = new IcapPlaces(scanner.timeoutMs);
   }
 
   /**
-   * Has a message scanned. Rejects with GATEWAY_SCANNER_TIMEOUT, GATEWAY_SCANNER_UNREACHABLE, GATEWAY_SCANNER_FAILED,
-   * GATEWAY_OVERLOADED, or the reason of `cancel`.
+   * Has a message scanned, in the share of its client. Rejects with GATEWAY_SCANNER_TIMEOUT, GATEWAY_SCANNER_UNREACHABLE,
+   * GATEWAY_SCANNER_FAILED, GATEWAY_OVERLOADED, CLIENT_HOARDING, or the reason of `cancel`.
    */
-  async scan(message: IcapMessage, cancel: AbortSignal): Promise<IcapOutcome> {
+  async scan(message: IcapMessage, client: string, cancel: AbortSignal): Promise<IcapOutcome> {
+    await this.#places.enter(client, cancel);
     const deadline = new AbortController();
     const timer = setTimeout(
       () => deadline.abort(new FlowFailure('GATEWAY_SCANNER_TIMEOUT', `${this.#scanner.timeoutMs} ms`)),
       this.#scanner.timeoutMs,
     );
     const onCancel = (): void => deadline.abort(cancel.reason);
-    if (cancel.aborted) onCancel();
     cancel.addEventListener('abort', onCancel);
     try {
-      return await this.#scan(message, deadline.signal);
+      if (cancel.aborted) onCancel();
+      const outcome = await this.#scan(message, deadline.signal);
+      this.#places.isFailing = false;
+      return outcome;
+    } catch (error) {
+      if (error instanceof FlowFailure && isSilence(error.code)) this.#places.isFailing = true;
+      throw error;
     } finally {
       clearTimeout(timer);
       cancel.removeEventListener('abort', onCancel);
+      this.#places.leave(client);
     }
   }
 
@@ -73,7 +83,7 @@ export class IcapClient {
     });
     const ttlMs = known.ttlSeconds === undefined ? limits.scannerOptionsMs : known.ttlSeconds * 1000;
     this.#options = { known, untilMs: Date.now() + Math.min(ttlMs, limits.scannerOptionsMs) };
-    this.#connections.limit = Math.max(1, Math.min(known.connections ?? Infinity, limits.scannerConnections));
+    this.#places.atOnce = Math.max(1, Math.min(known.connections ?? Infinity, limits.scannerConnections));
     return known;
   }
 
@@ -92,6 +102,10 @@ export class IcapClient {
       return await this.#connections.with(signal, true, use);
     }
   }
+}
+
+function isSilence(code: FailureCode): boolean {
+  return code === 'GATEWAY_SCANNER_TIMEOUT' || code === 'GATEWAY_SCANNER_UNREACHABLE';
 }
 
 async function ask(

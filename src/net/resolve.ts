@@ -2,6 +2,7 @@ import { lookup } from 'node:dns/promises';
 import { FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
 import { FairShares } from './fair-shares.ts';
+import { FairTurns } from './fair-turns.ts';
 
 /** Gives the IP addresses of a name in the order of preference. Rejects with FlowFailure ORIGIN_NAME_UNRESOLVED. */
 export type Resolve = (host: string) => Promise<readonly string[]>;
@@ -27,7 +28,7 @@ export function createResolver(options: ResolverOptions = {}): ResolveFor {
   const asked = new Map<string, Promise<Answer>>();
   const waiting = new Map<string, Promise<Answer>>();
   const places = new FairShares(limits.resolvePending);
-  const turns = new Turns(limits.resolveAtOnce);
+  const turns = new FairTurns(limits.resolveAtOnce);
 
   const askFor = async (host: string): Promise<Answer> => {
     const answer = await answerOf(ask, host);
@@ -36,7 +37,8 @@ export function createResolver(options: ResolverOptions = {}): ResolveFor {
     return answer;
   };
   const inTurn = async (host: string, client: string | undefined, key: string): Promise<Answer> => {
-    const waitedMs = await turns.begin(client);
+    // Not before it is known to wait, even where it need not.
+    const waitedMs = await (turns.take(client) ? 0 : waitOf(turns, client));
     waiting.delete(key);
     // Another client may have come to ask for the same name, and whoever has waited too long has given up.
     let answer = asked.get(host);
@@ -75,29 +77,12 @@ interface Answer {
 
 const tooLate: Answer = { addresses: [], error: 'no answer in time', expiresMs: 0 };
 
-/** Questions under way, and those that wait for a client's share of them. */
-class Turns {
-  readonly #shares: FairShares;
-  readonly #waiting: { readonly client: string | undefined; readonly begin: () => void }[] = [];
-
-  constructor(atOnce: number) {
-    this.#shares = new FairShares(atOnce);
-  }
-
-  /** Resolves with how long it took until it is the turn of a question. */
-  begin(client: string | undefined): Promise<number> {
-    if (this.#shares.take(client)) return Promise.resolve(0);
-    const sinceMs = performance.now();
-    return new Promise((resolve) => {
-      this.#waiting.push({ client, begin: () => resolve(performance.now() - sinceMs) });
-    });
-  }
-
-  end(client: string | undefined): void {
-    this.#shares.give(client);
-    const next = this.#waiting.findIndex((waiting) => this.#shares.take(waiting.client));
-    if (next >= 0) this.#waiting.splice(next, 1)[0]?.begin();
-  }
+/** Waits for a turn, and tells how long that took. */
+function waitOf(turns: FairTurns, client: string | undefined): Promise<number> {
+  const sinceMs = performance.now();
+  return new Promise((resolve) => {
+    turns.wait(client, () => resolve(performance.now() - sinceMs));
+  });
 }
 
 async function askSystem(host: string): Promise<readonly string[]> {

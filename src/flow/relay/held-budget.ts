@@ -26,6 +26,11 @@ export class HeldBudget {
     return this.#bytes + bytes > most.bytes ? 'full' : undefined;
   }
 
+  /** Whether an address has more than an equal part of all that is held. */
+  hasMoreThanPart(address: string): boolean {
+    return (this.#byAddress.get(address) ?? 0) * this.#byAddress.size > this.#bytes;
+  }
+
   take(address: string, bytes: number): void {
     this.#bytes += bytes;
     this.#byAddress.set(address, (this.#byAddress.get(address) ?? 0) + bytes);
