@@ -36,7 +36,7 @@ export class LineQueue {
 
   /** Lines of which not all is written. */
   get lines(): number {
-    return this.#chunks.reduce((sum, chunk) => sum + chunk.lines, 0);
+    return this.#chunks.reduce((sum, chunk) => sum + chunk.lines - linesIn(chunk.buffer.subarray(0, chunk.written)), 0);
   }
 
   /** Whether the next byte to be written is in the middle of a chunk, which may be the middle of a line. */
@@ -111,6 +111,12 @@ export class LineQueue {
     this.#chunks.push(chunk);
     return chunk;
   }
+}
+
+function linesIn(bytes: Buffer): number {
+  let lines = 0;
+  for (let at = bytes.indexOf(0x0a); at >= 0; at = bytes.indexOf(0x0a, at + 1)) lines += 1;
+  return lines;
 }
 
 function copyTo({ buffer, length }: Chunk, piece: Buffer): number {

@@ -120,6 +120,11 @@ export class LogFile {
     this.#bytes += written;
   }
 
+  /** Takes back the begin of a line whose rest will not follow. */
+  removeTornLine(): void {
+    if (this.#descriptor !== undefined) this.#bytes = this.#repair(this.#descriptor, fstatSync(this.#descriptor).size);
+  }
+
   /** Closes the file; a later call opens it again. */
   close(): void {
     const descriptor = this.#descriptor;

@@ -113,7 +113,13 @@ export class TrafficLog {
   async close(): Promise<number> {
     await this.flush();
     this.#stopTimer();
-    this.#options.file.close();
+    const { file } = this.#options;
+    try {
+      if (this.#queue.isHeadBegun) file.removeTornLine();
+    } catch {
+      // A device, or a disk that failed: the next start repairs what can be.
+    }
+    file.close();
     return this.#queue.lines;
   }
 

@@ -180,6 +180,20 @@ describe.skipIf(!mountable)('a disk of one megabyte', () => {
     execFileSync('mount', ['-o', 'remount,size=8m', mountPoint]);
   });
 
+  test('traffic: no half line is left at the end, and what is not in the file is counted', async () => {
+    execFileSync('mount', ['-o', 'remount,size=1m', mountPoint]);
+    const recorder = record(directory, { onFailure: 'continue' });
+    for (let depth = 0; depth < 400; depth += 1) recorder.httpTransaction(flowFacts(), transactionFacts({ depth }));
+    await recorder.close();
+    open.length = 0;
+    const text = readFileSync(join(directory, 'traffic-0.ndjson'), 'utf8');
+    expect(text.at(-1)).toBe('\n');
+    const left = 400 - linesOf(join(directory, 'traffic-0.ndjson')).length;
+    expect(left).toBeGreaterThan(0);
+    expect(left).toBeLessThan(400);
+    expect(problems.at(-1)).toBe(`the gateway ends and ${left} records could not be written`);
+  });
+
   test('traffic: a gap in the numbers is as wide as the loss that is recorded', async () => {
     execFileSync('mount', ['-o', 'remount,size=8m', mountPoint]);
     writeFileSync(ballast, Buffer.alloc(7_900_000));
