@@ -1,8 +1,8 @@
 import { type CardNumber, CardNumberScanner } from './card-number.ts';
 import { type CredentialPattern, credentialPatterns } from './credential.ts';
-
-/** What stands in the place of something that must not be shown. */
-export const mask = '****';
+import { mask } from './mask.ts';
+import { fieldMask } from './named-field.ts';
+import { maskShortSecrets, shortSecretLiterals } from './short-secret.ts';
 
 /** A credential found in a text. */
 export interface Credential {
@@ -37,12 +37,14 @@ export function findCredentials(text: string, kind: CredentialPattern['kind']): 
 /**
  * Masks what no record may show: card numbers (the first six and last four digits stay, PCI DSS 3.4.1), private keys,
  * credentials (the first four characters stay) and the values of fields that are named like a password or a token.
- * Takes any text, also one that is cut in the middle, in time linear in its length.
+ * Takes any text, also one that is cut in the middle, in time linear in its length. What `around` says of a text that was
+ * cut out of it tells what its codes are.
  */
-export function maskSensitive(text: string): string {
+export function maskSensitive(text: string, around = text): string {
   let masked = text;
   if (anyCredential.test(masked)) masked = maskCredentials(maskPrivateKeys(masked));
   if (anySecretName.test(masked)) masked = maskNamedSecrets(masked);
+  masked = maskShortSecrets(masked, around);
   if (bearerLiterals.some((literal) => masked.includes(literal))) masked = masked.replace(bearerSecret, `$1$2${mask}`);
   return maskCardNumbers(masked);
 }
@@ -98,7 +100,11 @@ const secretNameWords = [
   ...['passwd', 'password', 'passphrase', 'pwd', 'secret', 'token', 'authorization', 'signature', 'cvv', 'cvc'],
   ...['apikey', 'api_key', 'api-key', 'accesskey', 'access_key', 'access-key', 'privatekey', 'private_key'],
   ...['private-key', 'sessionid', 'session_id', 'session-id', 'cardno', 'card_no', 'card-no'],
-  ...['cardnumber', 'card_number', 'card-number', 'assertion', 'samlresponse', 'jwt'],
+  ...['cardnumber', 'card_number', 'card-number', 'assertion', 'samlresponse', 'samlart', 'wresult', 'jwt'],
+  ...['sessid', 'passwort', 'passcode', 'otpcode', 'otp_code', 'otp-code', 'mfacode', 'mfa_code', 'mfa-code'],
+  ...['authcode', 'auth_code', 'auth-code', 'devicecode', 'device_code', 'usercode', 'user_code', 'codeverifier'],
+  ...['code_verifier', 'verificationcode', 'verification_code', 'recoverycode', 'recovery_code', 'backup_code'],
+  ...['pgtid', 'pgtiou', 'subscription-key', 'subscription_key', 'subscriptionkey'],
 ];
 
 /**
@@ -114,38 +120,19 @@ const bearerSecret = /(?<![\w-])(?:(eyJ[\w-])[\w-]{7,}(?:\.[\w-]*){2,4}|(AIza)[\
  */
 export const sensitiveLiterals: readonly string[] = [
   ...secretNameWords,
+  ...shortSecretLiterals,
   ...bearerLiterals,
   ...credentialPatterns.flatMap((pattern) => pattern.literals),
 ];
 
 const secretNames = secretNameWords.toSorted((one, other) => other.length - one.length).join('|');
 const anySecretName = new RegExp(secretNames, 'i');
-/** name, the rest of the name, then an assignment in JSON, form, query, cookie, header or XML syntax. */
-const assignment = String.raw`(?:${secretNames})[A-Za-z0-9_.\[\]-]{0,24}(?:\\?["']|%22|%5D){0,2}\s{0,4}(?:=>?|:|>|%3D|%3A)\s{0,16}`;
-/** A value in quotes ends at its quote, one of several at the end of them all; the scheme of an Authorization value may stay. */
-const enclosed = String.raw`(\\")(?:[^"\\]|\\(?!"))*|(")(?:[^"\\]|\\[\s\S])*|(')[^']*|(\[)[^\]]*|(\{)[^}]*|(<!\[CDATA\[)(?:(?!\]\]>)[\s\S])*`;
-/** Any other ends at a separator; in forms and queries, where there are no others, at the next field alone. */
-const bare = String.raw`((?:Bearer|Basic|Digest|Negotiate)\s{1,4})?(?:(?<==|%3D)[^"'&\s]+|[^"'&\s,;}<\\]+)`;
-const namedSecret = new RegExp(`(${assignment})(?:${enclosed}|${bare})`, 'gi');
-/** An element with attributes. */
-const elementSecret = new RegExp(
-  String.raw`(<(?:[\w.-]{1,40}:)?[\w.-]{0,40}?(?:${secretNames})[\w.-]{0,40}\s[^<>]{0,256}>\s{0,16}(?:<!\[CDATA\[)?)[^<\s][^<]*`,
-  'gi',
-);
-/** A part of a multipart form: the rest of its head, and its content. */
-const partSecret = new RegExp(
-  String.raw`(\bname=["']?[^"'\r\n;]{0,64}?(?:${secretNames})[^\r\n]{0,256}\r?\n(?:[^\r\n]{1,256}\r?\n){0,8}\r?\n)(?:(?!\r?\n--)[\s\S])+`,
-  'gi',
-);
-
-function maskNamedSecrets(text: string): string {
-  let masked = text.replace(namedSecret, (_, label: string, ...groups: unknown[]) => {
-    const begin = groups.slice(0, 7).find((group) => typeof group === 'string');
-    return `${label}${begin ?? ''}${mask}`;
-  });
-  if (masked.includes('<')) masked = masked.replace(elementSecret, `$1${mask}`);
-  return masked.includes('name=') ? masked.replace(partSecret, `$1${mask}`) : masked;
-}
+/** Names that hold one of the words. */
+const maskNamedSecrets = fieldMask({
+  assigned: String.raw`(?:${secretNames})[A-Za-z0-9_.\[\]-]{0,24}`,
+  element: String.raw`[\w.-]{0,40}?(?:${secretNames})[\w.-]{0,40}`,
+  attribute: String.raw`[^"'\r\n;>]{0,64}?(?:${secretNames})`,
+});
 
 function maskCardNumbers(text: string): string {
   const cards = findCardNumbers(text);

@@ -1,4 +1,6 @@
-import { mask, maskSensitive } from '../core/sensitive.ts';
+import { mask } from '../core/mask.ts';
+import { maskSensitive } from '../core/sensitive.ts';
+import { maskCodeAtEnd } from '../core/short-secret.ts';
 import { isSuspect, type Screening } from './screen.ts';
 
 /** How the value of a header field is masked, by the name of the field. */
@@ -10,11 +12,13 @@ export function maskText(text: string): string {
   return maskUserPasswords(masked);
 }
 
-/** Masks an excerpt of a body that was screened as bytes. One that was cut may end in a part of a card number. */
+/** Masks an excerpt of a body that was screened as bytes. One that was cut may end in a part of a card number or code. */
 export function maskExcerpt(text: string, screening: Screening, isCut: boolean): string {
   const masked = screening === 'clear' ? text : maskSensitive(text);
   const whole = maskUserPasswords(masked);
-  return isCut ? whole.replace(digitsAtEnd, (digits) => digits.slice(0, 6) + mask) : whole;
+  if (!isCut) return whole;
+  const codeless = screening === 'clear' ? whole : maskCodeAtEnd(whole);
+  return codeless.replace(digitsAtEnd, (digits) => digits.slice(0, 6) + mask);
 }
 
 /** How values of this header field are masked. */

@@ -193,6 +193,16 @@ describe('masking', () => {
       'eyJ.',
       'AIza',
       '%34',
+      'code=',
+      '&code=a1',
+      'client_id"code":',
+      'name="code"',
+      'name="pin"\r\na: b\r\n',
+      '<input ',
+      '<input value="',
+      '<input name="pin" value=a ',
+      'pin="',
+      '_pin=>',
     ];
     for (const word of words) {
       const small = costOf(word.repeat(Math.ceil(4_096 / word.length)));

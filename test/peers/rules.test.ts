@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import type { RequestListener, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { communityId } from '../../src/codec/community-id.ts';
 import type { Address } from '../../src/core/endpoint.ts';
@@ -127,6 +128,14 @@ const answers: Readonly<Record<string, Answer>> = {
   '/minutes-in-parts': [200, {}, 'the first part ', 'Top Sec', 'ret Min', 'utes and what follows'],
   '/cut-back': [200, {}, 'the first part ', 'cut ', 'here'],
   '/backup/.env': [200, {}, 'DB_HOST=db'],
+  '/authorize?code=QueryCode21&state=x': [302, { Location: '/cb?code=LocationCode22&state=x' }, ''],
+  '/form-post': [
+    200,
+    { 'Content-Type': 'text/html', 'Content-Encoding': 'gzip' },
+    gzipSync(
+      '<form><input name="code" value="PageCode23"><input name="state" value="x"><input name="SAMLResponse" value="PageSaml24"></form>',
+    ),
+  ],
   '/cookies': [200, { 'Set-Cookie': 'sid=SetCookieSecret77; HttpOnly' }, '{"password":"ResponsePassword66"}'],
 };
 
@@ -362,12 +371,21 @@ describe.runIf(hasProgram('curl'))('the records', () => {
       '5500005555555559',
       'AKIAIOSFODNN7ABCDEFG',
       'MIIEpAIBAAKCAQEA7',
+      'QueryCode21',
+      'LocationCode22',
+      'PageCode23',
+      'PageSaml24',
+      'RefererCode25',
+      'FormCode26',
+      'FormVerifier27',
+      'JsonCode28',
+      'QueryPin29',
     ];
     const headers = [
       'Authorization: Bearer BearerSecret11',
       'Cookie: sid=CookieSecret22',
       'X-Api-Key: ApiKey55',
-      'Referer: https://u:UserPass99@localhost/?token=QueryToken44',
+      'Referer: https://u:UserPass99@localhost/?token=QueryToken44&code=RefererCode25&state=x',
     ].flatMap((header) => ['-H', header]);
     const key = ['-----BEGIN', 'RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA7\n'].join(' ');
     const bodies = [
@@ -375,15 +393,20 @@ describe.runIf(hasProgram('curl'))('the records', () => {
       '{"client_secret":"JsonSecret88","card":"5500005555555559"}',
       key,
       'aws AKIAIOSFODNN7ABCDEFG',
+      'grant_type=authorization_code&code=FormCode26&code_verifier=FormVerifier27',
+      '{"grant_type":"authorization_code","code":"JsonCode28"}',
     ];
     const uploads = bodies.flatMap((body, index) => [
-      curl(`/secrets-${index}?access_token=QueryToken44&card=4111111111111111`, ...headers, '-d', body),
+      curl(`/secrets-${index}?access_token=QueryToken44&card=4111111111111111&pin=QueryPin29`, ...headers, '-d', body),
       curl(`http://127.0.0.1:${plain.port}/plain-secrets-${index}`, ...headers, '-U', 'u:ProxyPass00', '-d', body),
     ]);
     for (const ran of await Promise.all(uploads)) expect(ran.code).toBe(0);
     await curl('/cookies');
+    await curl('/authorize?code=QueryCode21&state=x');
+    await curl('/form-post');
     await curl('/leak-with-secrets', ...headers, '-d', 'password=FormPassword33 Project Moonbeam 4111111111111111');
-    for (const path of ['/secrets-3', '/plain-secrets-3', '/cookies', '/leak-with-secrets']) await transaction(path);
+    for (const path of ['/secrets-5', '/plain-secrets-5', '/authorize', '/form-post', '/cookies', '/leak-with-secrets'])
+      await transaction(path);
     const directory = join(gateway.directory, 'records');
     const raw =
       readdirSync(directory)
@@ -398,6 +421,8 @@ describe.runIf(hasProgram('curl'))('the records', () => {
     // Masked, not left out: who looks for the kind of secret still finds it.
     expect(raw).toContain('Bearer ****');
     expect(raw).toContain('411111******1111');
+    expect(raw).toContain('/cb?code=****&state=x');
+    expect(raw).toContain('name=\\"code\\" value=\\"****\\"');
     expect(alarmsOf('/secrets-0').map(rulesOf).toSorted()).toEqual([
       'daylight.dlp.card-number',
       'daylight.dlp.card-number-in-query',

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { mask, maskSensitive, sensitiveLiterals } from '../../src/core/sensitive.ts';
+import { mask } from '../../src/core/mask.ts';
+import { maskSensitive, sensitiveLiterals } from '../../src/core/sensitive.ts';
 import { headerMaskOf, maskHeaderValue, maskText } from '../../src/records/redact.ts';
 import { isSuspect, screenBytes } from '../../src/records/screen.ts';
 
