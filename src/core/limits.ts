@@ -200,7 +200,7 @@ export const limits = {
   credentialFileBytes: 8_388_608,
   /** Flows open at once per relay, if it has descriptors for them; beyond it new ones are refused with GATEWAY_OVERLOADED. */
   flowsPerRelay: 20_000,
-  /** Part of what a relay has (flows, memory, room on disk) that one client address may take: many may stand behind it; a quarter is left to all others. */
+  /** Part of what a relay has (flows, memory, room on disk) that one client may take, by `shareKeyOf` (codec/share-key): many may stand behind its address; a quarter is left to all others. */
   clientShare: 0.75,
   /** Excerpt of each body in a traffic record. */
   bodyExcerptBytes: 512,

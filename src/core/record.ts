@@ -32,6 +32,8 @@ export interface FlowFacts {
   readonly transport?: 'udp';
   via: CaptureVia | undefined;
   client: Address;
+  /** Whose share of what a relay has it takes: clients are told apart by it where one may not take all (codec/share-key). */
+  shareKey: string;
   /** Address of the gateway that the client reached. */
   readonly gateway: Address;
   destination: Destination | undefined;

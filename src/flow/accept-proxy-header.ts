@@ -1,4 +1,5 @@
 import { parseProxyHeader } from '../codec/proxy-header.ts';
+import { shareKeyOf } from '../codec/share-key.ts';
 import { FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
 import type { ListenerPolicy } from '../core/policy.ts';
@@ -15,7 +16,10 @@ export async function acceptProxyHeader(flow: Flow, listener: ListenerPolicy): P
   const isTrusted = flow.policy.trustsProxyHeader(listener, flow.facts.client.ip);
   if (isRequired && !isTrusted) throw new FlowFailure('CLIENT_PROXY_HEADER_INVALID', 'source is not trusted');
   // Where the header may be missing, the client may be one that waits for the origin to speak first.
-  if (!isRequired && !(await hasSpoken(flow.client, limits.silenceMs))) return;
+  if (!isRequired && !(await hasSpoken(flow.client, limits.silenceMs))) {
+    if (!isTrusted) claimPlace(flow);
+    return;
+  }
   const readLimits = {
     deadlineMs: flow.policy.document.timeouts.openingMs,
     maximumBytes: limits.proxyHeaderBytes,
@@ -31,5 +35,17 @@ export async function acceptProxyHeader(flow: Flow, listener: ListenerPolicy): P
     if (!isTrusted) throw new FlowFailure('CLIENT_PROXY_HEADER_INVALID', 'source is not trusted');
     return { value: parsed, consumed: parsed.consumed };
   });
-  if (header?.source !== undefined) flow.facts.client = header.source;
+  if (header?.source !== undefined) {
+    flow.facts.client = header.source;
+    flow.facts.shareKey = shareKeyOf(header.source.ip);
+  } else if (isTrusted) return;
+  claimPlace(flow);
+}
+
+/** From here on it is known whose share of the flows its place is of. A balancer that tells nothing has all of them. */
+function claimPlace(flow: Flow): void {
+  const { shareKey } = flow.facts;
+  if (!flow.plane.places.claim(shareKey))
+    throw new FlowFailure('GATEWAY_OVERLOADED', 'its client has its share of flows');
+  flow.placeKey = shareKey;
 }

@@ -3,14 +3,14 @@ import { limits } from '../core/limits.ts';
 import { strikes } from '../core/simulation.ts';
 import { HeldBudget, mostOf } from './relay/held-budget.ts';
 
-/** Native memory of all decoders of this process, and what of it each client address has. */
+/** Native memory of all decoders of this process, and what of it each client has. */
 const reserved = new HeldBudget();
 const most = mostOf(limits.decoderMemoryBytes);
 
 /** What undoing the codings of one body may cost: memory shared with all others, size, growth and time of its own. */
 export class DecoderBudget implements DecoderBounds {
   readonly #decodedLimit: number;
-  readonly #clientAddress: string;
+  readonly #shareKey: string;
   /** It cost more than any honest body does: in growth, time or memory, whatever its size. */
   isBomb = false;
   readonly #startMs = performance.now();
@@ -20,10 +20,10 @@ export class DecoderBudget implements DecoderBounds {
   #pausedMs = 0;
   #pausedAtMs = this.#startMs;
 
-  /** `clientAddress` is the one whose share of the memory it is. */
-  constructor(decodedLimit: number, clientAddress: string) {
+  /** `shareKey` is the one whose share of the memory it is. */
+  constructor(decodedLimit: number, shareKey: string) {
     this.#decodedLimit = decodedLimit;
-    this.#clientAddress = clientAddress;
+    this.#shareKey = shareKey;
   }
 
   /** A chunk is taken up. */
@@ -48,16 +48,16 @@ export class DecoderBudget implements DecoderBounds {
   }
 
   reserve(bytes: number): boolean {
-    if (reserved.shortage(this.#clientAddress, bytes, most) !== undefined || strikes('decoding')) {
+    if (reserved.shortage(this.#shareKey, bytes, most) !== undefined || strikes('decoding')) {
       this.isBomb = true;
       return false;
     }
-    reserved.take(this.#clientAddress, bytes);
+    reserved.take(this.#shareKey, bytes);
     return true;
   }
 
   release(bytes: number): void {
-    if (bytes > 0) reserved.give(this.#clientAddress, bytes);
+    if (bytes > 0) reserved.give(this.#shareKey, bytes);
   }
 
   #bomb(problem: string): string {

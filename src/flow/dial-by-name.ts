@@ -18,7 +18,7 @@ export async function dialByName(
   const { ip, port } = tunnel.destination;
   const isProxied = flow.policy.document.upstream !== undefined && !flow.policy.bypassesUpstream(name);
   // The upstream proxy resolves names; the gateway behind it may not be able to.
-  const addresses = isProxied ? undefined : await flow.plane.resolve(name, flow.facts.client.ip).catch(() => []);
+  const addresses = isProxied ? undefined : await flow.plane.resolve(name, flow.facts.shareKey).catch(() => []);
   if (addresses?.length === 0) return undefined;
   if (addresses?.some((address) => canonicalIp(address) === ip)) return origin ?? tunnel.dial();
   origin?.destroy();

@@ -18,7 +18,7 @@ export async function dialOrigin(flow: Flow, destination: Destination, spoof?: A
   facts.origin = undefined;
   facts.originLocal = undefined;
   const socket = await dialTcp(destination, {
-    resolve: (host) => flow.plane.resolve(host, facts.client.ip),
+    resolve: (host) => flow.plane.resolve(host, facts.shareKey),
     timeoutMs: timeouts.connectMs,
     forbidden: flow.policy.forbidden,
     ...(spoof === undefined ? {} : { spoof }),

@@ -33,7 +33,7 @@ export function messageOptions({ flow, bodyExcerptBytes, http }: HttpInspection)
     excerptBytes: bodyExcerptBytes,
     decodedBytes: http.bodies.decodeBytes,
     recordsFiles: http.bodies.files === 'record',
-    clientAddress: flow.client.ip,
+    shareKey: flow.shareKey,
     headers: headerPolicies(http),
   } satisfies MessageOptions;
 }

@@ -10,7 +10,7 @@ const leastFlows = 16;
 
 /**
  * How many flows, which a budget counts as it counts bytes, a process may have by its limit of descriptors, as
- * /proc/PID/limits tells it, and how many of them one address.
+ * /proc/PID/limits tells it, and how many of them one client.
  */
 export function flowMostOf(processLimits: string): HeldMost {
   const descriptors = Number(/^Max open files\s+(\d+)/m.exec(processLimits)?.[1] ?? Number.POSITIVE_INFINITY);
@@ -30,16 +30,24 @@ export class FlowPlaces {
     this.#all = { bytes: most.bytes, clientBytes: most.bytes };
   }
 
-  /** Takes a place; false when there is none. Without an address (behind a balancer, whose it would be) all are to be had. */
-  take(address: string | undefined): boolean {
-    const most = address === undefined ? this.#all : this.#most;
-    if (this.#taken.shortage(address ?? '', 1, most) !== undefined) return false;
-    this.#taken.take(address ?? '', 1);
+  /** Takes a place; false when there is none. Where the client is not known yet (behind a balancer) all are to be had. */
+  take(shareKey: string | undefined): boolean {
+    const most = shareKey === undefined ? this.#all : this.#most;
+    if (this.#taken.shortage(shareKey ?? '', 1, most) !== undefined) return false;
+    this.#taken.take(shareKey ?? '', 1);
     return true;
   }
 
-  give(address: string | undefined): void {
-    this.#taken.give(address ?? '', 1);
+  /** A place that was taken for nobody becomes that of a client; false when that has its share, and nothing changes. */
+  claim(shareKey: string): boolean {
+    this.give(undefined);
+    if (this.take(shareKey)) return true;
+    this.take(undefined);
+    return false;
+  }
+
+  give(shareKey: string | undefined): void {
+    this.#taken.give(shareKey ?? '', 1);
   }
 }
 

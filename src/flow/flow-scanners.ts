@@ -5,7 +5,7 @@ import type { Scanner } from './scanners.ts';
 /** How the messages of a flow are scanned; undefined where policy has no scanners. */
 export function scanOptionsFor(flow: Flow, scheme: ScanOptions['scheme']): ScanOptions | undefined {
   if (flow.policy.document.scanners.length === 0) return undefined;
-  return { scheme, clientAddress: flow.facts.client.ip, scannersOf: (requestHost) => scannersOf(flow, requestHost) };
+  return { scheme, shareKey: flow.facts.shareKey, scannersOf: (requestHost) => scannersOf(flow, requestHost) };
 }
 
 /** The content scanners that apply to a flow, or to one of its requests when its host is given. */

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { communityId } from '../codec/community-id.ts';
+import { shareKeyOf } from '../codec/share-key.ts';
 import type { Address, Destination } from '../core/endpoint.ts';
 import type { FailureCode } from '../core/failures.ts';
 import type { ListenerPolicy } from '../core/policy.ts';
@@ -13,6 +14,7 @@ import type { ResolveFor } from '../net/resolve.ts';
 import { newUlid } from '../records/ulid.ts';
 import type { DataExpectations } from './data-expectations.ts';
 import type { DemandMemory } from './demand-memory.ts';
+import type { FlowPlaces } from './flow-places.ts';
 import type { FetchIssuers } from './judge-origin.ts';
 import type { KeyLog } from './key-log.ts';
 import type { KeyShareMemory } from './key-share-memory.ts';
@@ -37,6 +39,7 @@ export interface DataPlane {
   readonly demands: DemandMemory;
   readonly askRevocation: AskRevocation;
   readonly fetchIssuers: FetchIssuers;
+  readonly places: FlowPlaces;
   /** Data connections of files that the explicit proxy will be asked for. */
   readonly expectations: DataExpectations;
   /** False when records cannot be written and policy says to stop. */
@@ -75,6 +78,8 @@ export interface Flow {
   originTransport: Socket | undefined;
   /** The same as they carry TLS, where it may end on them in mid-stream (CCC). */
   clearable?: Partial<Record<Side, ClearableTransport>>;
+  /** Whose share of the flows its place is of; undefined where that is not known yet. */
+  placeKey: string | undefined;
   answerLayer: AnswerLayer;
   /** The client's ClientHello, once seen. */
   hello: ClientHello | undefined;
@@ -98,6 +103,7 @@ export function openFlow(plane: DataPlane, policy: PolicySnapshot, listener: Lis
     origin: undefined,
     clientTransport: client,
     originTransport: undefined,
+    placeKey: undefined,
     answerLayer: 'none',
     hello: undefined,
     cut: undefined,
@@ -106,15 +112,17 @@ export function openFlow(plane: DataPlane, policy: PolicySnapshot, listener: Lis
   };
 }
 
-function openFacts(policy: PolicySnapshot, listener: ListenerPolicy, client: Socket): FlowFacts {
+function openFacts(policy: PolicySnapshot, listener: ListenerPolicy, socket: Socket): FlowFacts {
+  const client = addressIfOpen(socket, remoteAddressOf);
   return {
     flowId: newUlid(),
     startMs: Date.now(),
     listenerId: listener.id,
     capture: listener.mode,
     via: undefined,
-    client: addressIfOpen(client, remoteAddressOf),
-    gateway: addressIfOpen(client, localAddressOf),
+    client,
+    shareKey: shareKeyOf(client.ip),
+    gateway: addressIfOpen(socket, localAddressOf),
     destination: undefined,
     origin: undefined,
     originLocal: undefined,

@@ -26,7 +26,7 @@ export function http1RelayFor(flow: Flow, options: RelayOptions, wire: Wire): Re
     wire,
     inspector: dial === undefined ? inspectorByHost(flow, options, judge) : inspectorByDestination(flow, options),
     flowId: facts.flowId,
-    clientAddress: facts.client.ip,
+    shareKey: facts.shareKey,
     mode: dial === undefined ? 'origin-form' : 'proxy',
     scheme,
     upgrades: policy.document.http.upgrades,

@@ -18,7 +18,7 @@ export function http2RelayFor(flow: Flow, { hostAllowed, scheme }: RelayOptions,
   return createHttp2Relay({
     wire,
     flowId: facts.flowId,
-    clientAddress: facts.client.ip,
+    shareKey: facts.shareKey,
     scheme,
     altSvc: policy.document.http.altSvc,
     upgrades: policy.document.http.upgrades,

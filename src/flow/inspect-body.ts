@@ -23,7 +23,7 @@ export interface BodyOptions {
   readonly excerptBytes: number;
   readonly decodedBytes: number;
   readonly recordsFiles: boolean;
-  readonly clientAddress: string;
+  readonly shareKey: string;
 }
 
 interface MessageHead {
@@ -197,7 +197,7 @@ export class InspectedBody {
     this.#isRead = true;
     if (!isCoded(this.#codings)) return;
     const sink = (bytes: Buffer): boolean => this.#plain(bytes);
-    this.#budget = new DecoderBudget(this.#options.decodedBytes, this.#options.clientAddress);
+    this.#budget = new DecoderBudget(this.#options.decodedBytes, this.#options.shareKey);
     if (this.#codings.kind === 'messages') {
       this.#decoder = new GrpcMessageDecoder(this.#codings.coding, this.#budget, sink);
       return;

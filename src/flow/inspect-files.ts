@@ -21,7 +21,7 @@ export interface FileInspection {
 /** Inspects the transfers of one flow: runs the rules, writes alarms before their verdict acts, and the traffic records. */
 export function inspectFiles(inspection: FileInspection): TransferInspector {
   const { scanners, flow } = inspection;
-  const ends = { host: flow.serverName ?? flow.destination?.host ?? '', clientAddress: flow.client.ip };
+  const ends = { host: flow.serverName ?? flow.destination?.host ?? '', shareKey: flow.shareKey };
   return {
     transfer(request) {
       const inspected = new InspectedTransfer(inspection, request);

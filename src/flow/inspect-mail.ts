@@ -83,7 +83,7 @@ class InspectedMail implements Mail {
       this.#partScan = new MailScan({
         scanners,
         host: flow.destination?.host ?? '',
-        clientAddress: flow.client.ip,
+        shareKey: flow.shareKey,
         onOutcome: (facts) => this.#scanned(facts),
       });
     }

@@ -9,7 +9,7 @@ export interface MailScanOptions {
   readonly scanners: readonly Scanner[];
   /** Where the mail goes. */
   readonly host: string;
-  readonly clientAddress: string;
+  readonly shareKey: string;
   /** Told of each outcome before its verdict acts. */
   readonly onOutcome: (facts: ScanFacts) => void;
 }
@@ -32,7 +32,7 @@ export class MailScan {
 
   /** A part begins. Beyond the limits of what is taken apart it is not the file that a recipient sees. */
   begin({ type, fileNames }: MimeHead, isBeyondLimits: boolean): void {
-    const { scanners, host, clientAddress, onOutcome } = this.#options;
+    const { scanners, host, shareKey, onOutcome } = this.#options;
     const requestHead = scannedPartHead(host, type, fileNames[0]);
     this.#part = new MessageScan({
       method: 'REQMOD',
@@ -40,7 +40,7 @@ export class MailScan {
       part: this.#parts.length + 1,
       scanners,
       framing: { kind: 'chunked' },
-      clientAddress,
+      shareKey,
       heads: () => ({ requestHead, responseHead: undefined }),
       onOutcome,
     });

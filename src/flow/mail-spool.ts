@@ -11,9 +11,9 @@ import { HeldBudget, type HeldMost, mostOf } from './relay/held-budget.ts';
 /** Bytes of all mails of this process that wait on disk. */
 const budget = new HeldBudget();
 
-/** Mails of one client address on disk, as policy says where. */
-export function spoolIn(policy: SpoolPolicy, clientAddress: string): OpenSpoolFile {
-  return (told) => new MailFile(policy, clientAddress, told);
+/** Mails of one client on disk, as policy says where. */
+export function spoolIn(policy: SpoolPolicy, shareKey: string): OpenSpoolFile {
+  return (told) => new MailFile(policy, shareKey, told);
 }
 
 /**

@@ -1,4 +1,3 @@
-import type { Address } from '../core/endpoint.ts';
 import type { Header, RequestHead, ResponseHead } from '../core/http.ts';
 import type { HoldPolicy } from '../core/policy.ts';
 import { type AllowVerdict, allow, type Match, type Verdict } from '../core/verdict.ts';
@@ -18,7 +17,7 @@ export interface PassageOptions {
   readonly message: Message;
   readonly scan: TransactionScan;
   readonly body: InspectedBody;
-  readonly inspection: { readonly http: { readonly hold: HoldPolicy }; readonly flow: { readonly client: Address } };
+  readonly inspection: { readonly http: { readonly hold: HoldPolicy }; readonly flow: { readonly shareKey: string } };
   /** The sender waits for an answer to the head before it sends the body. */
   readonly awaitsContinue: boolean;
   readonly isEndless: boolean;
@@ -62,7 +61,7 @@ export class MessagePassage {
   constructor(options: PassageOptions, redaction: RedactionScan | undefined) {
     const { body, inspection } = options;
     this.#options = options;
-    this.#hold = new MessageHold(inspection.http.hold, inspection.flow.client.ip);
+    this.#hold = new MessageHold(inspection.http.hold, inspection.flow.shareKey);
     if (redaction === undefined) return;
     const onMask = (from: number, to: number): void => body.maskExcerpt(from, to);
     if (body.codings === undefined) this.#redactor = new BodyRedactor(redaction, onMask);

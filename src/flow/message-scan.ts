@@ -16,7 +16,7 @@ export interface MessageScanOptions {
   readonly scanners: readonly Scanner[];
   readonly framing: BodyFraming;
   /** Whose share it is that the message takes: of the memory, and of the places at scanners. */
-  readonly clientAddress: string;
+  readonly shareKey: string;
   /** The HTTP heads, made when the scan begins. */
   readonly heads: () => Pick<IcapMessage, 'requestHead' | 'responseHead'>;
   /** Told of each outcome before its verdict acts. */
@@ -36,7 +36,7 @@ export class MessageScan {
     this.#options = options;
     this.#scanners = options.scanners;
     const bodyBytes = Math.max(0, ...options.scanners.map(({ policy }) => policy.maximumBytes));
-    this.#hold = new MessageHold({ startBytes: bodyBytes, bodyBytes }, options.clientAddress);
+    this.#hold = new MessageHold({ startBytes: bodyBytes, bodyBytes }, options.shareKey);
   }
 
   /** Whether something waits for the scan. */
@@ -119,7 +119,7 @@ export class MessageScan {
   async #scan(scanner: Scanner, message: IcapMessage): Promise<Verdict> {
     const startMs = performance.now();
     const outcome = await scanner.client
-      .scan(message, this.#options.clientAddress, this.#cancel.signal)
+      .scan(message, this.#options.shareKey, this.#cancel.signal)
       .catch((error: unknown) => {
         if (!(error instanceof FlowFailure) || this.#cancel.signal.aborted) throw error;
         return error;

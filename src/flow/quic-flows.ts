@@ -121,6 +121,7 @@ export class QuicFlows {
       transport: 'udp',
       via: undefined,
       client,
+      shareKey: client.ip,
       gateway,
       // Where it was sent to, the kernel does not tell for UDP.
       destination: serverName === undefined ? undefined : { host: serverName, port: 443 },

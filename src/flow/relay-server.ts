@@ -1,4 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
+import { shareKeyOf } from '../codec/share-key.ts';
 import type { FailureCode } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
 import type { ListenerPolicy } from '../core/policy.ts';
@@ -70,6 +71,7 @@ export function serveRelay(options: RelayServerOptions): RelayServer {
   const { expectations = new DataExpectations() } = options;
   let policy = options.policy;
   const flows = new Set<Flow>();
+  const places = new FlowPlaces();
   const plane: DataPlane = {
     leafs,
     recorder,
@@ -81,6 +83,7 @@ export function serveRelay(options: RelayServerOptions): RelayServer {
     demands: new DemandMemory(),
     askRevocation: options.askRevocation ?? (async () => []),
     fetchIssuers: options.fetchIssuers ?? (async () => []),
+    places,
     expectations,
     isRecordable: () => recorder.isWritable(),
     packets: options.packets,
@@ -95,23 +98,23 @@ export function serveRelay(options: RelayServerOptions): RelayServer {
     expectations.close();
     await recorder.close();
   };
-  const places = new FlowPlaces();
   const accept = (listenerId: string, socket: Socket): void => {
     const listener = policy.document.listeners.find(({ id }) => id === listenerId);
     if (listener === undefined) return void socket.destroy();
-    // Where a balancer tells of its clients, its own address is that of all of them.
-    const address = listener.proxyProtocol === 'off' ? (socket.remoteAddress ?? '') : undefined;
-    if (!places.take(address)) {
+    // Where a balancer tells of its clients, its own address is that of all of them: theirs is told later.
+    const key = listener.proxyProtocol === 'off' ? shareKeyOf(socket.remoteAddress ?? '') : undefined;
+    if (!places.take(key)) {
       count('daylight_failures_total{code="GATEWAY_OVERLOADED"}');
       return void socket.destroy();
     }
     const flow = openFlow(plane, policy, listener, socket);
+    flow.placeKey = key;
     flows.add(flow);
     void handleFlow(flow)
       .catch((error: unknown) => options.onProblem?.(`a flow could not be ended: ${describeError(error)}`))
       .finally(() => {
         flows.delete(flow);
-        places.give(address);
+        places.give(flow.placeKey);
       });
   };
   const servers = policy.document.listeners.map((listener) => ({

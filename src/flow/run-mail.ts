@@ -42,12 +42,12 @@ export function mailRelay({ flow, wire, guess, canUpgrade, files, replace }: Mai
       scanners: () => scannersOf(flow).filter(({ policy: { mode } }) => mode !== 'response'),
     }),
     hold: {
-      budget: new HoldShare(budget, facts.client.ip, most),
+      budget: new HoldShare(budget, facts.shareKey, most),
       holdBytes: mail.holdBytes,
       spool:
         mail.spool.mailBytes === 0
           ? undefined
-          : { open: spoolIn(mail.spool, facts.client.ip), mailBytes: mail.spool.mailBytes },
+          : { open: spoolIn(mail.spool, facts.shareKey), mailBytes: mail.spool.mailBytes },
     },
     canUpgrade,
     requireTls: mail.requireTls,

@@ -50,7 +50,7 @@ export async function runRelay(flow: Flow, options: RelayOptions): Promise<void>
     client: flow.client,
     origin: options.origin,
     relay: (wire) => relayFor(flow, options, wire),
-    upgradedRelay: (wire, next) => upgradedRelay(wire, next, facts.client.ip),
+    upgradedRelay: (wire, next) => upgradedRelay(wire, next, facts.shareKey),
     idleTimeoutMs: policy.document.timeouts.idleMs,
     tap: plane.packets === undefined ? undefined : tapFor(facts, plane.packets),
     reset: (side, stream) => resetLeg(flow, side, stream),
@@ -70,8 +70,8 @@ export async function runRelay(flow: Flow, options: RelayOptions): Promise<void>
   if (facts.failureDetail === '') facts.failureDetail = outcome.detail;
 }
 
-function upgradedRelay(wire: Wire, next: ProtocolSwitch, clientAddress: string): Relay {
-  if (next.kind !== 'opaque') return createWebSocketRelay({ wire, ...next, clientAddress });
+function upgradedRelay(wire: Wire, next: ProtocolSwitch, shareKey: string): Relay {
+  if (next.kind !== 'opaque') return createWebSocketRelay({ wire, ...next, shareKey });
   // The relay before may have stopped the client for an answer that is not its own any more.
   wire.pause('client', false);
   return createOpaqueRelay({ wire });

@@ -18,7 +18,7 @@ export interface ScannableExchange extends Exchange {
 
 export interface ScanOptions {
   readonly scheme: 'http' | 'https';
-  readonly clientAddress: string;
+  readonly shareKey: string;
   readonly scannersOf: (requestHost: string) => readonly Scanner[];
 }
 
@@ -48,7 +48,7 @@ export class ScannedExchange implements Exchange {
       message: 'request',
       scanners,
       framing: head.framing,
-      clientAddress: this.#options.clientAddress,
+      shareKey: this.#options.shareKey,
       heads: () => ({ requestHead, responseHead: undefined }),
       onOutcome: (facts) => this.#noted(facts),
     });
@@ -78,7 +78,7 @@ export class ScannedExchange implements Exchange {
       message: 'response',
       scanners,
       framing: head.framing,
-      clientAddress: this.#options.clientAddress,
+      shareKey: this.#options.shareKey,
       heads: () => ({
         requestHead: scannedRequestHead(request, this.#options.scheme),
         responseHead: scannedResponseHead(head),

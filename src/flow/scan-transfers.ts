@@ -17,7 +17,7 @@ export interface ScannableTransfer extends FileTransfer {
 /** Between whom a file is transferred. */
 interface Ends {
   readonly host: string;
-  readonly clientAddress: string;
+  readonly shareKey: string;
 }
 
 /** Shows the file of a transfer to the content scanners of its direction, after the rules have judged it. */
@@ -40,7 +40,7 @@ class ScannedTransfer implements FileTransfer {
   constructor(
     inner: ScannableTransfer,
     request: TransferRequest,
-    { host, clientAddress }: Ends,
+    { host, shareKey }: Ends,
     scanners: readonly Scanner[],
   ) {
     this.#inner = inner;
@@ -49,7 +49,7 @@ class ScannedTransfer implements FileTransfer {
       message: request.direction === 'upload' ? 'request' : 'response',
       scanners,
       framing: { kind: 'until-close' },
-      clientAddress,
+      shareKey,
       heads: () => headsOf(request, host),
       onOutcome: (facts) => {
         inner.noteScan(facts);

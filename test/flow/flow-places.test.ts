@@ -27,8 +27,20 @@ describe('one client address', () => {
     expect([places.take('b'), places.take('a')]).toEqual([true, false]);
   });
 
-  test('that is a balancer has all of them', () => {
+  test('that is a balancer’s, which tells nothing of its clients, has all of them', () => {
     const places = new FlowPlaces({ bytes: 4, clientBytes: 3 });
     expect([1, 2, 3, 4, 5].map(() => places.take(undefined))).toEqual([true, true, true, true, false]);
+  });
+
+  test('has its share behind a balancer as well, once that has told of it', () => {
+    const places = new FlowPlaces({ bytes: 4, clientBytes: 3 });
+    const claimed = ['a', 'a', 'a', 'a'].map((key) => places.take(undefined) && places.claim(key));
+    expect(claimed).toEqual([true, true, true, false]);
+    // Whose claim was turned down still has a place, until it is given back.
+    expect(places.take('b')).toBe(false);
+    places.give(undefined);
+    expect([places.take(undefined) && places.claim('b'), places.take(undefined)]).toEqual([true, false]);
+    places.give('a');
+    expect(places.take('a')).toBe(true);
   });
 });

@@ -25,13 +25,13 @@ export function inspectedRelay(
   policy: Partial<BodiesPolicy> = {},
   http: Partial<HttpPolicy> = {},
   excerptBytes = 512,
-  clientAddress = anotherAddress(),
+  shareKey = anotherAddress(),
 ): InspectedRelay {
   const wire = new RecordingWire();
   const alarms: AlarmFacts[] = [];
   const transactions: HttpTransactionFacts[] = [];
   const inspector = inspectHttp({
-    flow: flowFacts({ client: { ip: clientAddress, port: 51_324 } }),
+    flow: flowFacts({ shareKey }),
     rules: rulesOf(rules),
     recorder: {
       flowEnd: () => {},
@@ -48,7 +48,7 @@ export function inspectedRelay(
     wire,
     inspector,
     flowId: 'flow-1',
-    clientAddress,
+    shareKey,
     mode: 'origin-form',
     scheme: 'https',
     upgrades: 'allow',

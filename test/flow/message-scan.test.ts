@@ -23,14 +23,14 @@ function scannersAt(port: number, onFailure: ScannerPolicy['onFailure']): readon
   return scannerLookup([policy])({ hosts: [], certainHosts: [], assetIds: [] });
 }
 
-function scanOf(scanners: readonly Scanner[], clientAddress: string) {
+function scanOf(scanners: readonly Scanner[], shareKey: string) {
   const facts: ScanFacts[] = [];
   const scan = new MessageScan({
     method: 'REQMOD',
     message: 'request',
     scanners,
     framing: { kind: 'chunked' },
-    clientAddress,
+    shareKey,
     heads: () => ({ requestHead: Buffer.from('POST / HTTP/1.1\r\n\r\n'), responseHead: undefined }),
     onOutcome: (outcome) => facts.push(outcome),
   });

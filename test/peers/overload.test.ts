@@ -66,35 +66,59 @@ describe.runIf(process.platform === 'linux' && hasProgram('prlimit'))(
   'a client that opens ever more connections',
   () => {
     it('leaves a quarter of what a relay has room for to others', async () => {
-      const ports = [await freePort(), await freePort()];
-      const listeners = (count: number): object => ({
-        listeners: ports.slice(0, count).map((port) => ({ mode: 'explicit', listen: `127.0.0.1:${port}` })),
-        originTrust: { system: true },
-      });
-      await using gateway = await startGateway({ config: listeners(1) });
-      // A relay has the limits that control has when it starts: room for 72 flows, of which one address may have 54.
-      execFileSync('prlimit', ['--pid', String(gateway.pid), '--nofile=400:400']);
-      gateway.configure(listeners(2));
-      gateway.process.kill('SIGHUP');
-      await gateway.waitForLog(/"reloaded"/);
-      const open = new Set<Socket>();
-      const from = async (localAddress: string): Promise<Socket> => {
-        const socket = connect({ port: ports[0] ?? 0, host: '127.0.0.1', localAddress }).on('error', () => {});
-        open.add(socket);
-        socket.resume().once('close', () => open.delete(socket));
-        await new Promise((resolve) => socket.once('connect', resolve).once('close', resolve));
-        return socket;
-      };
-      for (let index = 0; index < 100; index += 1) await from('127.0.0.1');
-      await expect.poll(() => open.size).toBe(54);
-      const host = `127.0.0.1:${plain.port}`;
-      const other = await from('127.0.0.2');
-      const answered = new Promise<string>((resolve) =>
-        other.once('data', (bytes: Buffer) => resolve(bytes.toString())),
-      );
-      other.write(`GET http://${host}/ HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
-      expect(await answered).toMatch(/^HTTP\/1\.1 200 /);
-      for (const socket of open) socket.destroy();
+      await using crowd = await smallRelay({});
+      for (let index = 0; index < 100; index += 1) await crowd.from('127.0.0.1');
+      await expect.poll(() => crowd.open.size).toBe(54);
+      expect(await crowd.ask('127.0.0.2')).toMatch(/^HTTP\/1\.1 200 /);
+    });
+
+    it('leaves it to others behind a balancer too, and has no more with all addresses of its IPv6 network', async () => {
+      await using crowd = await smallRelay({ proxyProtocol: 'require', trustedProxies: ['127.0.0.1/32'] });
+      const header = (ip: string): string => `PROXY TCP6 ${ip} 2001:db8::1 1024 8080\r\n`;
+      for (let index = 1; index <= 100; index += 1) await crowd.from('127.0.0.1', header(`2001:db8:1:2::${index}`));
+      await expect.poll(() => crowd.open.size).toBe(54);
+      expect(await crowd.ask('127.0.0.1', header('2001:db8:1:3::1'))).toMatch(/^HTTP\/1\.1 200 /);
     });
   },
 );
+
+/** A gateway whose relay has room for 72 flows, of which one client may have 54. */
+async function smallRelay(listener: object) {
+  const ports = [await freePort(), await freePort()];
+  const listeners = (count: number): object => ({
+    listeners: ports.slice(0, count).map((port) => ({ mode: 'explicit', listen: `127.0.0.1:${port}`, ...listener })),
+    originTrust: { system: true },
+  });
+  const gateway = await startGateway({ config: listeners(1) });
+  // A relay has the limits that control has when it starts.
+  execFileSync('prlimit', ['--pid', String(gateway.pid), '--nofile=400:400']);
+  gateway.configure(listeners(2));
+  gateway.process.kill('SIGHUP');
+  await gateway.waitForLog(/"reloaded"/);
+  const open = new Set<Socket>();
+  const from = async (localAddress: string, first = ''): Promise<Socket> => {
+    const socket = connect({ port: ports[0] ?? 0, host: '127.0.0.1', localAddress }).on('error', () => {});
+    open.add(socket);
+    socket.resume().once('close', () => open.delete(socket));
+    await new Promise((resolve) => socket.once('connect', resolve).once('close', resolve));
+    if (first !== '') socket.write(first);
+    return socket;
+  };
+  return {
+    open,
+    from,
+    async ask(localAddress: string, first = ''): Promise<string> {
+      const host = `127.0.0.1:${plain.port}`;
+      const socket = await from(localAddress, first);
+      const answered = new Promise<string>((resolve) => {
+        socket.once('data', (bytes: Buffer) => resolve(bytes.toString())).once('close', () => resolve('closed'));
+      });
+      socket.write(`GET http://${host}/ HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+      return answered;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const socket of open) socket.destroy();
+      await gateway[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -57,6 +57,7 @@ export function flowFacts(changes: Partial<FlowFacts> = {}): FlowFacts {
     capture: 'explicit',
     via: 'connect',
     client: { ip: '10.1.0.23', port: 51_324 },
+    shareKey: '10.1.0.23',
     gateway: { ip: '10.1.0.1', port: 8_080 },
     destination: { host: 'shop.example', port: 443 },
     origin: { ip: '203.0.113.80', port: 443 },

@@ -3,18 +3,18 @@ import { limits } from '../../core/limits.ts';
 /** Why there is no room: all of the memory is taken, or this client has what one may have. */
 export type Shortage = 'full' | 'share';
 
-/** How much may be held at once, in all and by one client address. */
+/** How much may be held at once, in all and by one client. */
 export interface HeldMost {
   readonly bytes: number;
   readonly clientBytes: number;
 }
 
-/** So much in all, and the share of it for one client address. */
+/** So much in all, and the share of it for one client. */
 export function mostOf(bytes: number): HeldMost {
   return { bytes, clientBytes: bytes * limits.clientShare };
 }
 
-/** What is held at once in this process, and what of it each client address has. */
+/** What is held at once in this process, and what of it each client has. */
 export class HeldBudget {
   #bytes = 0;
   /** Of addresses that hold something, and of no others. */

@@ -34,7 +34,7 @@ interface Ending {
 export interface PipelineOptions {
   readonly wire: Wire;
   readonly flowId: string;
-  readonly clientAddress: string;
+  readonly shareKey: string;
 }
 
 /**
@@ -44,7 +44,7 @@ export interface PipelineOptions {
 export class Pipeline {
   readonly wire: Wire;
   readonly #flowId: string;
-  readonly #clientAddress: string;
+  readonly #shareKey: string;
   /** What was held and let go, and waits for a side to take it. */
   readonly waiting = new Set<ReleasedBytes>();
   readonly #live: LiveExchange[] = [];
@@ -61,10 +61,10 @@ export class Pipeline {
   /** Goes on after a wait: runs what it is given as part of the relay, whose faults end this flow alone. */
   onSettled: (goOn: () => void) => void = (goOn) => goOn();
 
-  constructor({ wire, flowId, clientAddress }: PipelineOptions) {
+  constructor({ wire, flowId, shareKey }: PipelineOptions) {
     this.wire = wire;
     this.#flowId = flowId;
-    this.#clientAddress = clientAddress;
+    this.#shareKey = shareKey;
   }
 
   /** Somewhere for bytes to wait in until a side takes them. */
@@ -72,7 +72,7 @@ export class Pipeline {
     return new ReleasedBytes(side, {
       wire: this.wire,
       among: this.waiting,
-      clientAddress: this.#clientAddress,
+      shareKey: this.#shareKey,
       hoards: (by, detail) =>
         this.onSettled(() => this.abort(by === 'client' ? 'CLIENT_HOARDING' : 'ORIGIN_HOARDING', detail)),
     });

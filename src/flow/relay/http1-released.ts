@@ -17,11 +17,11 @@ export class ReleasedBytes {
   #bytes = 0;
   #nowMs = 0;
 
-  constructor(to: Side, { wire, among, clientAddress, hoards }: ReleaseOptions) {
+  constructor(to: Side, { wire, among, shareKey, hoards }: ReleaseOptions) {
     this.to = to;
     this.#wire = wire;
     this.#among = among;
-    this.#memory = new HeldMemory(clientAddress, () => {
+    this.#memory = new HeldMemory(shareKey, () => {
       const bytes = this.#stall.stalledBytes(this.#nowMs, this.#bytes);
       if (bytes > 0) hoards(to, `${bytes} bytes waited for it alone, and others needed their memory`);
     });
@@ -84,7 +84,7 @@ export interface ReleaseOptions {
   /** Those of the flow that wait. */
   readonly among: Set<ReleasedBytes>;
   /** Whose share of the memory it is. */
-  readonly clientAddress: string;
+  readonly shareKey: string;
   /** Ends the flow, since others need the memory of what a side does not take. */
   readonly hoards: (side: Side, detail: string) => void;
 }

@@ -13,7 +13,7 @@ export interface Http1Options extends Admission {
   /** Named on the pages of the gateway. */
   readonly flowId: string;
   /** Whose share of the memory it is that messages take which wait. */
-  readonly clientAddress: string;
+  readonly shareKey: string;
   /** Told of each response whose body is ended by the end of the connection. */
   readonly onUntilClose?: () => void;
 }

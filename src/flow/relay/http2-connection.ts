@@ -59,7 +59,7 @@ export class Http2Connection {
 
   constructor(options: Http2Options) {
     this.options = options;
-    this.memory = new HeldMemory(options.clientAddress, () => this.onSettled(() => cutHoarder(this)));
+    this.memory = new HeldMemory(options.shareKey, () => this.onSettled(() => cutHoarder(this)));
     this.to = {
       client: new Http2Outgoing(options.wire, 'client', true),
       origin: new Http2Outgoing(options.wire, 'origin', false),

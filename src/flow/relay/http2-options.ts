@@ -9,7 +9,7 @@ export interface Http2Options extends Omit<Admission, 'mode' | 'isPermitted'> {
   /** Offers of other protocols that are not inspected pass; they are dropped without it. */
   readonly altSvc?: 'strip' | 'keep';
   /** Whose share of the memory it is that messages take which wait. */
-  readonly clientAddress: string;
+  readonly shareKey: string;
   /** Named on the pages of the gateway. */
   readonly flowId: string;
 }

@@ -33,8 +33,8 @@ export class Http2Tunnel implements Wire {
     stream.toOrigin ??= new HeldMessage(connection, stream, 'origin');
     stream.toClient ??= new HeldMessage(connection, stream, 'client');
     this.#out = { client: stream.toClient, origin: stream.toOrigin };
-    const { clientAddress } = connection.options;
-    this.#relay = createWebSocketRelay({ wire: this, ...webSocket, clientAddress, isSharingBuffers: true });
+    const { shareKey } = connection.options;
+    this.#relay = createWebSocketRelay({ wire: this, ...webSocket, shareKey, isSharingBuffers: true });
   }
 
   /** Both sides have closed the WebSocket: what happens to the stream cuts nothing. */

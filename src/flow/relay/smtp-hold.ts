@@ -1,6 +1,6 @@
 import type { HeldBudget, HeldMost } from './held-budget.ts';
 
-/** Memory for held mails that those of one client address have together, of what all of them may have. */
+/** Memory for held mails that those of one client have together, of what all of them may have. */
 export class HoldShare {
   readonly #budget: HeldBudget;
   readonly #address: string;

@@ -15,7 +15,7 @@ export type WebSocketRefusal =
   | { readonly kind: 'refused'; readonly code: FailureCode; readonly detail: string }
   | { readonly kind: 'malformed' | 'no-text' | 'too-large' | 'overloaded'; readonly detail: string };
 
-/** What waits for the end of a compressed message, in all WebSockets of this process, and what of it each client address has. */
+/** What waits for the end of a compressed message, in all WebSockets of this process, and what of it each client has. */
 const held = new HeldBudget();
 const most = mostOf(limits.webSocketCompressedTotalBytes);
 /** What a held piece costs beside its bytes: frames without content, and content byte by byte, are not held for nothing. */
@@ -27,7 +27,7 @@ const heldPieceBytes = 256;
  */
 export class WebSocketStream {
   readonly #from: Side;
-  readonly #clientAddress: string;
+  readonly #shareKey: string;
   readonly #messages: MessageInspector;
   readonly #frame: FrameReader;
   readonly #text = new Utf8Stream();
@@ -48,10 +48,10 @@ export class WebSocketStream {
   /** A Close frame passed: nothing may follow it (RFC 6455 section 5.5.1). */
   isClosed = false;
 
-  /** `clientAddress` is the one whose share of the memory it is. */
-  constructor(from: Side, clientAddress: string, agreement: WebSocketAgreement, messages: MessageInspector) {
+  /** `shareKey` is the one whose share of the memory it is. */
+  constructor(from: Side, shareKey: string, agreement: WebSocketAgreement, messages: MessageInspector) {
     this.#from = from;
-    this.#clientAddress = clientAddress;
+    this.#shareKey = shareKey;
     this.#messages = messages;
     this.#frame = new FrameReader(from);
     const { deflate } = agreement;
@@ -103,7 +103,7 @@ export class WebSocketStream {
 
   /** Lets go of what is held. */
   release(): void {
-    held.give(this.#clientAddress, this.#compressedBytes + this.#pieceBytes);
+    held.give(this.#shareKey, this.#compressedBytes + this.#pieceBytes);
     this.#compressed = [];
     this.#compressedBytes = 0;
     this.#pieceBytes = 0;
@@ -172,7 +172,7 @@ export class WebSocketStream {
     if (!this.#isCompressed) return true;
     if (this.#compressedBytes + length > limits.webSocketCompressedBytes) {
       this.#refuse({ kind: 'too-large', detail: `more than ${limits.webSocketCompressedBytes} bytes compressed` });
-    } else if (held.shortage(this.#clientAddress, length, most) !== undefined) {
+    } else if (held.shortage(this.#shareKey, length, most) !== undefined) {
       this.#refuse({ kind: 'overloaded', detail: 'too many compressed WebSocket messages under way' });
     }
     return this.refusal === undefined;
@@ -181,7 +181,7 @@ export class WebSocketStream {
   /** Counts what is held beside the content. */
   #keep(bytes: number): void {
     this.#pieceBytes += bytes;
-    held.take(this.#clientAddress, bytes);
+    held.take(this.#shareKey, bytes);
     if (this.#pieceBytes <= limits.webSocketCompressedBytes) return;
     this.#refuse({ kind: 'too-large', detail: 'a compressed message in too many pieces' });
   }
@@ -206,7 +206,7 @@ export class WebSocketStream {
       // The piece may be a view that is used again.
       this.#compressed.push(Buffer.from(piece));
       this.#compressedBytes += piece.length;
-      held.take(this.#clientAddress, piece.length);
+      held.take(this.#shareKey, piece.length);
       this.#keep(heldPieceBytes);
     } else this.#judgeContent(piece);
   }

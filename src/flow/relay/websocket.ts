@@ -11,7 +11,7 @@ export interface WebSocketOptions {
   readonly agreement: WebSocketAgreement;
   readonly messages: MessageInspector;
   /** Whose share of the memory it is that messages take which wait. */
-  readonly clientAddress: string;
+  readonly shareKey: string;
   /** What came before there was this relay, and whether the client has ended behind it. */
   readonly early?: readonly { readonly from: Side; readonly bytes: Buffer }[];
   readonly isClientEnded?: boolean;
@@ -48,12 +48,12 @@ class WebSocketRelay implements Relay {
   readonly #isSharingBuffers: boolean;
   #isOver = false;
 
-  constructor({ wire, agreement, messages, clientAddress, isSharingBuffers = false }: WebSocketOptions) {
+  constructor({ wire, agreement, messages, shareKey, isSharingBuffers = false }: WebSocketOptions) {
     this.#wire = wire;
     this.#isSharingBuffers = isSharingBuffers;
     this.#messages = messages;
     const from = (side: Side): Direction => ({
-      stream: new WebSocketStream(side, clientAddress, agreement, messages),
+      stream: new WebSocketStream(side, shareKey, agreement, messages),
       unread: [],
       unreadBytes: 0,
       parked: [],

@@ -21,7 +21,7 @@ interface Held extends Recording {
 /** A connection that holds messages of a kind for as long as they say. */
 function openHolding(
   message: 'request' | 'response',
-  clientAddress = anotherAddress(),
+  shareKey = anotherAddress(),
   judge: () => Verdict = () => keepAll,
 ): Held {
   const outcomes: ExchangeOutcome[] = [];
@@ -31,7 +31,7 @@ function openHolding(
     [`${message}Body`]: judge,
     finish: (outcome: ExchangeOutcome) => outcomes.push(outcome),
   };
-  const recording = record({ clientAddress, inspector: { exchange: () => exchange } });
+  const recording = record({ shareKey, inspector: { exchange: () => exchange } });
   const full = { client: false, origin: false };
   recording.wire.isFull = (side) => full[side];
   open.push(recording);
@@ -56,8 +56,8 @@ function upload(connection: Held, megabytes: number): void {
 }
 
 /** A connection on which so much was held and let go for a side that takes nothing. */
-async function hoarder(message: 'request' | 'response', megabytes: number, clientAddress?: string): Promise<Held> {
-  const connection = openHolding(message, clientAddress);
+async function hoarder(message: 'request' | 'response', megabytes: number, shareKey?: string): Promise<Held> {
+  const connection = openHolding(message, shareKey);
   connection.full[message === 'response' ? 'client' : 'origin'] = true;
   if (message === 'response') download(connection, megabytes);
   else upload(connection, megabytes);

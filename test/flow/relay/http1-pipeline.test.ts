@@ -20,7 +20,7 @@ function exchange(finish: Exchange['finish']): LiveExchange {
 }
 
 test('every exchange that is cut is reported, also when reporting one of them fails', () => {
-  const pipeline = new Pipeline({ wire: new RecordingWire(), flowId: 'flow-1', clientAddress: '192.0.2.1' });
+  const pipeline = new Pipeline({ wire: new RecordingWire(), flowId: 'flow-1', shareKey: '192.0.2.1' });
   const reported: string[] = [];
   for (const name of ['one', 'two', 'three']) {
     pipeline.add(

@@ -111,7 +111,7 @@ export function recordHttp2(options: Partial<Http2Options> = {}, judge?: Judge):
     scheme: 'https',
     upgrades: 'allow',
     flowId: 'flow-1',
-    clientAddress: anotherAddress(),
+    shareKey: anotherAddress(),
     streamIdleMs: 10_000,
     ...options,
   });

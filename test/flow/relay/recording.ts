@@ -195,7 +195,7 @@ export function record(options: Partial<Http1Options> = {}, judge?: Judge): Reco
     scheme: 'https',
     upgrades: 'allow',
     flowId: 'flow-1',
-    clientAddress: anotherAddress(),
+    shareKey: anotherAddress(),
     ...options,
   });
   let current: Relay = relay;

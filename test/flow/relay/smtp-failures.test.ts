@@ -88,6 +88,8 @@ const scenarios: Readonly<Record<string, () => Session>> = {
     play(smtp, [...hello, 'C: MAIL FROM:<a@x>']);
     return smtp;
   },
+  'mail CLIENT_HOARDING': refuse('CLIENT_HOARDING'),
+  'mail GATEWAY_OVERLOADED': refuse('GATEWAY_OVERLOADED'),
   'mail POLICY_RULE_BLOCK': () => judged({ kind: 'block', rule }),
   'mail POLICY_SCANNER_BLOCK': refuse('POLICY_SCANNER_BLOCK'),
   'mail POLICY_UNSCANNABLE': refuse('POLICY_UNSCANNABLE'),

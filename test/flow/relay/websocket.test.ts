@@ -24,7 +24,7 @@ const withDeflate: WebSocketAgreement = { deflate: { keepsContext: { client: tru
 function bench(
   agreement: WebSocketAgreement = { deflate: undefined },
   verdict: 'allow' | 'block' | 'reset' = 'block',
-  clientAddress = anotherAddress(),
+  shareKey = anotherAddress(),
 ): Bench {
   const wire = new RecordingWire();
   const live: Record<Side, string> = { client: '', origin: '' };
@@ -53,7 +53,7 @@ function bench(
     },
   };
   return {
-    relay: createWebSocketRelay({ wire, agreement, messages: inspector, clientAddress }),
+    relay: createWebSocketRelay({ wire, agreement, messages: inspector, shareKey }),
     wire,
     messages,
     outcome: () => outcome,
