@@ -1,8 +1,9 @@
 import { FormDataReader, type PartHead } from '../codec/form-data.ts';
-import { TextReader, textDeclaration } from '../codec/text-encoding.ts';
+import { textDeclaration } from '../codec/text-encoding.ts';
 import { type TransferDecoder, transferDecoder } from '../codec/transfer-encoding.ts';
 import { limits } from '../core/limits.ts';
 import type { FileFacts } from '../core/record.ts';
+import { charsetDeclaration, formText } from './form-text.ts';
 import { FileObserver, type FileWants } from './observe-file.ts';
 import type { FoundSink, PartsObserver } from './observe-parts.ts';
 
@@ -74,7 +75,7 @@ export class FormObserver implements PartsObserver {
   }
 
   #learn(label: string): void {
-    const { encoding, unknown } = declared(label);
+    const { encoding, unknown } = charsetDeclaration(label);
     this.#charset = label;
     // Fields that came before were read as they stood.
     this.#unknownCharset ??=
@@ -116,11 +117,11 @@ class ObservedPart {
     const value = this.#decoder === undefined ? this.#value : this.#decoded;
     const { encoding, unknown, doubt } = this.#type?.includes('charset')
       ? textDeclaration([['content-type', this.#type]])
-      : declared(charset);
+      : charsetDeclaration(charset);
     const values = [this.#value];
     if (value !== this.#value) values.push(value);
     if (encoding !== undefined) {
-      const text = textOf(value, encoding);
+      const text = formText(value, encoding);
       if (text !== value) values.push(text);
     }
     return { values, unknown: unknown ?? doubt, isOther: encoding === undefined && /[\u0080-\uffff]/.test(value) };
@@ -139,17 +140,4 @@ class ObservedPart {
 
 function firstOf(bytes: Buffer, most: number): string {
   return most > 0 ? bytes.toString('latin1', 0, most) : '';
-}
-
-/** What a label of an encoding means for the fields of a form. */
-function declared(label: string | undefined): ReturnType<typeof textDeclaration> {
-  const isLabel = label !== undefined && /^[\w.:+-]{1,40}$/.test(label);
-  return textDeclaration([['content-type', isLabel ? `text/plain; charset=${label}` : 'text/plain']]);
-}
-
-/** Text in UTF-8, one character per byte. */
-function textOf(value: string, encoding: string): string {
-  const reader = new TextReader(encoding);
-  const text = Buffer.concat([reader.push(Buffer.from(value, 'latin1')), reader.end()]);
-  return text.toString('latin1', 0, limits.formValueBytes);
 }

@@ -1,9 +1,9 @@
-import { fieldNames, parseDisposition, percentDecoded } from '../codec/disposition.ts';
-import { FormFieldReader } from '../codec/form-fields.ts';
+import { parseDisposition, percentDecoded } from '../codec/disposition.ts';
 import { multipartType } from '../codec/multipart-type.ts';
 import type { Header } from '../core/http.ts';
 import type { FileFacts } from '../core/record.ts';
 import type { WantedFacts } from '../rules/found-fields.ts';
+import { FieldsObserver } from './observe-fields.ts';
 import { type FactSink, FileObserver, type FileWants } from './observe-file.ts';
 import { FormObserver } from './observe-form.ts';
 
@@ -54,7 +54,7 @@ export function observeParts(
     return new BodyFileObserver(message, described, wants, tell, doubt);
   }
   if (message === 'request' && /^\s*application\/x-www-form-urlencoded/i.test(type)) {
-    return wanted.forms ? new FieldsObserver(tell) : undefined;
+    return wanted.forms ? new FieldsObserver(described.headers, tell) : undefined;
   }
   return wantsFiles ? new BodyFileObserver(message, described, wants, tell) : undefined;
 }
@@ -67,33 +67,6 @@ export function mayNameFiles(headers: readonly Header[]): boolean {
     if (length === 12 && /^\s*multipart\//i.test(value) && name.toLowerCase() === 'content-type') return true;
   }
   return false;
-}
-
-/** A urlencoded form: fields alone. */
-class FieldsObserver implements PartsObserver {
-  readonly isWanted = true;
-  readonly #reader: FormFieldReader;
-
-  constructor(tell: FoundSink) {
-    this.#reader = new FormFieldReader((name, value) => {
-      const names = fieldNames(name);
-      tell('http.request.part.name', names);
-      for (const each of names) tell(`http.request.form.${each}`, [value]);
-    });
-  }
-
-  get problem(): string | undefined {
-    return this.#reader.problem;
-  }
-
-  push(bytes: Buffer): void {
-    this.#reader.push(bytes);
-  }
-
-  end(): readonly FileFacts[] {
-    this.#reader.end();
-    return none;
-  }
 }
 
 /** A body that may be a file as a whole. */

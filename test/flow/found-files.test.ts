@@ -166,6 +166,22 @@ describe('a form', () => {
     expect(relay.wire.to('origin')).not.toContain('r=2');
   });
 
+  test('is judged by what its charset makes of it, and refused where that is not known and policy asks for it', () => {
+    const typed = (charset: string): string =>
+      `Content-Type: application/x-www-form-urlencoded; charset=${charset}\r\n`;
+    const wide = inspectedRelay(rule('http.request.form.q', 'equals: secret'));
+    wide.send('client', postOf(typed('utf-16le'), Buffer.from('p=1&q=secret&r=2', 'utf16le')), 3);
+    expect(wide.alarms).toHaveLength(1);
+    const ebcdic = Buffer.from('987ea28583', 'hex');
+    const told = inspectedRelay(rule('http.request.form.q', 'equals: secret'));
+    told.send('client', postOf(typed('ibm037'), ebcdic));
+    told.send('origin', responseOf('', Buffer.from('x')));
+    expect(told.transactions[0]?.notInspected).toEqual(['request charset ibm037']);
+    const strict = inspectedRelay(rule('http.request.form.q', 'equals: secret'), { undecodable: 'block' });
+    strict.send('client', postOf(typed('ibm037'), ebcdic));
+    expect(strict.wire.to('client')).toContain('POLICY_BODY_UNDECODABLE');
+  });
+
   test('gives no secret away in an alarm', () => {
     const relay = inspectedRelay(rule('http.request.form.password', 'contains: hunter', 'alarm'));
     relay.send('client', postOf(urlencoded, Buffer.from('password=hunter2')));

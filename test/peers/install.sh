@@ -11,7 +11,7 @@ packages=(curl nghttp2-client openssl nginx-light python3 wget git nftables ipro
   vsftpd lftp libhiredis0.14 libmemcached11 libmemcachedutil2 libpcre2-posix3)
 packages+=(libnet-ssleay-perl default-jdk-headless)
 packages+=(golang-go python3-requests python3-grpcio)
-packages+=(php-cli python3-werkzeug)
+packages+=(php-cli python3-werkzeug python3-django)
 packages+=(haproxy squid-openssl)
 packages+=(apache2-bin)
 packages+=(fcgiwrap skopeo docker-registry ngtcp2-client ngtcp2-server)
