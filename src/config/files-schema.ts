@@ -53,6 +53,14 @@ export const files = {
         'CCC, by which a client ends TLS on its control connection behind its login, as firewalls that read PORT and PASV need it: refused (533), or passed on, and then both legs go on in plaintext; PROT P stays in force. With requireTls it is refused (534). Allowed, it costs CPU on TLS connections of clients without ALPN.',
       examples: ['allow'],
     },
+    unread: {
+      type: 'string',
+      enum: ['allow', 'refuse'],
+      default: 'allow',
+      description:
+        'Sessions whose data connections cannot be led through the gateway: those of programs of the gateway host (`net up --local`) and at listeners with `originTls: never` or `always`. They pass unread, with a record that says why, or are refused (421).',
+      examples: ['refuse'],
+    },
     blockedUpload: {
       type: 'string',
       enum: ['keep', 'delete'],

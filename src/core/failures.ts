@@ -356,7 +356,10 @@ export const failures = {
   ORIGIN_HTTP_HEAD_TOO_LARGE: origin('The response head is larger than the limit.', 'See core/limits.ts.'),
   ORIGIN_HTTP_UNSOLICITED: origin('The origin sent a response that no request asked for.', 'Correct the origin.'),
   ORIGIN_TRUNCATED: origin('The origin ended a message before its end.', 'Check the origin and the path to it.'),
-  ORIGIN_UPSTREAM_PROXY: origin('The upstream proxy refused or failed.', 'Check upstream.proxy and its credentials.'),
+  ORIGIN_UPSTREAM_PROXY: origin(
+    'The upstream proxy refused or failed.',
+    'Check upstream.proxy, its credentials, and the ports that it allows CONNECT to (docs/protocols.md for those of files).',
+  ),
   ORIGIN_FTP_BOUNCE: origin(
     'The FTP server names a data address that is not its own, or a port below 1024.',
     'Set the address that the server gives for PASV (pasv_address, MasqueradeAddress), or files.passiveAddress: ignore.',

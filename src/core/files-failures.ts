@@ -44,6 +44,8 @@ const dial: readonly FilesForm[] = ['greeting', 'alert', 'transfer'];
 const check: readonly FilesForm[] = ['auth', 'alert'];
 const session: readonly FilesForm[] = ['session'];
 const port: readonly FilesForm[] = ['port'];
+/** Behind a proxy what is dialled for data is dialled ahead of them. */
+const dialOrPort: readonly FilesForm[] = [...dial, 'port'];
 const transfer: readonly FilesForm[] = ['transfer'];
 const handshake: readonly FilesForm[] = ['alert', 'transfer'];
 
@@ -97,7 +99,7 @@ const forms: Readonly<Partial<Record<FailureCode, readonly FilesForm[]>>> = {
   ORIGIN_HANDSHAKE_FAILED: ['auth', 'alert', 'transfer'],
   ORIGIN_HANDSHAKE_TIMEOUT: ['auth', 'alert', 'transfer'],
   ORIGIN_IDLE_TIMEOUT: session,
-  ORIGIN_NAME_UNRESOLVED: ['greeting', 'alert'],
+  ORIGIN_NAME_UNRESOLVED: ['greeting', 'alert', 'port'],
   ORIGIN_NOT_TLS: check,
   ORIGIN_REFUSED: dial,
   ORIGIN_REVOCATION_UNKNOWN: check,
@@ -105,9 +107,10 @@ const forms: Readonly<Partial<Record<FailureCode, readonly FilesForm[]>>> = {
   ORIGIN_TRUNCATED: transfer,
   ORIGIN_UNREACHABLE: dial,
   ORIGIN_UPGRADE_INJECTION: ['auth'],
-  POLICY_ADMIN_ADDRESS: dial,
-  POLICY_LOOP: dial,
-  POLICY_REFUSED: ['greeting', 'alert'],
+  ORIGIN_UPSTREAM_PROXY: ['greeting', 'alert', 'port'],
+  POLICY_ADMIN_ADDRESS: dialOrPort,
+  POLICY_LOOP: dialOrPort,
+  POLICY_REFUSED: [...dialOrPort, 'session'],
   POLICY_RULE_BLOCK: transfer,
   POLICY_RULE_RESET: cut,
   POLICY_SCANNER_BLOCK: transfer,

@@ -11,6 +11,8 @@ export interface FilesPolicy {
   readonly authSsl: 'refuse' | 'allow';
   /** Control connections that go on in plaintext behind CCC. */
   readonly clearCommandChannel: 'refuse' | 'allow';
+  /** Sessions whose data connections cannot be led through the gateway. */
+  readonly unread: 'allow' | 'refuse';
   /** What the origin has of an upload that a rule blocks. */
   readonly blockedUpload: 'keep' | 'delete';
 }

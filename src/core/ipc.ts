@@ -34,6 +34,8 @@ export interface ExpectedData {
   /** The destination as the client may name it. */
   readonly hosts: readonly string[];
   readonly port: number;
+  /** A proxy leads to it, by whatever name. */
+  readonly isProxied: boolean;
   /** Shown to the relay that waits by the one that hands the connection over. */
   readonly token: string;
   /** Port of the loopback where it waits. */

@@ -16,6 +16,8 @@ export interface DataChannelOptions {
   readonly meet: (accepted: (socket: Socket) => void) => Promise<DataListener>;
   /** Connects to the other side. */
   readonly dial: () => Promise<Socket>;
+  /** It does so before anybody is waited for. */
+  readonly dialsFirst?: boolean;
   /** Puts TLS over a leg; rejects with FlowFailure. */
   readonly secure: (side: Side, socket: Socket, direction: DataPlan['direction']) => Promise<Duplex>;
   readonly idleMs: number;
@@ -84,8 +86,10 @@ class SocketDataChannel implements DataChannel {
   }
 
   async listen(): Promise<void> {
+    const { meet, dial, dialsFirst = false } = this.#options;
     try {
-      this.#listener = await this.#options.meet((socket) => this.#connected(socket));
+      if (dialsFirst) await this.#dialledBy(dial());
+      this.#listener = await meet((socket) => this.#connected(socket));
     } catch (error) {
       this.abort();
       throw error;
@@ -98,11 +102,10 @@ class SocketDataChannel implements DataChannel {
   connect({ direction, isProtected }: Pick<DataPlan, 'direction' | 'isProtected'>): void {
     const { dial } = this.#options;
     // In active mode nobody is to be connected to before the origin has come.
-    const dialled = this.mode === 'passive' ? dial() : this.#accepted.promise.then(dial);
-    this.#dialled = dialled.then((socket) => this.#keep(socket));
-    this.#dialled.catch(ignore);
+    const dialled =
+      this.#dialled ?? this.#dialledBy(this.mode === 'passive' ? dial() : this.#accepted.promise.then(dial));
     // Some servers consent to the transfer only when TLS stands (ftp-srv); those that consent first let the handshake wait.
-    this.#origin = (this.mode === 'passive' ? this.#dialled : this.#accepted.promise).then((socket) =>
+    this.#origin = (this.mode === 'passive' ? dialled : this.#accepted.promise).then((socket) =>
       isProtected ? this.#secure('origin', socket, direction) : socket,
     );
     this.#origin.catch(ignore);
@@ -157,6 +160,13 @@ class SocketDataChannel implements DataChannel {
     if (leg !== undefined) leg.over = over;
     if (this.isOver) resetConnection(socket, over);
     return over;
+  }
+
+  #dialledBy(dialling: Promise<Socket>): Promise<Socket> {
+    const dialled = dialling.then((socket) => this.#keep(socket));
+    dialled.catch(ignore);
+    this.#dialled = dialled;
+    return dialled;
   }
 
   #connected(socket: Socket): void {

@@ -14,12 +14,17 @@ export interface DataAppointment {
   /** The origin as the client may name it. */
   readonly hosts: readonly string[];
   readonly port: number;
+  /** The origin is reached through a proxy: only that knows what other names it has. */
+  readonly isProxied: boolean;
 }
+
+/** What is known of each of them. */
+type Awaited = Pick<DataAppointment, 'clientIp' | 'port' | 'isProxied'>;
 
 /** An appointment of this relay, or of another one that waits at a port of the loopback for whoever knows the token. */
 export type Expected =
-  | { readonly kind: 'here'; readonly clientIp: string; take(socket: Socket): void; stranger(address: Address): void }
-  | { readonly kind: 'elsewhere'; readonly clientIp: string; readonly token: string; readonly handOverPort: number };
+  | (Awaited & { readonly kind: 'here'; take(socket: Socket): void; stranger(address: Address): void })
+  | (Awaited & { readonly kind: 'elsewhere'; readonly token: string; readonly handOverPort: number });
 
 /** Tells the other relays, through control. */
 export interface ExpectationSharing {
@@ -56,6 +61,17 @@ export class DataExpectations {
     return this.#expected.get(keyOf(host, port));
   }
 
+  /**
+   * Whether what a client asks for at a port may be what it is expected for, by another name of its origin. Only where a
+   * proxy leads to either of them: elsewhere the address tells.
+   */
+  mayBeOf(clientIp: string, port: number, isProxied: boolean): boolean {
+    for (const expected of this.#expected.values()) {
+      if (expected.port === port && expected.clientIp === clientIp && (isProxied || expected.isProxied)) return true;
+    }
+    return false;
+  }
+
   /** Resolves when every relay would recognise the connection. Rejects with FlowFailure GATEWAY_LISTEN_DENIED or GATEWAY_OVERLOADED. */
   async expect(
     appointment: DataAppointment,
@@ -68,7 +84,8 @@ export class DataExpectations {
       close();
       accepted(socket);
     };
-    const expected: Expected = { kind: 'here', clientIp: appointment.clientIp, take, stranger };
+    const { clientIp, port, isProxied } = appointment;
+    const expected: Expected = { kind: 'here', clientIp, port, isProxied, take, stranger };
     const close = (): void => {
       this.#remove(appointment, expected);
       if (this.#byToken.delete(token)) this.#sharing?.forget(token);
@@ -83,14 +100,14 @@ export class DataExpectations {
         throw error;
       }
     }
-    return { address: { ip: originIp, port: appointment.port }, close };
+    return { address: { ip: originIp, port }, close };
   }
 
   /** Another relay expects a connection. False when this one cannot remember any more. */
   note(data: ExpectedData): boolean {
     if (this.#elsewhere.size >= limits.ftpAppointments) return false;
-    const { clientIp, token, handOverPort } = data;
-    const expected: Expected = { kind: 'elsewhere', clientIp, token, handOverPort };
+    const { clientIp, port, isProxied, token, handOverPort } = data;
+    const expected: Expected = { kind: 'elsewhere', clientIp, port, isProxied, token, handOverPort };
     // It tells when it expects it no more, unless it is gone.
     const timer = setTimeout(() => this.forget(token), 2 * limits.ftpDataWaitMs);
     timer.unref();

@@ -5,9 +5,11 @@ import { parseClientHello } from '../codec/client-hello.ts';
 import { resumptionOfferOf } from '../codec/client-hello-resumption.ts';
 import { FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
+import { LingeringTransport } from '../net/lingering-transport.ts';
 import { peekOpening } from '../net/peek.ts';
 import { WatchedTransport, watchEnd } from '../net/watched-transport.ts';
 import { certificateFactsOf } from '../pki/certificate-facts.ts';
+import { isProxied } from './data-meeting.ts';
 import type { Flow } from './flow.ts';
 import type { LeafContext } from './leaf-store.ts';
 
@@ -34,7 +36,7 @@ export function dataTls(flow: Flow): DataTls {
       const { origin, originSecurity: security } = flow;
       if (security === undefined) throw new FlowFailure('GATEWAY_INTERNAL', 'no TLS');
       const resumed = session ?? (origin instanceof TLSSocket ? origin.getSession() : security.session);
-      const transport = direction === 'download' ? new WatchedTransport(socket) : socket;
+      const transport = originTransport(flow, socket, direction);
       const secure = connect({
         socket: transport,
         // Sessions are bound to the name that they were made for.
@@ -90,6 +92,11 @@ export function dataTls(flow: Flow): DataTls {
       );
     },
   };
+}
+
+function originTransport(flow: Flow, socket: Socket, direction: 'upload' | 'download'): Duplex {
+  if (direction === 'download') return new WatchedTransport(socket);
+  return isProxied(flow) ? new LingeringTransport(socket) : socket;
 }
 
 /** Whether a ClientHello offers what only its control connection can have given it; whether it has it, TLS finds out. */

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { communityId } from '../codec/community-id.ts';
 import type { Address, Destination } from '../core/endpoint.ts';
 import { FlowFailure } from '../core/failures.ts';
-import { dialTcp } from '../net/dial.ts';
+import { type DialOptions, dialTcp } from '../net/dial.ts';
 import { localAddressOf, remoteAddressOf } from '../net/original-destination.ts';
 import type { Flow } from './flow.ts';
 
@@ -10,20 +10,14 @@ import type { Flow } from './flow.ts';
 export async function dialOrigin(flow: Flow, destination: Destination, spoof?: Address): Promise<Socket> {
   // Asked here and not at accept, because here the client can be told.
   if (!flow.plane.isRecordable()) throw new FlowFailure('GATEWAY_RECORDS_UNWRITABLE', 'records cannot be written');
-  const { upstream, timeouts } = flow.policy.document;
-  const proxy = upstream === undefined || flow.policy.bypassesUpstream(destination.host) ? undefined : upstream;
+  const route = routeTo(flow, destination, spoof);
+  const { proxy } = route;
   const { facts } = flow;
   // Noted ahead, for a failure to dial names the proxy too; what is known of an earlier origin is not of this one.
   facts.upstreamProxy = proxy === undefined ? undefined : `${proxy.proxy.host}:${proxy.proxy.port}`;
   facts.origin = undefined;
   facts.originLocal = undefined;
-  const socket = await dialTcp(destination, {
-    resolve: (host) => flow.plane.resolve(host, facts.shareKey),
-    timeoutMs: timeouts.connectMs,
-    forbidden: flow.policy.forbidden,
-    ...(spoof === undefined ? {} : { spoof }),
-    ...(proxy === undefined ? {} : { proxy, isGuarded: flow.policy.isGuarded }),
-  });
+  const socket = await dialTcp(destination, route);
   socket.on('error', ignore);
   flow.origin = socket;
   flow.originTransport = socket;
@@ -32,6 +26,20 @@ export async function dialOrigin(flow: Flow, destination: Destination, spoof?: A
   facts.originLocal = localAddressOf(socket);
   facts.originCommunityId = communityId(facts.originLocal, facts.origin);
   return socket;
+}
+
+/** How a destination is to be reached, by every connection of a flow to it. */
+export function routeTo({ policy, plane, facts }: Flow, { host }: Destination, spoof?: Address): DialOptions {
+  const { upstream, timeouts } = policy.document;
+  return {
+    resolve: (name) => plane.resolve(name, facts.shareKey),
+    timeoutMs: timeouts.connectMs,
+    forbidden: policy.forbidden,
+    ...(spoof === undefined ? {} : { spoof }),
+    ...(upstream === undefined || policy.bypassesUpstream(host)
+      ? {}
+      : { proxy: upstream, isGuarded: policy.isGuarded }),
+  };
 }
 
 /** Between two readers nobody listens; without a listener a reset would end the process. The next reader sees the close. */

@@ -25,11 +25,16 @@ export async function joinDataConnection(flow: Flow, destination: Destination, a
   return true;
 }
 
-/** A session waits for the connection that was just dialled: by another name of its origin its file would pass unread. */
+/**
+ * A session waits for the connection that was just dialled: by another name of its origin its file would pass unread.
+ * Behind a proxy, where nobody here knows what a name leads to, the port of a session of the same client is enough.
+ */
 export function refuseUnreadData({ facts, plane }: Flow): void {
-  const { origin } = facts;
-  if (plane.expectations.isEmpty || origin === undefined) return;
-  if (plane.expectations.find({ host: origin.ip, port: origin.port }) === undefined) return;
+  const { origin, destination, client, upstreamProxy } = facts;
+  if (plane.expectations.isEmpty || origin === undefined || destination === undefined) return;
+  const isProxied = upstreamProxy !== undefined;
+  const isKnown = !isProxied && plane.expectations.find({ host: origin.ip, port: origin.port }) !== undefined;
+  if (!isKnown && !plane.expectations.mayBeOf(client.ip, destination.port, isProxied)) return;
   facts.protocol = 'ftp-data';
   throw new FlowFailure('CLIENT_FTP_HIJACK', 'a data connection by another name of its origin');
 }

@@ -2,7 +2,14 @@ import { type FailureCode, FlowFailure } from '../core/failures.ts';
 import type { Relay, Wire } from '../core/relay.ts';
 import { countFailure } from './count-failure.ts';
 import { type DataChannelOptions, openDataChannel } from './data-channel.ts';
-import { activeMeeting, passiveMeeting, type Stranger } from './data-meeting.ts';
+import {
+  activeMeeting,
+  isProxied,
+  listeningMeeting,
+  originIpOf,
+  passiveMeeting,
+  type Stranger,
+} from './data-meeting.ts';
 import { dataTls } from './data-tls.ts';
 import type { Flow } from './flow.ts';
 import { scannersOf } from './flow-scanners.ts';
@@ -29,9 +36,13 @@ export function filesRelay(flow: Flow, wire: Wire, canUpgrade: boolean): Relay {
     channels: {
       passive: (port) => openDataChannel({ ...common, mode: 'passive', ...passiveMeeting(flow, port, stranger) }),
       active: (port) => openDataChannel({ ...common, mode: 'active', ...activeMeeting(flow, port, stranger) }),
+      listening: isProxied(flow)
+        ? (originPort, clientPort) =>
+            openDataChannel({ ...common, mode: 'active', ...listeningMeeting(flow, originPort, clientPort) })
+        : undefined,
     },
     clientIp: client.ip,
-    originIp: origin.ip,
+    originIp: originIpOf(flow),
     canUpgrade,
     isSecure: facts.decrypted,
     requireTls: files.requireTls,

@@ -6,6 +6,8 @@ import { scannersOf } from './flow-scanners.ts';
 import { inspectMail } from './inspect-mail.ts';
 import { isMailPort, tellingPort } from './mail-ports.ts';
 import { spoolIn } from './mail-spool.ts';
+import { ftpAnswers } from './relay/ftp-answers.ts';
+import { lineOf } from './relay/ftp-transfers.ts';
 import { HeldBudget, mostOf } from './relay/held-budget.ts';
 import { createSmtpRelay } from './relay/smtp.ts';
 import { HoldShare } from './relay/smtp-hold.ts';
@@ -20,8 +22,8 @@ export interface MailRelayOptions {
   /** What the greeting looks like. */
   readonly guess: string;
   readonly canUpgrade: boolean;
-  /** The relay of a client that speaks FTP, behind the greeting; undefined where that passes unread. */
-  readonly files: (() => Relay) | undefined;
+  /** The relay of a client that speaks FTP, behind the greeting; or why there is none, and it would pass unread. */
+  readonly files: (() => Relay) | string;
   /** Lets that relay go on. */
   readonly replace: (next: Relay) => void;
 }
@@ -29,7 +31,7 @@ export interface MailRelayOptions {
 /** The relay of a mail session over the legs of a flow. */
 export function mailRelay({ flow, wire, guess, canUpgrade, files, replace }: MailRelayOptions): Relay {
   const { facts, policy, plane } = flow;
-  const { mail, opaque } = policy.document;
+  const { mail } = policy.document;
   refuseOtherProtocols(flow, greetedNames);
   facts.protocol = guess;
   return createSmtpRelay({
@@ -60,15 +62,10 @@ export function mailRelay({ flow, wire, guess, canUpgrade, files, replace }: Mai
       facts.protocol = protocol;
     },
     notMail: (bytes) => {
-      if (files !== undefined) {
-        const relay = files();
-        replace(relay);
-        return relay.receive('client', bytes);
-      }
-      if (opaque === 'refuse') return wire.abort('CLIENT_NOT_TLS', 'ftp');
-      facts.protocol = 'ftp';
-      wire.upgrade({ kind: 'opaque', protocol: 'ftp' });
-      wire.send('origin', bytes);
+      if (typeof files === 'string') return passUnreadFiles(flow, wire, files, bytes);
+      const relay = files();
+      replace(relay);
+      relay.receive('client', bytes);
     },
   });
 }
@@ -82,4 +79,19 @@ function refuseOtherProtocols({ facts, hello }: Flow, names: RegExp): void {
   const offered = facts.decrypted ? (hello?.alpn ?? []) : [];
   if (offered.length === 0 || offered.some((protocol) => names.test(protocol))) return;
   throw new FlowFailure('CLIENT_ALPN_UNSUPPORTED', offered.join(' ').slice(0, 100));
+}
+
+/** A session of files whose data connections cannot be led through the gateway: the record says so, and policy may refuse it. */
+function passUnreadFiles({ facts, policy }: Flow, wire: Wire, reason: string, bytes: Buffer): void {
+  const { opaque, files } = policy.document;
+  facts.protocol = 'ftp';
+  if (files.unread === 'refuse') {
+    facts.decision = { kind: 'refuse', reason };
+    wire.send('client', lineOf(ftpAnswers.failed('session', 'POLICY_REFUSED', reason)));
+    return wire.close('POLICY_REFUSED', reason);
+  }
+  if (opaque === 'refuse') return wire.abort('CLIENT_NOT_TLS', reason);
+  facts.decision = { kind: 'bypass', reason };
+  wire.upgrade({ kind: 'opaque', protocol: 'ftp' });
+  wire.send('origin', bytes);
 }

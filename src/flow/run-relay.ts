@@ -9,7 +9,7 @@ import type { CertificateFacts, OriginIdentity } from '../core/tls.ts';
 import { resetConnection } from '../net/reset.ts';
 import { coveringName } from './certificate-names.ts';
 import { clearLeg, mayClear } from './clear-leg.ts';
-import { canMeet } from './data-meeting.ts';
+import { whyUnmet } from './data-meeting.ts';
 import type { Flow } from './flow.ts';
 import { http1RelayFor } from './http1-relay.ts';
 import { http2RelayFor } from './http2-relay.ts';
@@ -93,7 +93,8 @@ function relayFor(flow: Flow, options: RelayOptions, wire: Wire): Relay {
   const canUpgrade = options.secure !== undefined;
   const mail = (guess: string): Relay =>
     createReplaceableRelay((replace) => {
-      const files = canMeet(flow) ? () => filesRelay(flow, wire, canUpgrade) : undefined;
+      const unread = whyUnmet(flow);
+      const files = unread === undefined ? () => filesRelay(flow, wire, canUpgrade) : unread;
       return mailRelay({ flow, wire, guess, canUpgrade, files, replace });
     });
   if (isHttp1(protocol ?? alpn)) return http();

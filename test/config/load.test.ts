@@ -112,6 +112,7 @@ describe('loading', () => {
         passiveAddress: 'refuse',
         authSsl: 'refuse',
         clearCommandChannel: 'refuse',
+        unread: 'allow',
         blockedUpload: 'keep',
       },
       opaque: 'allow',

@@ -19,7 +19,12 @@ function neighbours(): { readonly here: DataExpectations; readonly there: DataEx
   return { here, there };
 }
 
-const appointment = { clientIp: '192.0.2.7', hosts: ['198.51.100.1', 'ftp.example.test'], port: 40_000 };
+const appointment = {
+  clientIp: '192.0.2.7',
+  hosts: ['198.51.100.1', 'ftp.example.test'],
+  port: 40_000,
+  isProxied: false,
+};
 const ignore = (): void => {};
 
 describe('data connections that are expected', () => {

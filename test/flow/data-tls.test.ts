@@ -39,6 +39,7 @@ it.each(['TLSv1.2', 'TLSv1.3'] as const)(
       policy: { document: policyDocument() },
       origin: control,
       originSecurity: { context, name: 'localhost', serverName: 'localhost', fingerprint },
+      facts: { upstreamProxy: undefined },
     } as unknown as Flow;
     const data = dataTls(flow);
     const transfer = async (server: Server) => {

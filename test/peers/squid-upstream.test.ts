@@ -1,11 +1,9 @@
-import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { hostname, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { hostname } from 'node:os';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { freePort, type RunningGateway, startGateway, waitUntil } from '../support/gateway.ts';
+import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { startOrigin, type TestOrigin } from '../support/https-origin.ts';
 import { hasProgram, run } from '../support/run.ts';
+import { type Squid, startSquid } from '../support/squid.ts';
 import { createTestAuthority } from '../support/test-authority.ts';
 
 const here = hasProgram('squid') && hasProgram('curl');
@@ -71,46 +69,3 @@ describe.runIf(here)('through Squid on the same host', () => {
     expect(squid.log()).not.toMatch(new RegExp(`CONNECT (?:localhost|127\\.0\\.0\\.1)\\.?:${ports[name]} `));
   });
 });
-
-interface Squid extends AsyncDisposable {
-  readonly port: number;
-  /** Its access log. */
-  readonly log: () => string;
-}
-
-async function startSquid(): Promise<Squid> {
-  const directory = mkdtempSync(join(tmpdir(), 'daylight-squid-'));
-  // Started by root it goes on as a user of its own.
-  chmodSync(directory, 0o777);
-  const port = await freePort();
-  const at = (name: string): string => join(directory, name);
-  writeFileSync(
-    at('squid.conf'),
-    `http_port 127.0.0.1:${port}
-http_access allow all
-cache deny all
-pid_filename ${at('pid')}
-access_log stdio:${at('access.log')}
-cache_log ${at('cache.log')}
-coredump_dir ${directory}
-shutdown_lifetime 0 seconds
-`,
-  );
-  const child = spawn('squid', ['-N', '-f', at('squid.conf')], { stdio: 'ignore' });
-  const exited = new Promise((resolve) => child.once('exit', resolve).once('error', resolve));
-  // Its user, who is not ours, makes them.
-  const read = (name: string): string => (existsSync(at(name)) ? readFileSync(at(name), 'utf8') : '');
-  await waitUntil(
-    () => read('cache.log').includes('Accepting HTTP Socket connections'),
-    () => `squid does not start: ${read('cache.log')}`,
-  );
-  return {
-    port,
-    log: () => read('access.log'),
-    async [Symbol.asyncDispose]() {
-      child.kill('SIGTERM');
-      await exited;
-      rmSync(directory, { recursive: true, force: true });
-    },
-  };
-}

@@ -33,6 +33,7 @@ export async function startFilesNetwork(
   authority: TestAuthority,
   ports: readonly number[],
   files: object = {},
+  more: object = {},
 ): Promise<FilesNetwork> {
   const network = await createTestNetwork();
   const listener = (port: number, capture: string, more: object = {}) => ({
@@ -59,6 +60,7 @@ export async function startFilesNetwork(
         ],
         originTrust: { system: false, files: ['$DIRECTORY/root.pem'] },
         timeouts: { drain: '2s' },
+        ...more,
       },
     });
     return filesNetwork(network, gateway, ports);

@@ -55,6 +55,7 @@ export function policyDocument(changes: Partial<PolicyDocument> = {}): PolicyDoc
       passiveAddress: 'refuse',
       authSsl: 'refuse',
       clearCommandChannel: 'refuse',
+      unread: 'allow',
       blockedUpload: 'keep',
     },
     opaque: 'allow',

@@ -10,8 +10,8 @@ import { lineOf } from './ftp-transfers.ts';
 export interface OpeningEvents {
   /** The client is to be told where the gateway listens in place of the origin. */
   readonly toClient: (line: Buffer) => void;
-  /** The origin is to be told where it listens in place of the client. */
-  readonly toOrigin: (command: FtpCommand) => void;
+  /** The origin is to be told where the gateway listens in place of the client, or asked to listen itself. */
+  readonly toOrigin: (command: FtpCommand, expected: 'active' | 'passive') => void;
   /** The next transfer uses it. */
   readonly opened: (channel: DataChannel) => void;
   readonly refused: (code: FailureCode, detail: string) => void;
@@ -20,11 +20,16 @@ export interface OpeningEvents {
   readonly settled: () => void;
 }
 
+const pasv = lineOf('PASV');
+const epsv = lineOf('EPSV');
+
 /** Opens the data channels that either side names a port for. */
 export class FtpDataOpening {
   readonly #options: FtpOptions;
   readonly #events: OpeningEvents;
   #isOver = false;
+  /** Where the client listens that has asked last. */
+  #clientPort = 0;
   /** Nothing else is passed on meanwhile. */
   isBusy = false;
 
@@ -33,24 +38,35 @@ export class FtpDataOpening {
     this.#events = events;
   }
 
-  /** The origin listens: the client gets a listener of the gateway in its place. */
-  passive(reply: FtpReply): void {
+  /** The origin listens, as `command` has asked for: the client gets a listener of the gateway in its place, or listens too. */
+  passive(reply: FtpReply, { verb }: FtpCommand): void {
     const { originIp, passiveAddress, channels } = this.#options;
     const offer = passiveOfferOf(reply, originIp, passiveAddress);
     if (offer.kind === 'malformed') return this.#events.malformed(`${reply.code} without an address`);
     if (offer.kind === 'foreign') return this.#events.refused('ORIGIN_FTP_BOUNCE', offer.detail);
+    if (channels.listening !== undefined && (verb === 'PORT' || verb === 'EPRT')) {
+      return this.#open(channels.listening(offer.port, this.#clientPort), () =>
+        this.#events.toClient(lineOf(`200 ${verb} command successful`)),
+      );
+    }
     this.#open(channels.passive(offer.port), (channel) => {
       const text = passiveReply(reply.code, channel.address);
       this.#events.toClient(lineOf(text ?? '425 PASV cannot name an IPv6 address; use EPSV'));
     });
   }
 
-  /** The client listens: the origin gets a listener of the gateway in its place. */
+  /** The client listens: the origin gets a listener of the gateway in its place, or listens too where it could not connect. */
   active(command: FtpCommand, { port }: Address): void {
-    this.#open(this.#options.channels.active(port), (channel) => {
+    const { channels } = this.#options;
+    if (channels.listening !== undefined) {
+      this.#clientPort = port;
+      // In kind: a client whose EPRT is refused tries PORT.
+      return this.#events.toOrigin({ ...command, line: command.verb === 'PORT' ? pasv : epsv }, 'passive');
+    }
+    this.#open(channels.active(port), (channel) => {
       const plain = command.verb === 'PORT' ? hostPortText(channel.address) : undefined;
       const line = plain === undefined ? `EPRT ${extendedPortText(channel.address)}` : `PORT ${plain}`;
-      this.#events.toOrigin({ ...command, line: lineOf(line) });
+      this.#events.toOrigin({ ...command, line: lineOf(line) }, 'active');
     });
   }
 

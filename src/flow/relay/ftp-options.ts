@@ -7,9 +7,9 @@ export interface FtpOptions {
   readonly wire: Wire;
   readonly inspector: TransferInspector;
   readonly channels: DataChannels;
-  /** Address of the client, and of the origin on the control connection. */
+  /** Address of the client, and of the origin on the control connection; undefined where a proxy resolves its name. */
   readonly clientIp: string;
-  readonly originIp: string;
+  readonly originIp: string | undefined;
   /** The legs are plain and may be put under TLS. */
   readonly canUpgrade: boolean;
   /** TLS on both legs from the start. */
@@ -37,6 +37,8 @@ export interface DataChannels {
   passive(originPort: number): Promise<DataChannel>;
   /** The origin will connect to the gateway, and the gateway to `clientPort` of the client. */
   active(clientPort: number): Promise<DataChannel>;
+  /** The gateway will connect to both, which listen. There where the origin cannot connect to the gateway. */
+  readonly listening?: ((originPort: number, clientPort: number) => Promise<DataChannel>) | undefined;
 }
 
 /** Both legs of one data connection. */

@@ -8,18 +8,22 @@ export type PassiveOffer =
   | { readonly kind: 'foreign'; readonly detail: string }
   | { readonly kind: 'malformed' };
 
-/** Reads 227 or 229. Anything but a high port of the origin itself may lead the gateway to somebody else. */
+/**
+ * Reads 227 or 229. Anything but a high port of the origin itself may lead the gateway to somebody else. Where the origin's
+ * address is not known, it is connected to by its name, and what it says of its address means nothing.
+ */
 export function passiveOfferOf(
   { code, lines }: FtpReply,
-  originIp: string,
+  originIp: string | undefined,
   foreign: 'refuse' | 'ignore',
 ): PassiveOffer {
   const text = lines.at(-1) ?? '';
   const port = code === 229 ? parseExtendedPassive(text) : undefined;
-  const extended = port === undefined ? undefined : { ip: originIp, port };
+  const extended = port === undefined ? undefined : { ip: originIp ?? 'its own', port };
   const address = code === 229 ? extended : parseHostPort(text);
   if (address === undefined) return { kind: 'malformed' };
-  const isForeign = address.ip !== originIp && address.ip !== '0.0.0.0' && foreign === 'refuse';
+  const isOwn = originIp === undefined || code === 229 || address.ip === originIp || address.ip === '0.0.0.0';
+  const isForeign = !isOwn && foreign === 'refuse';
   if (!isForeign && address.port >= 1_024) return { kind: 'port', port: address.port };
   return { kind: 'foreign', detail: `${code} names ${address.ip} port ${address.port}` };
 }

@@ -46,7 +46,7 @@ class FtpRelay implements Relay {
     this.#aborting = new FtpAbort(options.wire);
     this.#opening = new FtpDataOpening(options, {
       toClient: (line) => options.wire.send('client', line),
-      toOrigin: (command) => this.#ask(command, 'active'),
+      toOrigin: (command, expected) => this.#ask(command, expected),
       opened: (channel) => this.#transfers.offer(channel),
       refused: (code, detail) => this.#refuse(code, detail),
       malformed: (detail) => this.#fail('ORIGIN_FTP_MALFORMED', detail),
@@ -160,7 +160,7 @@ class FtpRelay implements Relay {
     if (expected === 'act') this.#transfers.acted(reply);
     const change = changeOfLegs(expected, reply);
     if (change !== undefined) return this.#change(change);
-    if (expected === 'passive' && (code === 227 || code === 229)) return this.#opening.passive(reply);
+    if (expected === 'passive' && (code === 227 || code === 229)) return this.#opening.passive(reply, command);
     if (expected === 'restart' && isPositive) this.#session.restarted();
     if (expected === (isPositive ? 'restart' : 'active')) this.#transfers.offer(undefined);
     wire.send('client', expected === 'features' && isPositive ? filterFeatures(reply, mayClear(this.#options)) : raw);
