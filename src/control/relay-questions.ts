@@ -39,11 +39,11 @@ export async function answerQuestion(
   const others = processes.filter((relay) => relay !== child);
   switch (question.kind) {
     case 'issuer-request': {
-      const certificates = await answerers.issuers.find(question.addresses);
+      const certificates = await answerers.issuers.find(question.addresses, question.client);
       return child.send({ kind: 'issuers', id: question.id, certificates });
     }
     case 'revocation-request': {
-      const findings = await answerers.revocation.check(question.pairs);
+      const findings = await answerers.revocation.check(question.pairs, question.client);
       return child.send({ kind: 'revocation', id: question.id, findings });
     }
     case 'expect-data':

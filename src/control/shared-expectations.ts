@@ -1,5 +1,7 @@
+import { shareKeyOf } from '../codec/share-key.ts';
 import type { ExpectedData } from '../core/ipc.ts';
 import { limits } from '../core/limits.ts';
+import { FairShares } from '../net/fair-shares.ts';
 import type { RelayChild } from './relay-child.ts';
 
 /** A relay that waits until all others know what it expects. */
@@ -27,6 +29,7 @@ export class SharedExpectations {
   readonly #announced = new Map<number, Announcement>();
   /** By token; relays that start later are told of them. */
   readonly #open = new Map<string, Open>();
+  readonly #shares = new FairShares(limits.ftpAppointments);
   #lastId = 0;
 
   /** What a relay that starts now has to know. */
@@ -36,7 +39,8 @@ export class SharedExpectations {
 
   /** `others` are all processes that have accepted connections or will: those that start or drain among them. */
   announce(child: RelayChild, id: number, expected: ExpectedData, others: readonly RelayChild[]): void {
-    if (this.#open.size >= limits.ftpAppointments) return child.send({ kind: 'data-expected', id, isKnown: false });
+    if (!this.#shares.take(shareKeyOf(expected.clientIp)))
+      return child.send({ kind: 'data-expected', id, isKnown: false });
     this.#keep(expected);
     this.#lastId += 1;
     const own = this.#lastId;
@@ -61,8 +65,11 @@ export class SharedExpectations {
   }
 
   forget(token: string): void {
-    clearTimeout(this.#open.get(token)?.timer);
+    const open = this.#open.get(token);
+    if (open === undefined) return;
+    clearTimeout(open.timer);
     this.#open.delete(token);
+    this.#shares.give(shareKeyOf(open.expected.clientIp));
   }
 
   #keep(expected: ExpectedData): void {

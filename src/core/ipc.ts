@@ -101,9 +101,19 @@ export type FromRelay =
   | { readonly kind: 'policy-rejected'; readonly version: string; readonly detail: string }
   | { readonly kind: 'leaf-request'; readonly id: number; readonly request: LeafRequest }
   | { readonly kind: 'leaf-rejected'; readonly rejection: LeafRejection }
-  /** For certificates of issuers that an origin did not send. */
-  | { readonly kind: 'issuer-request'; readonly id: number; readonly addresses: readonly string[] }
-  | { readonly kind: 'revocation-request'; readonly id: number; readonly pairs: readonly IssuedPair[] }
+  /** For certificates of issuers that an origin did not send, in the share of a client. */
+  | {
+      readonly kind: 'issuer-request';
+      readonly id: number;
+      readonly addresses: readonly string[];
+      readonly client: string;
+    }
+  | {
+      readonly kind: 'revocation-request';
+      readonly id: number;
+      readonly pairs: readonly IssuedPair[];
+      readonly client: string;
+    }
   | { readonly kind: 'expect-data'; readonly id: number; readonly expected: ExpectedData }
   | { readonly kind: 'data-noted'; readonly id: number; readonly isKnown: boolean }
   | { readonly kind: 'forget-data'; readonly token: string }

@@ -81,13 +81,13 @@ export const limits = {
   /** FTP: line of a command or reply, and the whole of a reply (STAT of a directory). */
   ftpLineBytes: 8_192,
   ftpReplyBytes: 1_048_576,
-  /** Data channels of one relay; how long one waits for its peer, for the receiver to close, for another relay, for ABOR. */
+  /** Data channels of one relay, of which one client has half at most; how long one waits for its peer, for the receiver to close, for another relay, for ABOR. */
   ftpDataChannels: 1_024,
   ftpDataWaitMs: 60_000,
   ftpDataCloseMs: 2_000,
   ftpHandOverMs: 5_000,
   ftpAbortMs: 10_000,
-  /** Data connections of the explicit proxy that all relays know of at once: 16 relays with all their channels. */
+  /** Data connections of the explicit proxy that all relays know of at once: 16 relays with all their channels. One client has half at most. */
   ftpAppointments: 16_384,
   ...http2Limits,
   /** Packets of decrypted traffic in memory that wait for the disk, per relay. */
@@ -122,7 +122,7 @@ export const limits = {
   watchedOriginMs: 86_400_000,
   /** How far before now a leaf is valid, where policy backdates it: the skew that Kerberos takes for normal. */
   leafBackdateMs: 300_000,
-  /** Leafs being minted or waited for at once, per relay. */
+  /** Leafs being minted or waited for at once, per relay. One client has half at most: whoever waits for the same one takes no place. */
   leafPending: 256,
   /** Names of a certificate that are kept, recorded and mirrored into a leaf; CDN certificates hold some hundreds. */
   certificateNames: 1_000,
@@ -154,7 +154,7 @@ export const limits = {
   issuerBytes: 65_536,
   /** How long a flow waits for a missing issuer, within its handshake limit. */
   issuerWaitMs: 5_000,
-  /** Addresses of issuers asked at once by control, and questions of one relay under way. */
+  /** Addresses of issuers asked at once by control, and questions of one relay under way. One client has half of either at most. */
   issuerFetches: 64,
   /** How long a fetched issuer is kept, and for how long an address that gave none is left alone. */
   issuerMs: 86_400_000,
@@ -173,9 +173,9 @@ export const limits = {
   ocspBytes: 65_536,
   /** One fetch of a CRL or an OCSP answer, redirects and all. A handshake waits less: `revocation.timeout`. */
   revocationFetchMs: 10_000,
-  /** Fetches under way at one host; the others wait. */
+  /** Fetches under way at one host; the others wait, each client for its share. */
   revocationFetchesPerHost: 4,
-  /** Certificates that control finds out about at once. */
+  /** Certificates that control finds out about at once. One client has half at most. */
   revocationPending: 256,
   /** Findings that control, and each relay, remembers. */
   revocationAnswers: 4_096,
@@ -187,7 +187,7 @@ export const limits = {
   revocationRetryMs: 60_000,
   /** Time for which a relay believes that nothing is known, when control did not answer in time. */
   revocationPauseMs: 10_000,
-  /** Questions of a relay that control has not answered; the oldest are let go. */
+  /** Questions of a relay that control has not answered. One client has half at most. */
   revocationQuestions: 1_024,
   /** Answers on disk, all together and by number: the oldest go. */
   revocationDiskBytes: 268_435_456,

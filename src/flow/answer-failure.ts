@@ -74,6 +74,7 @@ async function showUntrusted(flow: Flow, failure: FlowFailure, hello: ClientHell
     { kind: 'untrusted', name: name.toLowerCase(), code: failure.code },
     leafKeyTypeFor(hello),
     tls.client,
+    flow.facts.shareKey,
   );
   const leg = await acceptClient({
     transport: flow.client,

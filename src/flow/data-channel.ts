@@ -5,6 +5,7 @@ import { asFailure, FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
 import type { Side } from '../core/side.ts';
 import type { DataListener } from '../net/data-listener.ts';
+import { FairShares } from '../net/fair-shares.ts';
 import { resetConnection } from '../net/reset.ts';
 import { moveFile } from './data-move.ts';
 import type { DataChannel, DataPlan } from './relay/ftp-options.ts';
@@ -14,6 +15,8 @@ export interface DataChannelOptions {
   readonly mode: DataChannel['mode'];
   /** Waits for the peer that connects, and hands its connection over once; rejects with FlowFailure. */
   readonly meet: (accepted: (socket: Socket) => void) => Promise<DataListener>;
+  /** Whose share of all channels it is. */
+  readonly shareKey: string;
   /** Connects to the other side. */
   readonly dial: () => Promise<Socket>;
   /** It does so before anybody is waited for. */
@@ -24,15 +27,13 @@ export interface DataChannelOptions {
 }
 
 /** Channels of this process that are open. */
-let open = 0;
+const places = new FairShares(limits.ftpDataChannels);
 
 /** Waits for one data connection. Rejects with FlowFailure GATEWAY_OVERLOADED or what `meet` says. */
 export async function openDataChannel(options: DataChannelOptions): Promise<DataChannel> {
-  if (open >= limits.ftpDataChannels) throw new FlowFailure('GATEWAY_OVERLOADED', 'data channels');
-  open += 1;
-  const channel = new SocketDataChannel(options, () => {
-    open -= 1;
-  });
+  const { shareKey } = options;
+  if (!places.take(shareKey)) throw new FlowFailure('GATEWAY_OVERLOADED', 'data channels');
+  const channel = new SocketDataChannel(options, () => places.give(shareKey));
   await channel.listen();
   return channel;
 }

@@ -15,7 +15,7 @@ import { newUlid } from '../records/ulid.ts';
 import type { DataExpectations } from './data-expectations.ts';
 import type { DemandMemory } from './demand-memory.ts';
 import type { FlowPlaces } from './flow-places.ts';
-import type { FetchIssuers } from './judge-origin.ts';
+import type { FetchIssuersFor } from './judge-origin.ts';
 import type { KeyLog } from './key-log.ts';
 import type { KeyShareMemory } from './key-share-memory.ts';
 import type { LeafContext, LeafStore } from './leaf-store.ts';
@@ -38,7 +38,7 @@ export interface DataPlane {
   readonly resolve: ResolveFor;
   readonly demands: DemandMemory;
   readonly askRevocation: AskRevocation;
-  readonly fetchIssuers: FetchIssuers;
+  readonly fetchIssuers: FetchIssuersFor;
   readonly places: FlowPlaces;
   /** Data connections of files that the explicit proxy will be asked for. */
   readonly expectations: DataExpectations;

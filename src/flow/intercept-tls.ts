@@ -85,7 +85,7 @@ export async function leafOf(
   if (tunnel.ownCertificate !== undefined) return leafs.ownContext(tunnel.ownCertificate, policy, alpn);
   if (!acceptsAuthority(hello, flow.policy.document.authority.keyType))
     throw new FlowFailure('CLIENT_SIGNATURES_UNSUPPORTED');
-  return leafs.contextFor({ kind: 'verified', identity, alpn }, leafKeyTypeFor(hello), policy);
+  return leafs.contextFor({ kind: 'verified', identity, alpn }, leafKeyTypeFor(hello), policy, flow.facts.shareKey);
 }
 
 /** Whoever may turn out to be an FTP client gets sessions of its own, by which its data connections are known. */

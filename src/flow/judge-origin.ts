@@ -10,6 +10,9 @@ import { failureOfTlsError, type TlsFailure } from '../pki/tls-failure.ts';
 /** Certificates of issuers that an origin did not send; none when they cannot be had. */
 export type FetchIssuers = (addresses: readonly string[]) => Promise<readonly X509Certificate[]>;
 
+/** The same in the share of one client: addresses of hostile origins cost others no more. */
+export type FetchIssuersFor = (addresses: readonly string[], client: string) => Promise<readonly X509Certificate[]>;
+
 export interface OriginEvidence {
   readonly peer: X509Certificate;
   /** Canonical host name or IP address that the certificate must cover. */

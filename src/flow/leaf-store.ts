@@ -6,6 +6,7 @@ import { limits } from '../core/limits.ts';
 import type { TlsPolicy } from '../core/policy.ts';
 import type { CertificateFacts, LeafKeyType, OriginIdentity, SubjectName } from '../core/tls.ts';
 import { count } from '../metrics/counters.ts';
+import { FairShares } from '../net/fair-shares.ts';
 import { certificateFactsOf } from '../pki/certificate-facts.ts';
 import { clientTlsOptions } from '../pki/tls-options.ts';
 import { coveringName } from './certificate-names.ts';
@@ -42,6 +43,7 @@ export class LeafStore {
   readonly #keys = new Map<LeafKeyType, { readonly pem: string; readonly publicKey: Buffer }>();
   readonly #ready = new Map<string, LeafContext & { readonly notAfter: number }>();
   readonly #pending = new Map<string, Promise<LeafContext>>();
+  readonly #shares = new FairShares(limits.leafPending);
   #ticketKeys: Buffer;
   /** Authorities seen so far. */
   #authorities = 1;
@@ -69,8 +71,13 @@ export class LeafStore {
     return this.#ready.size;
   }
 
-  /** The context for a client leg: cached, or minted once for all flows that wait for the same one. */
-  async contextFor(reason: LeafReason, keyType: LeafKeyType, policy: TlsPolicy['client']): Promise<LeafContext> {
+  /** The context for a client leg: cached, or minted once for all flows that wait for the same one, in the share of the first client. */
+  async contextFor(
+    reason: LeafReason,
+    keyType: LeafKeyType,
+    policy: TlsPolicy['client'],
+    client: string,
+  ): Promise<LeafContext> {
     const key = cacheKey(reason, keyType, policy);
     const ready = this.#ready.get(key);
     if (ready !== undefined && ready.notAfter > Date.now()) {
@@ -81,9 +88,10 @@ export class LeafStore {
     }
     const pending = this.#pending.get(key);
     if (pending !== undefined) return pending;
-    if (this.#pending.size >= limits.leafPending) throw new FlowFailure('GATEWAY_OVERLOADED', 'leafs being issued');
+    if (!this.#shares.take(client)) throw new FlowFailure('GATEWAY_OVERLOADED', 'leafs being issued');
     count('daylight_leaf_cache_total{result="miss"}');
     const minting = this.#mint(key, reason, keyType, policy).finally(() => {
+      this.#shares.give(client);
       if (this.#pending.get(key) === minting) this.#pending.delete(key);
     });
     this.#pending.set(key, minting);

@@ -10,8 +10,15 @@ import { ocspStatusOf } from '../pki/revocation/ocsp-status.ts';
 import { findingOf, unknownFinding } from '../pki/revocation/revocation-finding.ts';
 import { revocationPointersOf } from '../pki/revocation/revocation-pointers.ts';
 
-/** Asks control about certificates, one finding for each pair. Rejects or stays silent when control is gone. */
-export type AskRevocation = (pairs: readonly IssuedPair[]) => Promise<readonly RevocationFinding[]>;
+/** Asks control about certificates in the share of a client, one finding for each pair. Rejects or stays silent when control is gone. */
+export type AskRevocation = (pairs: readonly IssuedPair[], client: string) => Promise<readonly RevocationFinding[]>;
+
+export interface AskingTerms {
+  readonly ask: AskRevocation;
+  /** In whose share. */
+  readonly client: string;
+  readonly timeoutMs: number;
+}
 
 /** A verified origin as its handshake has shown it. */
 export interface ShownChain {
@@ -41,29 +48,35 @@ const known = new BoundedCache<KnownRevocation>(limits.revocationAnswers);
  * Whether a certificate of a verified chain is revoked, but for its root. What the origin stapled is judged here; the
  * rest control finds out for all relays. Never rejects, and ends within the time limit.
  */
-export async function revocationOf(shown: ShownChain, ask: AskRevocation, timeoutMs: number): Promise<PathRevocation> {
+export async function revocationOf(shown: ShownChain, terms: AskingTerms): Promise<PathRevocation> {
   const { path, staple } = shown;
   const key = `${path.map((one) => certificateFactsOf(one).fingerprint256).join()} ${staple === undefined ? '' : hash('sha256', staple)}`;
-  const remembered = known.get(key);
-  if (remembered !== undefined && remembered.untilMs > Date.now()) return remembered.revocation;
-  const findings = await findingsOf(shown, ask, timeoutMs);
+  const ownKey = `${terms.client} ${key}`;
+  const remembered = rememberedAs(key) ?? rememberedAs(ownKey);
+  if (remembered !== undefined) return remembered;
+  const findings = await findingsOf(shown, terms);
   const revocation = { outcome: worstOf(findings), statuses: findings.map(({ status }) => status) };
   const untilMs = Math.min(...findings.map((finding) => finding.untilMs), Date.now() + limits.revocationRefreshMs);
-  known.set(key, { revocation, untilMs }, 1);
+  // An answer may be late for the many questions of this client: others ask for themselves.
+  const isLate = findings.some(({ detail }) => detail === noAnswer);
+  known.set(isLate ? ownKey : key, { revocation, untilMs }, 1);
   return revocation;
 }
 
-async function findingsOf(
-  { path, staple }: ShownChain,
-  ask: AskRevocation,
-  timeoutMs: number,
-): Promise<readonly RevocationFinding[]> {
+function rememberedAs(key: string): PathRevocation | undefined {
+  const remembered = known.get(key);
+  return remembered !== undefined && remembered.untilMs > Date.now() ? remembered.revocation : undefined;
+}
+
+const noAnswer = 'no answer in time';
+
+async function findingsOf({ path, staple }: ShownChain, terms: AskingTerms): Promise<readonly RevocationFinding[]> {
   const pairs = path
     .slice(0, -1)
     .map((certificate, index) => ({ certificate, issuer: path[index + 1] ?? certificate }));
   const first = pairs.map(({ certificate, issuer }, index) => knownAtOnce(certificate, issuer, index === 0, staple));
   const open = pairs.filter((_, index) => first[index] === undefined);
-  const asked = open.length === 0 ? [] : await askInTime(open, ask, timeoutMs);
+  const asked = open.length === 0 ? [] : await askInTime(open, terms);
   let next = 0;
   return first.map((finding) => finding ?? asked[next++] ?? unknownFinding('not asked', 0));
 }
@@ -106,15 +119,14 @@ function judge(
 
 async function askInTime(
   open: readonly { readonly certificate: X509Certificate; readonly issuer: X509Certificate }[],
-  ask: AskRevocation,
-  timeoutMs: number,
+  { ask, client, timeoutMs }: AskingTerms,
 ): Promise<readonly RevocationFinding[]> {
   const pairs = open.map(({ certificate, issuer }) => ({ certificate: certificate.raw, issuer: issuer.raw }));
-  const late = unknownFinding('no answer in time', Date.now() + timeoutMs + limits.revocationPauseMs);
+  const late = unknownFinding(noAnswer, Date.now() + timeoutMs + limits.revocationPauseMs);
   const silence = Promise.withResolvers<readonly RevocationFinding[]>();
   const timer = setTimeout(() => silence.resolve(pairs.map(() => late)), timeoutMs);
   try {
-    return await Promise.race([ask(pairs).catch(() => pairs.map(() => late)), silence.promise]);
+    return await Promise.race([ask(pairs, client).catch(() => pairs.map(() => late)), silence.promise]);
   } finally {
     clearTimeout(timer);
   }

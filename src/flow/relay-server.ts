@@ -13,7 +13,7 @@ import { type DrainLimit, drainFlows } from './drain-flows.ts';
 import { type DataPlane, type Flow, openFlow } from './flow.ts';
 import { FlowPlaces } from './flow-places.ts';
 import { describeError, handleFlow } from './handle-flow.ts';
-import type { FetchIssuers } from './judge-origin.ts';
+import type { FetchIssuersFor } from './judge-origin.ts';
 import type { KeyLog } from './key-log.ts';
 import { KeyShareMemory } from './key-share-memory.ts';
 import type { LeafStore } from './leaf-store.ts';
@@ -34,7 +34,7 @@ export interface RelayServerOptions {
   readonly learned?: LearnedBypassTable;
   /** Asks about certificates that may be revoked; without it nothing is known of them. */
   readonly askRevocation?: AskRevocation;
-  readonly fetchIssuers?: FetchIssuers;
+  readonly fetchIssuers?: FetchIssuersFor;
   /** Without it there is no other relay that could get what this one expects. */
   readonly expectations?: DataExpectations;
   readonly packets?: PacketSink | undefined;

@@ -27,7 +27,7 @@ export function filesRelay(flow: Flow, wire: Wire, canUpgrade: boolean): Relay {
   const tls = dataTls(flow);
   const secure: DataChannelOptions['secure'] = (side, socket, direction) =>
     side === 'origin' ? tls.origin(socket, direction) : tls.client(socket, direction);
-  const common = { secure, idleMs: timeouts.idleMs };
+  const common = { secure, idleMs: timeouts.idleMs, shareKey: facts.shareKey };
   const refused = (code: FailureCode, detail: string): void => noteRefusal(flow, code, detail);
   const stranger: Stranger = ({ ip }) => refused('CLIENT_FTP_HIJACK', `${ip} opened a data connection of ${client.ip}`);
   return createFtpRelay({

@@ -8,16 +8,14 @@ import type { Certificate } from '../pki/certificate.ts';
 import { originCertificateOf } from '../pki/origin-certificate.ts';
 import { type FetchIssuers, judgeOrigin } from './judge-origin.ts';
 import type { JudgedLeg } from './origin-leg.ts';
-import { type AskRevocation, type PathRevocation, revocationOf } from './origin-revocation.ts';
+import { type AskingTerms, type PathRevocation, revocationOf } from './origin-revocation.ts';
 
 /** A verified origin as its leg knows it. */
 type ShownOrigin = Pick<JudgedLeg, 'identity' | 'path' | 'staple' | 'evidence'>;
 
-export interface RevocationTerms {
+/** `timeoutMs` is for all paths together. */
+export interface RevocationTerms extends AskingTerms {
   readonly mode: RevocationMode;
-  readonly ask: AskRevocation;
-  /** For all paths together. */
-  readonly timeoutMs: number;
 }
 
 export type UnrevokedPath =
@@ -35,7 +33,7 @@ export type UnrevokedPath =
  * revoked. When no path is left, the outcome is that of the first.
  */
 export async function unrevokedPathOf(leg: ShownOrigin, terms: RevocationTerms): Promise<UnrevokedPath> {
-  const { mode, ask, timeoutMs } = terms;
+  const { mode, timeoutMs } = terms;
   const deadlineMs = Date.now() + timeoutMs;
   const { staple, evidence } = leg;
   const ruledOut = new Set<string>();
@@ -43,7 +41,7 @@ export async function unrevokedPathOf(leg: ShownOrigin, terms: RevocationTerms):
   let refusal: RevocationOutcome | undefined;
   for (let tried = 1; ; tried++) {
     const leftMs = Math.max(deadlineMs - Date.now(), 0);
-    const revocation = await revocationOf({ path, staple }, ask, leftMs);
+    const revocation = await revocationOf({ path, staple }, { ...terms, timeoutMs: leftMs });
     if (!isRefused(revocation.outcome, mode)) {
       if (refusal !== undefined) count('daylight_origin_paths_avoided_total');
       return { kind: 'found', identity, path, outcome: withRefusal(revocation.outcome, refusal) };

@@ -6,6 +6,7 @@ import { WatchedTransport } from '../net/watched-transport.ts';
 import { noFloor, originFloorOf } from '../pki/origin-floor.ts';
 import { clearable } from './clear-leg.ts';
 import type { Flow } from './flow.ts';
+import type { FetchIssuers } from './judge-origin.ts';
 import { type JudgedLeg, OriginCheckFailure, type OriginLeg, openOriginLeg } from './origin-leg.ts';
 import type { Tunnel } from './relay-tunnel.ts';
 import { unrevokedPathOf } from './unrevoked-path.ts';
@@ -49,7 +50,7 @@ export async function openVerifiedOrigin(
       context,
       offersCertificate: clientCertificate !== undefined,
       trust: flow.policy.originTrust,
-      fetchIssuers: flow.policy.document.originTrust.fetchIntermediates ? flow.plane.fetchIssuers : undefined,
+      fetchIssuers: fetchIssuersFor(flow),
       name,
       serverName: isAddress(name) ? undefined : name,
       alpn,
@@ -88,10 +89,11 @@ function originKey(name: string, { destination }: Tunnel): string {
 async function refuseRevoked(flow: Flow, leg: JudgedLeg, mode: RevocationMode): Promise<OriginLeg> {
   // The origin may close while others are asked about it; the pump learns it as soon as it runs.
   leg.socket.on('error', ignore);
-  const { askRevocation } = flow.plane;
+  const { plane, facts } = flow;
   const found = await unrevokedPathOf(leg, {
     mode,
-    ask: askRevocation,
+    ask: plane.askRevocation,
+    client: facts.shareKey,
     timeoutMs: flow.policy.document.revocation.timeoutMs,
   });
   const { status, source, detail } = found.outcome;
@@ -103,6 +105,11 @@ async function refuseRevoked(flow: Flow, leg: JudgedLeg, mode: RevocationMode): 
   const failure = new OriginCheckFailure(code, `${detail} (by ${source})`);
   failure.leg = leg.tls;
   throw failure;
+}
+
+function fetchIssuersFor({ policy, plane, facts }: Flow): FetchIssuers | undefined {
+  if (!policy.document.originTrust.fetchIntermediates) return undefined;
+  return (addresses) => plane.fetchIssuers(addresses, facts.shareKey);
 }
 
 function legOf({ socket, tls }: JudgedLeg, identity: OriginIdentity): OriginLeg {

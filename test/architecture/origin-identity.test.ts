@@ -17,7 +17,7 @@ describe('who an origin is', () => {
     const forged: OriginIdentity = claimed;
     const mint = (leafs: LeafStore, policy: Parameters<LeafStore['contextFor']>[2]) =>
       // @ts-expect-error: nor does a leaf come of it.
-      leafs.contextFor({ kind: 'verified', identity: claimed }, 'ec', policy);
+      leafs.contextFor({ kind: 'verified', identity: claimed }, 'ec', policy, '192.0.2.1');
     expect([forged, mint]).toHaveLength(2);
   });
 

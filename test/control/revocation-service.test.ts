@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createProxiedTest } from '../../src/control/revocation/proxied-names.ts';
 import { RevocationService } from '../../src/control/revocation/revocation-service.ts';
 import type { RevocationSettings } from '../../src/control/revocation/revocation-settings.ts';
+import { limits } from '../../src/core/limits.ts';
 import type { RevocationFinding } from '../../src/core/revocation.ts';
 import { createExposition, type Exposition } from '../../src/metrics/exposition.ts';
 import { labCrl, labEntry, labPoints, labResponders, serialContent } from '../pki/support/crl.ts';
@@ -50,6 +51,43 @@ afterEach(async () => {
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));
   rmSync(directory, { recursive: true, force: true });
+});
+
+describe('control asked about many certificates by one client', () => {
+  const flood = (service: RevocationService, count: number): void => {
+    for (let serial = 100; serial < 100 + count; serial += 1) {
+      answers.set(`/silent-${serial}.crl`, () => {});
+      void find(service, leaf(`/silent-${serial}.crl`, serial), '192.0.2.1');
+    }
+  };
+
+  test('fetches for another one all the same, at the same host', async () => {
+    serve('/a.crl', labCrl(root, {}));
+    const service = open({ fetchMs: 10_000 });
+    flood(service, limits.revocationPending);
+    expect(await find(service, leaf('/a.crl'), '192.0.2.2')).toMatchObject({ status: 'good' });
+    // The first has half of what is fetched at once there.
+    expect([...asked.keys()].filter((path) => path.startsWith('/silent'))).toHaveLength(
+      limits.revocationFetchesPerHost / 2,
+    );
+  });
+
+  test('does not take for an answer of others what it had no place for', async () => {
+    serve('/a.crl', labCrl(root, {}));
+    serve('/b.crl', labCrl(root, {}));
+    const service = open({ fetchMs: 10_000 });
+    flood(service, limits.revocationPending);
+    const [crowded, answered] = await Promise.all([
+      find(service, leaf('/a.crl'), '192.0.2.1'),
+      find(service, leaf('/a.crl'), '192.0.2.2'),
+    ]);
+    expect([crowded.status, crowded.detail]).toEqual(['unknown', 'too many questions under way']);
+    expect(answered.status).toBe('good');
+    // It is not remembered either, and what was found for another is there for all.
+    expect((await find(service, leaf('/b.crl', 2), '192.0.2.1')).status).toBe('unknown');
+    expect((await find(service, leaf('/b.crl', 2), '192.0.2.2')).status).toBe('good');
+    expect((await find(service, leaf('/a.crl'), '192.0.2.1')).status).toBe('good');
+  });
 });
 
 describe('control asked about a certificate', () => {
@@ -270,8 +308,12 @@ function open(changes: Partial<RevocationSettings> = {}): RevocationService {
   return service;
 }
 
-async function find(service: RevocationService, certificate: LabCertificate): Promise<RevocationFinding> {
-  const [finding] = await service.check([{ certificate: certificate.der, issuer: root.der }]);
+async function find(
+  service: RevocationService,
+  certificate: LabCertificate,
+  client = '192.0.2.1',
+): Promise<RevocationFinding> {
+  const [finding] = await service.check([{ certificate: certificate.der, issuer: root.der }], client);
   if (finding === undefined) throw new Error('no finding');
   return finding;
 }

@@ -71,7 +71,12 @@ async function leafFor(
     certificate: certificateFactsOf(origin),
     chainFingerprints: [],
   } as unknown as OriginIdentity;
-  await store.contextFor({ kind: 'verified', identity }, keyType, { minVersion: 'TLSv1.2', keyExchange: ['ecdhe'] });
+  await store.contextFor(
+    { kind: 'verified', identity },
+    keyType,
+    { minVersion: 'TLSv1.2', keyExchange: ['ecdhe'] },
+    '',
+  );
   return chain;
 }
 

@@ -49,10 +49,30 @@ function authority() {
   };
 }
 
-const leafFor = (store: LeafStore, name: string): Promise<LeafContext> =>
-  store.contextFor({ kind: 'untrusted', name, code: 'ORIGIN_CERT_EXPIRED' }, 'ec', policy);
+const leafFor = (store: LeafStore, name: string, client = '192.0.2.1'): Promise<LeafContext> =>
+  store.contextFor({ kind: 'untrusted', name, code: 'ORIGIN_CERT_EXPIRED' }, 'ec', policy, client);
 
 describe('the leafs of a relay', () => {
+  it('are minted for others while one client has as many minted as it may', async () => {
+    const asked: string[] = [];
+    const store = new LeafStore(({ name }) => {
+      asked.push(name);
+      return new Promise(() => {});
+    }, randomBytes(48));
+    const names = Array.from({ length: limits.leafPending + 1 }, (_, index) => `n${index}.example`);
+    let refused = 0;
+    for (const name of names) {
+      leafFor(store, name, '192.0.2.1').catch(({ code }: { code: string }) => {
+        refused += code === 'GATEWAY_OVERLOADED' ? 1 : 0;
+      });
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([asked.length, refused]).toEqual([limits.leafPending / 2, limits.leafPending / 2 + 1]);
+    void leafFor(store, 'other.example', '192.0.2.2').catch(() => {});
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(asked.at(-1)).toBe('other.example');
+  });
+
   it('are kept up to a limit, the one that was used longest ago goes first', async () => {
     const control = authority();
     const store = new LeafStore(control.issue, randomBytes(48));
@@ -84,7 +104,10 @@ describe('the leafs of a relay', () => {
     const control = authority();
     const store = new LeafStore(control.issue, randomBytes(48));
     control.hold();
-    const waiting = Array.from({ length: limits.leafPending }, (_, index) => leafFor(store, `n${index}.example`));
+    const waiting = Array.from({ length: limits.leafPending }, (_, index) => {
+      const name = `n${index}.example`;
+      return leafFor(store, name, name);
+    });
     await expect(leafFor(store, 'late.example')).rejects.toMatchObject({ code: 'GATEWAY_OVERLOADED' });
     control.release();
     await Promise.all(waiting);
@@ -137,7 +160,7 @@ describe('the leafs of a relay', () => {
     const verifiedLeaf = (name: string) => {
       const verification = validate({ chain: [peer], roots, name, now: Date.now(), policy: { exceptions: [] } });
       if (verification.kind !== 'verified') throw new Error(verification.detail);
-      return store.contextFor(verification, 'ec', policy);
+      return store.contextFor(verification, 'ec', policy, '');
     };
     for (const name of ['a.shop.example', 'b.shop.example', 'www.shop.example', 'shop.example'])
       await verifiedLeaf(name);

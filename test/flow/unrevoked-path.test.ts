@@ -42,6 +42,7 @@ class Origin {
     mode: RevocationTerms['mode'],
     say: (subject: 'leaf' | number) => RevocationFinding['status'] | undefined,
     timeoutMs = 5_000,
+    client = '192.0.2.1',
   ): Promise<UnrevokedPath> {
     const evidence: OriginEvidence = {
       peer: this.#sent(),
@@ -72,7 +73,7 @@ class Origin {
           })),
         );
       });
-    return await unrevokedPathOf({ ...judged, staple: undefined, evidence }, { mode, ask, timeoutMs });
+    return await unrevokedPathOf({ ...judged, staple: undefined, evidence }, { mode, ask, client, timeoutMs });
   }
 }
 
@@ -112,5 +113,15 @@ describe('the path of a verified origin', () => {
     const silent = (subject: 'leaf' | number) => (subject === 0 ? ('revoked' as const) : undefined);
     const found = await new Origin(2).judge('hard-fail', silent, 50);
     expect(found).toMatchObject({ kind: 'none' });
+  });
+
+  test('is asked about by another client where answers to one are late', async () => {
+    const origin = new Origin(1);
+    expect(await origin.judge('hard-fail', () => undefined, 50)).toMatchObject({ kind: 'none' });
+    const asked = origin.asked.length;
+    // It is not asked for the same one before a while is over.
+    expect(await origin.judge('hard-fail', () => 'good', 5_000)).toMatchObject({ kind: 'none' });
+    expect(origin.asked).toHaveLength(asked);
+    expect(await origin.judge('hard-fail', () => 'good', 5_000, '192.0.2.2')).toMatchObject({ kind: 'found' });
   });
 });

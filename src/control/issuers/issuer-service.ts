@@ -1,6 +1,8 @@
 import { limits } from '../../core/limits.ts';
 import type { Exposition } from '../../metrics/exposition.ts';
+import { FairShares } from '../../net/fair-shares.ts';
 import { BoundedCache } from '../../pki/bounded-cache.ts';
+import { AskedOnce } from '../revocation/asked-once.ts';
 import { Fetcher } from '../revocation/fetcher.ts';
 import type { RevocationSettings } from '../revocation/revocation-settings.ts';
 import { issuerCertificates } from './issuer-certificates.ts';
@@ -18,7 +20,8 @@ interface Known {
 export class IssuerService {
   readonly #metrics: Exposition;
   readonly #known = new BoundedCache<Known>(limits.issuerCacheBytes);
-  readonly #pending = new Map<string, Promise<Known>>();
+  readonly #pending = new AskedOnce<Known>();
+  readonly #shares = new FairShares(limits.issuerFetches);
   #settings: RevocationSettings;
   #fetcher: Fetcher;
 
@@ -38,9 +41,10 @@ export class IssuerService {
     void before.close();
   }
 
-  /** What the addresses hold, in DER; nothing where they hold nothing. Never rejects. */
-  async find(addresses: readonly string[]): Promise<readonly Uint8Array[]> {
-    const found = await Promise.all(addresses.slice(0, limits.issuerAddresses).map((address) => this.#at(address)));
+  /** What the addresses hold, in DER; nothing where they hold nothing, or its client has its share of fetches. Never rejects. */
+  async find(addresses: readonly string[], client: string): Promise<readonly Uint8Array[]> {
+    const asked = addresses.slice(0, limits.issuerAddresses);
+    const found = await Promise.all(asked.map((address) => this.#at(address, client)));
     return found.flatMap(({ certificates }) => certificates);
   }
 
@@ -48,19 +52,26 @@ export class IssuerService {
     await this.#fetcher.close();
   }
 
-  #at(address: string): Promise<Known> {
+  async #at(address: string, client: string): Promise<Known> {
     const known = this.#known.get(address);
-    if (known !== undefined && known.untilMs > Date.now()) return Promise.resolve(known);
-    const pending = this.#pending.get(address);
-    if (pending !== undefined) return pending;
-    if (this.#pending.size >= limits.issuerFetches || !isFetchable(address)) return Promise.resolve(nothing);
-    const fetching = this.#fetch(address).finally(() => this.#pending.delete(address));
-    this.#pending.set(address, fetching);
-    return fetching;
+    if (known !== undefined && known.untilMs > Date.now()) return known;
+    if (!isFetchable(address)) return nothing;
+    return (await this.#pending.ask(address, client, () => this.#inShare(address, client))) ?? nothing;
   }
 
-  async #fetch(address: string): Promise<Known> {
-    const fetched = await this.#fetcher.fetch({ url: address, maximumBytes: limits.issuerBytes });
+  /** Undefined where the client has its share of fetches. */
+  async #inShare(address: string, client: string): Promise<Known | undefined> {
+    if (!this.#shares.take(client)) return undefined;
+    try {
+      return await this.#fetch(address, client);
+    } finally {
+      this.#shares.give(client);
+    }
+  }
+
+  async #fetch(address: string, client: string): Promise<Known | undefined> {
+    const fetched = await this.#fetcher.fetch({ url: address, maximumBytes: limits.issuerBytes, client });
+    if (fetched.kind === 'crowded') return undefined;
     const certificates = fetched.kind === 'ok' ? issuerCertificates(fetched.body) : [];
     const outcome = fetched.kind === 'ok' && certificates.length === 0 ? 'useless' : fetched.kind;
     this.#metrics.add({ [`daylight_issuer_fetches_total{outcome="${outcome}"}`]: 1 });

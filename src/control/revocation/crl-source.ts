@@ -6,6 +6,7 @@ import type { Crl } from '../../pki/revocation/crl.ts';
 import { crlStatusOf, prepareCrl, readCrl } from '../../pki/revocation/crl-status.ts';
 import { type RevocationStatus, unknownStatus } from '../../pki/revocation/revocation-status.ts';
 import type { AnswerFiles } from './answer-files.ts';
+import { AskedOnce } from './asked-once.ts';
 import { type Dated, isFresh } from './dated-status.ts';
 import type { AskUrl } from './polite-fetch.ts';
 
@@ -20,21 +21,27 @@ export class CrlSource {
   readonly #ask: AskUrl;
   readonly #held = new BoundedCache<HeldCrl>(limits.crlMemoryBytes);
   /** One fetch and one reading at a time for each URL. */
-  readonly #pending = new Map<string, Promise<HeldCrl | string>>();
+  readonly #pending = new AskedOnce<HeldCrl | string>();
 
   constructor(files: AnswerFiles, ask: AskUrl) {
     this.#files = files;
     this.#ask = ask;
   }
 
-  /** What the CRL at a URL says of a certificate. What was kept is asked first; whoever is newer counts. */
-  async statusOf(url: string, certificate: Certificate, issuer: Certificate): Promise<Dated> {
+  /** What the CRL at a URL says of a certificate. What was kept is asked first; whoever is newer counts. Undefined where its client has no place for a fetch. */
+  async statusOf(
+    url: string,
+    certificate: Certificate,
+    issuer: Certificate,
+    client: string,
+  ): Promise<Dated | undefined> {
     const kept = this.#held.get(url) ?? (await this.#fromDisk(url));
     const known = kept === undefined ? undefined : await judge(kept, certificate, issuer);
     if (known !== undefined && isFresh(known)) return known;
-    const fetched = await this.#fetch(url);
-    if (typeof fetched === 'string') {
-      return known?.status.kind === 'unknown' || known === undefined ? failed(fetched) : { ...known, isLate: true };
+    const fetched = await this.#pending.ask(url, client, () => this.#fetch(url, client));
+    if (fetched === undefined || typeof fetched === 'string') {
+      if (known !== undefined && known.status.kind !== 'unknown') return { ...known, isLate: true };
+      return fetched === undefined ? undefined : failed(fetched);
     }
     const answer = await judge(fetched, certificate, issuer);
     // Somebody on the way may play back an older one: plain http protects from nothing.
@@ -62,14 +69,9 @@ export class CrlSource {
     return held;
   }
 
-  #fetch(url: string): Promise<HeldCrl | string> {
-    const pending = this.#pending.get(url) ?? this.#fetchOnce(url).finally(() => this.#pending.delete(url));
-    this.#pending.set(url, pending);
-    return pending;
-  }
-
-  async #fetchOnce(url: string): Promise<HeldCrl | string> {
-    const fetched = await this.#ask('crl', url, { url, maximumBytes: limits.crlBytes });
+  async #fetch(url: string, client: string): Promise<HeldCrl | string | undefined> {
+    const fetched = await this.#ask('crl', url, { url, maximumBytes: limits.crlBytes, client });
+    if (fetched.kind === 'crowded') return undefined;
     if (fetched.kind !== 'ok') return fetched.detail;
     const crl = readCrl(fetched.body);
     return crl === undefined ? 'CRL malformed' : { crl, fetchedMs: Date.now() };

@@ -1,33 +1,46 @@
-/** Waiting beyond this at one host is given up at once: its answers would come too late. */
-const mostWaiting = 16;
+import { FairShares } from '../../net/fair-shares.ts';
+import { FairTurns } from '../../net/fair-turns.ts';
 
-/** Lets a few tasks run for each host at once; the others wait, or are turned away when too many do. */
+/** Tasks of one host, with those that wait: beyond it they are given up at once, since answers would come too late. */
+const mostPerHost = 64;
+
+interface Slots {
+  readonly places: FairShares;
+  readonly turns: FairTurns;
+  tasks: number;
+}
+
+/** Lets a few tasks run for each host at once; the others wait, each client for its share, or are turned away when too many do. */
 export class FetchSlots {
-  readonly #perHost: number;
-  readonly #hosts = new Map<string, { running: number; readonly waiting: (() => void)[] }>();
+  readonly #atOnce: number;
+  readonly #hosts = new Map<string, Slots>();
 
-  constructor(perHost: number) {
-    this.#perHost = perHost;
+  constructor(atOnce: number) {
+    this.#atOnce = atOnce;
   }
 
   /** Resolves when the task may run; undefined when too many wait. Whoever was let in calls `leave`. */
-  enter(host: string): Promise<void> | undefined {
-    const slots = this.#hosts.get(host) ?? { running: 0, waiting: [] };
+  enter(host: string, client: string): Promise<void> | undefined {
+    const slots = this.#hosts.get(host) ?? this.#open();
+    if (!slots.places.take(client)) return undefined;
+    slots.tasks += 1;
     this.#hosts.set(host, slots);
-    if (slots.running < this.#perHost) {
-      slots.running += 1;
-      return Promise.resolve();
-    }
-    if (slots.waiting.length >= mostWaiting) return undefined;
-    return new Promise((resolve) => slots.waiting.push(resolve));
+    if (slots.turns.take(client)) return Promise.resolve();
+    return new Promise((resolve) => {
+      slots.turns.wait(client, resolve);
+    });
   }
 
-  leave(host: string): void {
+  leave(host: string, client: string): void {
     const slots = this.#hosts.get(host);
-    const next = slots?.waiting.shift();
-    if (next !== undefined) return next();
     if (slots === undefined) return;
-    slots.running -= 1;
-    if (slots.running === 0) this.#hosts.delete(host);
+    slots.turns.end(client);
+    slots.places.give(client);
+    slots.tasks -= 1;
+    if (slots.tasks === 0) this.#hosts.delete(host);
+  }
+
+  #open(): Slots {
+    return { places: new FairShares(mostPerHost), turns: new FairTurns(this.#atOnce), tasks: 0 };
   }
 }

@@ -13,12 +13,14 @@ export interface FetchWish {
   readonly url: string;
   readonly post?: { readonly body: Buffer; readonly contentType: string };
   readonly maximumBytes: number;
+  /** Whose share of what is fetched at once it is. */
+  readonly client: string;
 }
 
 export type Fetched =
   | { readonly kind: 'ok'; readonly body: Buffer }
-  /** `refused`: not asked at all, by policy or for too many others. */
-  | { readonly kind: 'failed' | 'refused'; readonly detail: string };
+  /** `refused`: not asked at all, by policy; `crowded`: for too many others, or too many of the same client. */
+  | { readonly kind: 'failed' | 'refused' | 'crowded'; readonly detail: string };
 
 const mostRedirects = 3;
 
@@ -41,8 +43,8 @@ export class Fetcher {
   /** Resolves within the time limit of the settings once its turn has come; never rejects. */
   async fetch(wish: FetchWish): Promise<Fetched> {
     const { host } = new URL(wish.url);
-    const turn = this.#slots.enter(host);
-    if (turn === undefined) return { kind: 'refused', detail: 'too many fetches under way' };
+    const turn = this.#slots.enter(host, wish.client);
+    if (turn === undefined) return { kind: 'crowded', detail: 'too many fetches under way' };
     await turn;
     try {
       return await this.#follow(wish, AbortSignal.timeout(this.#fetchMs));
@@ -50,7 +52,7 @@ export class Fetcher {
       if (error instanceof RefusedAddress) return { kind: 'refused', detail: error.message };
       return { kind: 'failed', detail: describe(error) };
     } finally {
-      this.#slots.leave(host);
+      this.#slots.leave(host, wish.client);
     }
   }
 

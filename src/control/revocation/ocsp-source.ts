@@ -7,6 +7,16 @@ import type { AnswerFiles } from './answer-files.ts';
 import { type Dated, isFresh } from './dated-status.ts';
 import type { AskUrl } from './polite-fetch.ts';
 
+export interface OcspQuestion {
+  readonly url: string;
+  /** Tells certificates apart. */
+  readonly name: string;
+  readonly certificate: Certificate;
+  readonly issuer: Certificate;
+  /** Whose share of what is fetched at once it is. */
+  readonly client: string;
+}
+
 /** Asks OCSP responders, and keeps on disk what they sign. */
 export class OcspSource {
   readonly #files: AnswerFiles;
@@ -17,8 +27,8 @@ export class OcspSource {
     this.#ask = ask;
   }
 
-  /** What a responder says of a certificate; what it said before is asked first. `name` tells certificates apart. */
-  async statusOf(url: string, name: string, certificate: Certificate, issuer: Certificate): Promise<Dated> {
+  /** What a responder says of a certificate; what it said before is asked first. Undefined where its client has no place for asking. */
+  async statusOf({ url, name, certificate, issuer, client }: OcspQuestion): Promise<Dated | undefined> {
     const key = `ocsp ${url} ${name}`;
     const known = await this.#fromDisk(key, certificate, issuer);
     if (known !== undefined && isFresh(known)) return known;
@@ -26,6 +36,7 @@ export class OcspSource {
       url,
       post: { body: ocspRequest(certificate, issuer), contentType: 'application/ocsp-request' },
       maximumBytes: limits.ocspBytes,
+      client,
     });
     const fetchedMs = Date.now();
     const status =
@@ -33,9 +44,8 @@ export class OcspSource {
         ? ocspStatusOf({ certificate, issuer, response: fetched.body, now: fetchedMs })
         : unknownStatus(fetched.detail);
     if (status.kind === 'unknown') {
-      return known === undefined || known.status.kind === 'unknown'
-        ? { status, fetchedMs, isLate: false }
-        : { ...known, isLate: true };
+      if (known !== undefined && known.status.kind !== 'unknown') return { ...known, isLate: true };
+      return fetched.kind === 'crowded' ? undefined : { status, fetchedMs, isLate: false };
     }
     if (fetched.kind === 'ok') void this.#files.write(key, fetched.body, fetchedMs);
     return { status, fetchedMs, isLate: false };
