@@ -177,7 +177,11 @@ const timeouts = {
     connect: timeout(limits.connectTimeoutMs, 'For the TCP connection to an origin.', '5s'),
     handshake: timeout(limits.handshakeTimeoutMs, 'For a TLS handshake.', '10s'),
     idle: timeout(limits.idleTimeoutMs, 'Without a byte in either direction.', '10m'),
-    drain: timeout(limits.drainTimeoutMs, 'That live flows get to end on shutdown.', '1m'),
+    drain: timeout(
+      limits.drainTimeoutMs,
+      'That live flows get to end on shutdown. A client of HTTP/1.1 is told by `Connection: close` in its last response, one of HTTP/2 by GOAWAY; an HTTP/1.1 connection that is silent for a second ends.',
+      '1m',
+    ),
     handover: timeout(
       limits.handoverTimeoutMs,
       'That live flows get to end in relays that a reload replaces, because it changes listeners, records or exports. Relays whose flows have not ended after three such reloads get `drain` from then on.',

@@ -285,6 +285,8 @@ export const limits = {
   eventLoopStallMs: 100,
   /** Time that live flows get to end after SIGTERM. */
   drainTimeoutMs: 30_000,
+  /** How long a flow that is to end waits for one more request, to answer it with `Connection: close`: a busy client sends one sooner. The clock of flows is true to a second. */
+  farewellMs: 1_500,
   /** Time that the flows of replaced relays get to end. */
   handoverTimeoutMs: 3_600_000,
   /** How often relays may be replaced before those whose flows have not ended yet are drained: each takes its memory. */

@@ -77,6 +77,11 @@ export interface Relay {
   tick?(nowMs: number): void;
   /** The gateway wants the flow to end: a protocol that can tells the client to begin nothing else. May be called again. */
   drain?(): void;
+  /**
+   * After `drain` its next message tells the client that nothing follows. A client that is about to begin a transaction hears
+   * that rather than the end of the connection in the middle of it: a draining pump waits a moment for one.
+   */
+  readonly tellsEnd?: boolean | undefined;
   /** True between transactions: a draining gateway may close the flow now without cutting anything. */
   idle?(): boolean;
 }

@@ -15,12 +15,12 @@ const settleMs = 1_000;
 /** Lets flows end where nothing is cut, then cuts the rest. Every one of them has its record when this resolves. */
 export async function drainFlows(flows: ReadonlySet<Flow>, limit: DrainLimit): Promise<void> {
   while (flows.size > 0 && performance.now() < limit.deadlineMs) {
-    for (const flow of flows) flow.drain?.();
+    for (const flow of flows) flow.drain?.(false);
     await pause(Math.min(askAgainMs, Math.max(0, limit.deadlineMs - performance.now())));
   }
   // Those that are idle may end properly even where there is no time: their peers take what tells them so at once, as a rule.
   const isPlanned = limit.code === 'GATEWAY_SHUTTING_DOWN';
-  for (const flow of flows) if (!isPlanned || flow.drain?.() !== true) cutFlow(flow, limit.code);
+  for (const flow of flows) if (!isPlanned || flow.drain?.(true) !== true) cutFlow(flow, limit.code);
   const settledMs = performance.now() + settleMs;
   while (flows.size > 0 && performance.now() < settledMs) await pause(askAgainMs / 2);
   if (isPlanned) for (const flow of flows) cutFlow(flow, limit.code);

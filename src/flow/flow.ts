@@ -88,7 +88,7 @@ export interface Flow {
   originSecurity?: OriginSecurity;
   /** Ends the running relay from outside; set while one runs. */
   cut: ((code: FailureCode) => void) | undefined;
-  drain: (() => boolean) | undefined;
+  drain: ((atOnce: boolean) => boolean) | undefined;
   isRecorded: boolean;
 }
 

@@ -22,7 +22,8 @@ export class Pump implements Wire, Ticking {
   #settled = false;
   #failure: { readonly code: FailureCode; readonly detail: string } | undefined;
   #activityMs = 0;
-  #draining = false;
+  /** Since when the gateway wants it to end. */
+  #drainingMs = Number.POSITIVE_INFINITY;
   /** TLS is being put over the legs: nothing is read or sent meanwhile. */
   #isUpgrading = false;
   readonly isFull = (side: Side): boolean => this.#legs[side].isFull;
@@ -42,10 +43,11 @@ export class Pump implements Wire, Ticking {
     return this.#outcome.promise;
   }
 
-  /** Asks for an end when nothing would be cut; the relay is asked again on each tick. Whether it is on its way. */
-  drain(): boolean {
-    this.#draining = true;
-    this.tick(coarseNowMs());
+  /** Asks for an end when nothing would be cut, `atOnce` or politely; asked again on each tick. Whether it is on its way. */
+  drain(atOnce: boolean): boolean {
+    const nowMs = coarseNowMs();
+    this.#drainingMs = Math.min(this.#drainingMs, atOnce ? Number.NEGATIVE_INFINITY : nowMs);
+    this.tick(nowMs);
     return this.#closing;
   }
 
@@ -62,7 +64,7 @@ export class Pump implements Wire, Ticking {
 
   tick(nowMs: number): void {
     if (this.#settled || this.#closing || this.#isUpgrading) return;
-    if (this.#draining && this.#endIfIdle()) return;
+    if (nowMs >= this.#drainingMs && this.#endIfIdle(nowMs - this.#drainingMs < limits.farewellMs)) return;
     const { idleTimeoutMs } = this.#options;
     const halfClosed = this.#legs.client.ended || this.#legs.origin.ended;
     const limitMs = halfClosed ? Math.min(limits.halfCloseTimeoutMs, idleTimeoutMs) : idleTimeoutMs;
@@ -80,9 +82,9 @@ export class Pump implements Wire, Ticking {
     else this.#guard(() => this.#relay.timedOut?.());
   }
 
-  #endIfIdle(): boolean {
+  #endIfIdle(mayTell = false): boolean {
     this.#guard(() => this.#relay.drain?.());
-    if (this.#relay.idle?.()) this.close();
+    if (this.#relay.idle?.() && !(mayTell && this.#relay.tellsEnd)) this.close();
     return this.#closing;
   }
 

@@ -60,7 +60,7 @@ export async function runRelay(flow: Flow, options: RelayOptions): Promise<void>
     ...(options.failureOf === undefined ? {} : { failureOf: options.failureOf }),
   });
   flow.cut = (code) => pump.cut(code);
-  flow.drain = () => pump.drain();
+  flow.drain = (atOnce) => pump.drain(atOnce);
   const outcome = await pump.run();
   flow.cut = undefined;
   flow.drain = undefined;

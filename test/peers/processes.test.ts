@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
+import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -153,36 +153,30 @@ describe.runIf(process.platform === 'linux')('the processes of a gateway', () =>
 
   it('record a relay that is killed while it lets its last flows end, and start none in its place', async () => {
     await using silent = await startOrigin(undefined, () => {});
-    const [old, ...others] = children(gateway.pid);
+    const [first, second] = [await freePort(), await freePort()];
+    const one = { ...config, relays: 1, listeners: [{ mode: 'explicit', listen: `127.0.0.1:${first}` }] };
+    await using running = await startGateway({ config: one });
+    const relays = (): number[] => children(running.pid);
+    const [old] = relays();
     if (old === undefined) throw new Error('no relay');
-    for (const other of others) process.kill(other, 'SIGSTOP');
-    const live = connect(port, '127.0.0.1').on('error', () => {});
+    const live = connect(first, '127.0.0.1').on('error', () => {});
     live.write(`GET http://127.0.0.1:${silent.port}/live HTTP/1.1\r\nHost: 127.0.0.1:${silent.port}\r\n\r\n`);
     await waitUntil(
       () => silent.requests.length === 1,
       () => 'no request',
     );
-    for (const other of others) process.kill(other, 'SIGCONT');
-    const second = await freePort();
-    gateway.configure({
-      ...config,
-      listeners: [...config.listeners, { mode: 'explicit', listen: `127.0.0.1:${second}` }],
-    });
-    gateway.process.kill('SIGHUP');
-    await waitUntil(() => gateway.log().includes('"reloaded"'), gateway.log);
-    await waitUntil(
-      () => children(gateway.pid).length === 3,
-      () => `${children(gateway.pid)}`,
-    );
+    running.configure({ ...one, listeners: [...one.listeners, { mode: 'explicit', listen: `127.0.0.1:${second}` }] });
+    running.process.kill('SIGHUP');
+    await waitUntil(() => running.log().includes('"reloaded"'), running.log);
+    expect(relays()).toContain(old);
     // Relays report once a second how many flows are open, later where others have the processors.
     await new Promise((resolve) => setTimeout(resolve, 3_000));
     process.kill(old, 'SIGKILL');
     const isCrash = (line: Line): boolean => line.activity_name === 'Relay crashed';
-    const crash = (await gateway.waitForRecords('traffic', (all) => all.some(isCrash))).find(isCrash);
+    const crash = (await running.waitForRecords('traffic', (all) => all.some(isCrash))).find(isCrash);
     expect(gatewayField(crash, 'open_flows')).toBe(1);
-    expect(gateway.log()).toContain('"a relay ended unexpectedly"');
-    expect(children(gateway.pid).length).toBe(2);
-    expect(await get('/after')).toBe(200);
+    expect(running.log()).toContain('"a relay ended unexpectedly"');
+    expect(relays()).toHaveLength(1);
     live.destroy();
   });
 
@@ -292,6 +286,51 @@ describe.runIf(process.platform === 'linux')('the processes of a gateway', () =>
     await new Promise((resolve, reject) => client.once('connect', resolve).once('error', reject));
     client.destroy();
   });
+
+  it('cost clients that keep their connections busy no request when a reload replaces relays', async () => {
+    const errors: string[] = [];
+    let [served, farewells, running] = [0, 0, true];
+    const agents = Array.from({ length: 4 }, () => new Agent({ keepAlive: true, maxSockets: 1 }));
+    const fetch = (agent: Agent): Promise<void> =>
+      new Promise((resolve) => {
+        const to = { host: '127.0.0.1', port, path: `http://127.0.0.1:${origin.port}/`, agent };
+        const sent = request({ ...to, headers: { host: `127.0.0.1:${origin.port}` } }, (response) => {
+          served += 1;
+          if (response.headers.connection === 'close') farewells += 1;
+          response.resume().on('close', resolve);
+        });
+        sent.on('error', (error) => resolve(void errors.push(`${error} ${sent.reusedSocket}`))).end();
+      });
+    const load = Promise.all(
+      agents.map(async (agent) => {
+        while (running) await fetch(agent);
+      }),
+    );
+    const silent = connect(port, '127.0.0.1').on('error', () => {});
+    const silentEnds = new Promise((resolve) => silent.resume().on('end', resolve));
+    for (const round of [1, 2]) {
+      const more = { mode: 'explicit', listen: `127.0.0.1:${await freePort()}` };
+      gateway.configure({ ...config, listeners: [...config.listeners, more] });
+      gateway.process.kill('SIGHUP');
+      await waitUntil(() => gateway.log().split('"reloaded"').length > round, gateway.log);
+      await waitUntil(
+        () => children(gateway.pid).length === 2,
+        () => `${children(gateway.pid)}`,
+      );
+    }
+    await silentEnds;
+    const before = served;
+    await waitUntil(
+      () => served > before + 20,
+      () => `${served}`,
+    );
+    running = false;
+    await load;
+    for (const agent of agents) agent.destroy();
+    silent.destroy();
+    expect(errors).toEqual([]);
+    expect(farewells).toBe(8);
+  }, 60_000);
 
   it('let flows end in relays that a reload replaces, but not in ever more of them', async () => {
     const held = new Map<string, () => void>();

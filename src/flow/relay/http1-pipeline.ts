@@ -51,6 +51,8 @@ export class Pipeline {
   #ending: Ending | undefined;
   /** Nothing is sent any more. */
   isOver = false;
+  /** The flow is to end: the last response says so. */
+  isDraining = false;
   /** Exchanges begun in this flow. */
   depth = 0;
   /** Responses completed on the present origin leg. */

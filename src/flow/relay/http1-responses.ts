@@ -9,6 +9,7 @@ import { limits } from '../../core/limits.ts';
 import type { HeadChanges, Verdict } from '../../core/verdict.ts';
 import type { Http1Options } from './http1.ts';
 import type { LiveExchange } from './http1-exchange.ts';
+import { endsHere, farewell } from './http1-farewell.ts';
 import { Forwarder, viewOf } from './http1-forwarder.ts';
 import { HeldBytes } from './http1-held-bytes.ts';
 import { type Pipeline, type Refusal, refusalOf } from './http1-pipeline.ts';
@@ -138,9 +139,12 @@ export class ResponseStream {
       if (verdict.kind !== 'allow') this.#refuse(refusalOf(verdict), exchange);
       else if (parsed.upgrade !== undefined) this.#switch(parsed.upgrade, head, exchange);
       else {
-        if (verdict.changes !== undefined) this.#change(bytes, at, at + parsed.length, verdict.changes);
+        const isFarewell = endsHere(this.#pipeline, parsed);
+        const changes = isFarewell ? farewell(head, verdict.changes) : verdict.changes;
+        if (changes !== undefined) this.#change(bytes, at, at + parsed.length, changes);
         this.#forwarder.keep(verdict);
-        this.#beginBody(parsed, exchange);
+        this.#isLast = isFarewell || !parsed.persistent;
+        this.#beginBody(head, exchange);
       }
     }
   }
@@ -167,9 +171,8 @@ export class ResponseStream {
     this.#pipeline.switchedTo = { protocol, webSocket: outcome.webSocket, earlyBytes: undefined };
   }
 
-  #beginBody({ head, persistent }: ParsedResponse, exchange: LiveExchange): void {
+  #beginBody(head: ResponseHead, exchange: LiveExchange): void {
     exchange.isResponseBegun = true;
-    this.#isLast = !persistent;
     this.#body.begin(head.framing);
     if (head.framing.kind === 'until-close') this.#options.onUntilClose?.();
     if (this.#body.isComplete) this.#complete(exchange);

@@ -92,6 +92,12 @@ class Http1Relay implements Relay {
     this.#settle();
   }
 
+  readonly tellsEnd = true;
+
+  drain(): void {
+    this.#pipeline.isDraining = true;
+  }
+
   idle(): boolean {
     return this.#pipeline.length === 0 && this.#requests.isBetweenRequests;
   }

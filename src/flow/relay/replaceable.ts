@@ -13,6 +13,9 @@ export function createReplaceableRelay(make: (replace: (next: Relay) => void) =>
     get tellsSilence() {
       return current.tellsSilence;
     },
+    get tellsEnd() {
+      return current.tellsEnd;
+    },
     drained: (side) => current.drained?.(side),
     upgraded: () => current.upgraded?.(),
     upgradeFailed: (code, detail) => current.upgradeFailed?.(code, detail),

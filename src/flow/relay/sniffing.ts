@@ -87,6 +87,9 @@ export function createSniffingRelay(options: SniffingOptions): Relay {
     get tellsSilence() {
       return chosen?.tellsSilence;
     },
+    get tellsEnd() {
+      return chosen?.tellsEnd;
+    },
     drained: (side) => chosen?.drained?.(side),
     upgraded: () => chosen?.upgraded?.(),
     upgradeFailed: (code, detail) => chosen?.upgradeFailed?.(code, detail),

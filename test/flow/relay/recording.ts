@@ -226,6 +226,8 @@ function bound(relay: Relay): Relay {
     timedOut: () => relay.timedOut?.(),
     drained: (side) => relay.drained?.(side),
     tick: (nowMs) => relay.tick?.(nowMs),
+    drain: () => relay.drain?.(),
+    tellsEnd: relay.tellsEnd,
     idle: () => relay.idle?.() ?? false,
   };
 }
