@@ -19,11 +19,18 @@ export function readTrustFiles(config: Config, source: Source, inputs: InputFile
   });
 }
 
-/** Checks the own certificates of reverse listeners: readable, and each key fits its certificate. Returns the chains. */
+/**
+ * Checks the own certificates of reverse listeners: readable, and each key fits its certificate. Returns the chains. A key
+ * that others may read is told alone: secrets that Kubernetes mounts are like that, and no others are in the container.
+ */
 export function readOwnCertificates(config: Config, source: Source, inputs: InputFiles): readonly string[] {
   return config.listeners.flatMap((listener) => {
     if (listener.mode !== 'reverse' || listener.certificate === undefined) return [];
-    return readPair(listener.certificate, source, inputs);
+    const { certificate } = listener;
+    const exposure = inputs.exposure(certificate.key);
+    if (exposure !== undefined)
+      source.warn(certificate, ['key'], `${certificate.key} ${exposure}: other users of this machine may read the key`);
+    return readPair(certificate, source, inputs);
   });
 }
 

@@ -1,4 +1,4 @@
-import { globSync, lstatSync, readFileSync, statSync } from 'node:fs';
+import { globSync, lstatSync, readFileSync, type Stats, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 
 /** A file's text, or why it cannot be had. */
@@ -37,8 +37,13 @@ export class InputFiles {
     if (found.isSymbolicLink()) return 'is a symbolic link';
     const user = process.geteuid?.() ?? found.uid;
     if (found.uid !== user) return `belongs to user ${found.uid}, the gateway runs as ${user}`;
-    const mode = (found.mode & 0o7777).toString(8).padStart(4, '0');
-    return (found.mode & 0o077) === 0 ? undefined : `has mode ${mode}, wider than 0600`;
+    return wideMode(found);
+  }
+
+  /** Who else may read a file, wherever it lies: a mounted secret is a link, and often readable by all. */
+  exposure(path: string): string | undefined {
+    const found = statSync(this.resolve(path), { throwIfNoEntry: false });
+    return found?.isFile() === true ? wideMode(found) : undefined;
   }
 
   read(path: string): FileText {
@@ -58,6 +63,11 @@ export class InputFiles {
     const found = globSync(pattern, { cwd: this.#directory });
     return found.filter((path) => statSync(this.resolve(path), { throwIfNoEntry: false })?.isFile()).sort();
   }
+}
+
+function wideMode({ mode }: Stats): string | undefined {
+  const octal = (mode & 0o7777).toString(8).padStart(4, '0');
+  return (mode & 0o077) === 0 ? undefined : `has mode ${octal}, wider than 0600`;
 }
 
 /** Whether a path stands for a set of files. */

@@ -101,7 +101,8 @@ const certificate = {
     key: {
       type: 'string',
       format: 'path',
-      description: 'PEM file: the private key, without passphrase.',
+      description:
+        'PEM file: the private key, without passphrase. A warning says so where its mode is wider than 0600.',
       examples: ['certs/shop-key.pem'],
     },
   },

@@ -14,7 +14,7 @@ import {
 } from '../pki/authority-rotation.ts';
 import { auditIssuanceLog } from '../pki/issuance-log.ts';
 import { certifyRoot, type Issuer, makeKey, uniqueCommonName } from '../pki/issuer.ts';
-import { ensurePrivateDirectory, readNamedFile, replaceFile } from '../pki/private-files.ts';
+import { ensurePrivateDirectory, exposureOf, readNamedFile, replaceFile } from '../pki/private-files.ts';
 import { auditIssuance } from './ca-audit.ts';
 import { createIntermediate } from './ca-intermediate.ts';
 import {
@@ -47,7 +47,7 @@ Actions:
   export --with-key --format pem|p12 --password-file FILE [--out FILE]
                                       a backup: certificate and encrypted key
   import --cert FILE --key FILE [--chain FILE] [--password-file FILE]
-  import --p12 FILE --password-file FILE
+  import --p12 FILE [--password-file FILE]
                                       an enterprise CA; beside an authority that is in use, with one of
          --rotate [--activate-at TIME]  as the next one, so that clients can learn it first
          --replace                      at once
@@ -151,7 +151,16 @@ async function importInto(directory: string, values: CaOptions, now: number, io:
   const issuer = await importedIssuer(values, now);
   const lines = await place(issuer, directory, values, now);
   warn(issuer, io);
+  for (const path of [values.p12, values.key, values['password-file']])
+    if (path !== undefined) await warnOfExposure(path, io);
   return lines;
+}
+
+/** The copy in the directory is closed; the file that it came from is the operator's to close or to remove. */
+async function warnOfExposure(path: string, io: Output): Promise<void> {
+  const exposure = await exposureOf(path);
+  if (exposure !== undefined)
+    io.stderr.write(`daylight ca: warning: ${exposure}: other users of this machine may have read it\n`);
 }
 
 async function place(issuer: Issuer, directory: string, values: CaOptions, now: number): Promise<AuditLines> {
@@ -173,7 +182,8 @@ async function importedIssuer(values: CaOptions, now: number): Promise<Issuer> {
   if (p12 !== undefined) {
     if (cert !== undefined || key !== undefined || chain !== undefined)
       throw new UsageError('--p12 excludes PEM files');
-    return issuerFromPkcs12(await readNamedFile(p12), await readPassword(passwordFile, '--p12'), p12, now);
+    const password = passwordFile === undefined ? undefined : await readPassword(passwordFile, '--p12');
+    return issuerFromPkcs12(await readNamedFile(p12), password, p12, now);
   }
   if (cert === undefined || key === undefined) throw new UsageError('import needs --cert and --key, or --p12');
   const texts = await Promise.all([cert, key, ...(chain === undefined ? [] : [chain])].map(readNamedFile));

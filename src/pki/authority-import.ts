@@ -17,7 +17,12 @@ export function issuerFromPem({ certificates, key, password }: PemCredential, no
 }
 
 /** A CA from a PKCS#12 file. Rejects with FlowFailure GATEWAY_AUTHORITY_KEY. */
-export async function issuerFromPkcs12(file: Buffer, password: string, from: string, now: number): Promise<Issuer> {
+export async function issuerFromPkcs12(
+  file: Buffer,
+  password: string | undefined,
+  from: string,
+  now: number,
+): Promise<Issuer> {
   const { certificates, keyPem } = await readPkcs12(file, password, from);
   return fitting(certificatePems(certificates.join(''), from), privateKeyOf(keyPem, from), from, now);
 }

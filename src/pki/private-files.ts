@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
-import { chmod, link, lstat, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
+import { chmod, link, lstat, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
@@ -79,6 +79,13 @@ export async function readNamedFile(path: string): Promise<Buffer> {
   } finally {
     await handle.close();
   }
+}
+
+/** Who but its owner may read a file that an operator named; undefined where nobody may, or it is no file. */
+export async function exposureOf(path: string): Promise<string | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isFile() !== true || (found.mode & 0o077) === 0) return undefined;
+  return `${path} has mode ${octal(found)}, wider than 0600`;
 }
 
 /** Replaces a file as a whole: no reader ever sees a part of it. */

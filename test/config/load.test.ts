@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { chmodSync } from 'node:fs';
+import { chmodSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { LoadedConfig } from '../../src/config/load.ts';
@@ -393,6 +393,27 @@ describe('files of certificates', () => {
     expect(complaints(workspace.load(listener('two.key', 'two.key')))).toEqual([
       '2:87 listeners[0].certificate.cert: two.key holds no certificate in PEM, or a broken one',
     ]);
+  });
+
+  test('of listeners with keys that others may read are told of, also behind a link, and serve', async () => {
+    using workspace = new Workspace();
+    const own = await certificateFor('one.example');
+    workspace.write('one.pem', own.cert);
+    workspace.write('mounted.key', own.key);
+    const key = workspace.path('mounted.key');
+    symlinkSync(key, workspace.path('linked.key'));
+    const listener =
+      'listeners:\n  - { mode: reverse, listen: "0.0.0.0:1", origin: "a.example:1", certificate: { cert: one.pem, key: linked.key } }\n';
+    const warnings = (): readonly string[] => {
+      const loaded = workspace.load(listener);
+      return loaded.kind === 'failed' ? ['failed'] : loaded.config.warnings.map(({ message }) => message);
+    };
+    chmodSync(key, 0o644);
+    expect(warnings()).toContain(
+      'linked.key has mode 0644, wider than 0600: other users of this machine may read the key',
+    );
+    chmodSync(key, 0o600);
+    expect(warnings().filter((message) => message.includes('linked.key'))).toEqual([]);
   });
 
   test('for origins must have keys that are kept as secrets', async () => {

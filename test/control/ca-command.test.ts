@@ -46,7 +46,7 @@ async function place(): Promise<{
     certs,
     file: (name, text) => {
       const path = join(base, name);
-      writeFileSync(path, text);
+      writeFileSync(path, text, { mode: 0o600 });
       return path;
     },
   };
@@ -193,6 +193,17 @@ describe('daylight ca', () => {
     );
     expect((await ca('show', ...at('bare'))).text).toContain('Warning: the root above CN=Constrained CA');
     expect((await ca('shwo', ...at('whole'))).errors).toContain('did you mean "show"?');
+  });
+
+  test('warns of files with secrets that others may read', async () => {
+    const { at, file } = await place();
+    const files = ['--cert', file('c.pem', issuing.pem), '--key', file('k.pem', issuing.keyPem)];
+    const quiet = await ca('import', '--replace', ...files, ...at);
+    expect(quiet.errors).not.toContain('has mode');
+    chmodSync(files[3] ?? '', 0o640);
+    const told = await ca('import', '--replace', ...files, ...at);
+    expect(told).toMatchObject({ code: 0, errors: expect.stringContaining('k.pem has mode 0640, wider than 0600') });
+    expect(told.errors).not.toContain('c.pem has mode');
   });
 
   test('rotates with overlap', async () => {

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { describe, expect, test } from 'vitest';
@@ -83,10 +83,84 @@ describe.skipIf(!hasTool('openssl', 'version'))('files of openssl are read', () 
       ...args,
     ]);
     expect(made).toMatchObject({ status: 0 });
-    const { readFileSync } = await import('node:fs');
     const read = await issuerFromPkcs12(readFileSync(out), 'secret', 'out.p12', now);
     expect(read.fingerprint256).toBe(fingerprint(issuer));
     expect(read.chain.map((each) => new X509Certificate(each).fingerprint256)).toEqual([root.x509.fingerprint256]);
+  });
+});
+
+/** Java stores with an empty password, and without one and any encryption. */
+const javaStores = `
+import java.io.*; import java.security.*; import java.security.cert.*; import java.util.*;
+public class Stores {
+  public static void main(String[] of) throws Exception {
+    byte[] der = Base64.getMimeDecoder().decode(of[0]);
+    PrivateKey key = KeyFactory.getInstance("RSA").generatePrivate(new java.security.spec.PKCS8EncodedKeySpec(der));
+    var chain = CertificateFactory.getInstance("X.509").generateCertificates(new FileInputStream(of[1])).toArray(new java.security.cert.Certificate[0]);
+    KeyStore store = KeyStore.getInstance("PKCS12");
+    store.load(null, null);
+    store.setKeyEntry("ca", key, new char[0], chain);
+    try (var out = new FileOutputStream(of[2])) { store.store(out, new char[0]); }
+  }
+}`;
+
+describe('files without a password are read without one', () => {
+  const all = (issuer: LabCertificate) => inFile(`${issuer.keyPem}${issuer.pem}${root.pem}`, 'all.pem');
+  const reads = async (path: string, issuer: LabCertificate): Promise<void> => {
+    const file = readFileSync(path);
+    expect((await issuerFromPkcs12(file, undefined, 'out.p12', now)).fingerprint256).toBe(fingerprint(issuer));
+    await expect(issuerFromPkcs12(file, 'x', 'out.p12', now)).rejects.toThrow('the password is wrong');
+  };
+
+  test.skipIf(!hasTool('openssl', 'version')).each<[string, LabCertificate, readonly string[]]>([
+    ['RSA', rsa, []],
+    ['ECDSA', ec, []],
+    ['old ciphers', rsa, ['-legacy']],
+  ])('of openssl: %s', async (_, issuer, args) => {
+    const out = join(labDirectory(), 'out.p12');
+    const made = runTool('openssl', [
+      'pkcs12',
+      '-export',
+      '-in',
+      all(issuer),
+      '-out',
+      out,
+      '-passout',
+      'pass:',
+      ...args,
+    ]);
+    expect(made).toMatchObject({ status: 0 });
+    await reads(out, issuer);
+  });
+
+  test.skipIf(!hasTool('certtool', '--version')).each(['--empty-password', '--null-password'])(
+    'of GnuTLS, which makes both kinds: %s',
+    async (kind) => {
+      const out = join(labDirectory(), 'out.p12');
+      const files = ['--load-privkey', inFile(rsa.keyPem, 'k.pem'), '--load-certificate', inFile(rsa.pem, 'c.pem')];
+      const args = ['--to-p12', ...files, '--p12-name', 'ca', kind, '--outder', '--outfile', out];
+      expect(runTool('certtool', args)).toMatchObject({ status: 0 });
+      await reads(out, rsa);
+    },
+  );
+
+  test.skipIf(!hasTool('java', '-version'))('of Java, whose keytool makes none itself', async () => {
+    const [source, out] = [inFile(javaStores, 'Stores.java'), join(labDirectory(), 'out.p12')];
+    const key = rsa.keyPem.replace(/-----.*-----/g, '').replace(/\s/g, '');
+    const made = runTool('java', ['-XX:TieredStopAtLevel=1', source, key, inFile(rsa.pem + root.pem, 'c.pem'), out]);
+    expect(made).toMatchObject({ status: 0 });
+    await reads(out, rsa);
+  });
+
+  test.skipIf(!hasTool('keytool', '-help'))('one of keytool has one, and says so', async () => {
+    const out = join(labDirectory(), 'key.p12');
+    const of = ['-genkeypair', '-keyalg', 'RSA', '-alias', 'ca', '-dname', 'CN=Java CA', '-ext', 'bc:c=ca:true'];
+    const ran = runTool('keytool', [...of, '-ext', 'ku:c=keyCertSign', '-keystore', out, '-storepass', 'changeit']);
+    expect(ran).toMatchObject({ status: 0 });
+    const file = readFileSync(out);
+    await expect(issuerFromPkcs12(file, undefined, 'key.p12', now)).rejects.toThrow('name its --password-file');
+    const made = await issuerFromPkcs12(file, 'changeit', 'key.p12', Date.now() + 5_000);
+    expect(made.subject).toContain('Java CA');
   });
 });
 
