@@ -2,11 +2,12 @@ import { connect, type Socket } from 'node:net';
 import type { Destination } from '../core/endpoint.ts';
 import { FlowFailure } from '../core/failures.ts';
 import { limits } from '../core/limits.ts';
+import type { Decision } from '../core/record.ts';
 import { resetConnection } from '../net/reset.ts';
 import { splice } from '../net/splice.ts';
 import type { Expected } from './data-expectations.ts';
 import { decideOnDestination } from './decide-destination.ts';
-import type { Flow } from './flow.ts';
+import { type Flow, setDestination } from './flow.ts';
 
 /**
  * A request of the explicit proxy for a connection that a session of files waits for: it is led there in place of the
@@ -16,13 +17,22 @@ export async function joinDataConnection(flow: Flow, destination: Destination, a
   const { expectations } = flow.plane;
   const expected = expectations.isEmpty ? undefined : expectations.find(destination);
   if (expected === undefined) return false;
-  const decision = decideOnDestination(flow, destination);
+  const decision = decideOnData(flow, destination);
   if (decision.kind === 'refuse') throw new FlowFailure('POLICY_REFUSED', decision.reason);
   flow.facts.protocol = 'ftp-data';
   refuseStranger(flow, expected);
   if (expected.kind === 'here') await handOver(flow, expected, answer);
   else await passOn(flow, expected, answer);
   return true;
+}
+
+/** Our own address stands for that of an origin which a proxy reaches: policy on addresses does not mean it. */
+function decideOnData(flow: Flow, destination: Destination): Decision {
+  const { facts } = flow;
+  if (destination.host !== facts.gateway.ip) return decideOnDestination(flow, destination);
+  setDestination(flow, destination);
+  facts.decision = { kind: 'intercept', reason: 'data connection of a session' };
+  return facts.decision;
 }
 
 /**

@@ -18,7 +18,7 @@ interface Wishes {
   readonly replies?: (dataPort: number) => readonly string[];
   /** What the proxy says in place of a tunnel to the data port. */
   readonly refusal?: string | null;
-  readonly policy?: Partial<PolicyDocument>;
+  readonly policy?: Partial<PolicyDocument> | ((dataPort: number) => Partial<PolicyDocument>);
 }
 
 /** A session through the explicit proxy and an upstream proxy, to an origin that answers each EPSV or PASV by the next reply. */
@@ -39,7 +39,7 @@ async function openSession({ replies = (port) => [`229 x (|||${port}|)`], refusa
     ...(refusal === undefined ? {} : { [`localhost:${dataPort}`]: refusal }),
   });
   const upstream = { proxy: { host: '127.0.0.1', port: proxy.port }, credentials: undefined, except: [] };
-  const plane = await startDataPlane({ upstream, ...policy });
+  const plane = await startDataPlane({ upstream, ...(typeof policy === 'function' ? policy(dataPort) : policy) });
   const sockets: Socket[] = [];
   const tunnel = (host: string, port: number, localAddress = '127.0.0.1'): Typist => {
     const socket = connect({ port: plane.port, host: '127.0.0.1', localAddress }).on('error', ignore);
@@ -182,6 +182,15 @@ describe('data connections through an upstream proxy', () => {
     await session.tunnel('localhost', session.dataPort).hears(/200 Connection Established/);
     // It has come, and the port is as any other.
     await session.tunnel('alias.test', session.dataPort).hears(/200 Connection Established/);
+  });
+
+  it('are no matter of what policy refuses of our own address, by which the client asks for them', async () => {
+    const refuse = (port: number) => [{ hosts: [], addresses: ['127.0.0.1/32'], ports: [port], reason: 'ours' }];
+    const policy = (port: number) => ({ refuse: refuse(port) });
+    await using session = await openSession({ policy });
+    await session.asks('EPSV', /^229 /);
+    await session.tunnel('127.0.0.1', session.dataPort).hears(/200 Connection Established/);
+    expect(await session.tunnel('127.0.0.1', session.dataPort).hearsEnd()).toContain('POLICY_REFUSED');
   });
 
   it('another client that asks for one is refused', async () => {
