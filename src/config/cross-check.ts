@@ -115,7 +115,7 @@ function overlap(a: ListenAddress, b: ListenAddress): boolean {
 function checkAssets({ assets, listeners }: Config, source: Source): void {
   const named = new Set(listeners.map((listener) => (listener.mode === 'reverse' ? listener.asset : undefined)));
   assets.forEach((asset, index) => {
-    if (assets.findIndex(({ id }) => id === asset.id) !== index) {
+    if (firstOf(assets).get(asset.id) !== index) {
       source.report(asset, ['id'], `asset "${asset.id}" stands here twice`);
     }
     if (asset.addresses.length + asset.hosts.length === 0 && !named.has(asset.id) && source.isSound(asset)) {
@@ -133,10 +133,22 @@ function checkAssetId(
 ): void {
   // An asset that was left out as wrong has been reported; that it is missing here would be an echo.
   if (source.problems.some(({ path }) => path.startsWith('assets'))) return;
-  if (assets.some((asset) => asset.id === id)) return;
+  if (firstOf(assets).has(id)) return;
   const ids = assets.map((asset) => asset.id);
   source.report(about, below, `no asset has the id "${id}"${hint(id, ids)}`);
 }
+
+/** Where each id stands first. Assets are tens of thousands in a large policy: a search for each would take minutes. */
+function firstOf(assets: Config['assets']): ReadonlyMap<string, number> {
+  const known = firstPlaces.get(assets);
+  if (known !== undefined) return known;
+  const places = new Map<string, number>();
+  for (const [index, { id }] of assets.entries()) if (!places.has(id)) places.set(id, index);
+  firstPlaces.set(assets, places);
+  return places;
+}
+
+const firstPlaces = new WeakMap<Config['assets'], ReadonlyMap<string, number>>();
 
 function isLoopback(ip: string): boolean {
   return ip === '::1' || ip.startsWith('127.');
