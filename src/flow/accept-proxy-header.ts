@@ -15,11 +15,10 @@ export async function acceptProxyHeader(flow: Flow, listener: ListenerPolicy): P
   const isRequired = listener.proxyProtocol === 'require';
   const isTrusted = flow.policy.trustsProxyHeader(listener, flow.facts.client.ip);
   if (isRequired && !isTrusted) throw new FlowFailure('CLIENT_PROXY_HEADER_INVALID', 'source is not trusted');
+  // Nobody else could be told of: what it sends, or how slowly, is its own affair.
+  if (!isTrusted) claimPlace(flow);
   // Where the header may be missing, the client may be one that waits for the origin to speak first.
-  if (!isRequired && !(await hasSpoken(flow.client, limits.silenceMs))) {
-    if (!isTrusted) claimPlace(flow);
-    return;
-  }
+  if (!isRequired && !(await hasSpoken(flow.client, limits.silenceMs))) return;
   const readLimits = {
     deadlineMs: flow.policy.document.timeouts.openingMs,
     maximumBytes: limits.proxyHeaderBytes,
@@ -35,10 +34,9 @@ export async function acceptProxyHeader(flow: Flow, listener: ListenerPolicy): P
     if (!isTrusted) throw new FlowFailure('CLIENT_PROXY_HEADER_INVALID', 'source is not trusted');
     return { value: parsed, consumed: parsed.consumed };
   });
-  if (header?.source !== undefined) {
-    flow.facts.client = header.source;
-    flow.facts.shareKey = shareKeyOf(header.source.ip);
-  } else if (isTrusted) return;
+  if (header?.source === undefined) return;
+  flow.facts.client = header.source;
+  flow.facts.shareKey = shareKeyOf(header.source.ip);
   claimPlace(flow);
 }
 

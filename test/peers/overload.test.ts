@@ -72,6 +72,13 @@ describe.runIf(process.platform === 'linux' && hasProgram('prlimit'))(
       expect(await crowd.ask('127.0.0.2')).toMatch(/^HTTP\/1\.1 200 /);
     });
 
+    it('leaves it to others where a balancer might come, and it is none', async () => {
+      await using crowd = await smallRelay({ proxyProtocol: 'accept', trustedProxies: ['192.0.2.0/24'] });
+      for (let index = 0; index < 100; index += 1) await crowd.from('127.0.0.1', 'PROX');
+      await expect.poll(() => crowd.open.size).toBe(54);
+      expect(await crowd.ask('127.0.0.2')).toMatch(/^HTTP\/1\.1 200 /);
+    });
+
     it('leaves it to others behind a balancer too, and has no more with all addresses of its IPv6 network', async () => {
       await using crowd = await smallRelay({ proxyProtocol: 'require', trustedProxies: ['127.0.0.1/32'] });
       const header = (ip: string): string => `PROXY TCP6 ${ip} 2001:db8::1 1024 8080\r\n`;
