@@ -93,7 +93,8 @@ const upstream = {
     proxy: {
       type: 'string',
       format: 'proxy-url',
-      description: 'URL of an HTTP proxy that allows CONNECT, with user and password if it asks for them.',
+      description:
+        'URL of an HTTP proxy that allows CONNECT, with user and password if it asks for them. Files need CONNECT to the data ports of FTP servers (docs/protocols.md).',
       examples: ['http://user:password@proxy.example:3128'],
     },
     passwordFile: {

@@ -136,6 +136,9 @@ function warningsOf(plan: CapturePlan): readonly string[] {
     warnings.push(...warningsOfNarrow(listen, plan));
   }
   if (plan.forwarded !== undefined) warnings.push(...warningsOfForwarded(plan, plan.forwarded));
+  if (plan.local !== undefined && plan.ftpData) {
+    warnings.push('FTP of programs on this host is not read: it passes, or is refused with files.unread: refuse');
+  }
   return warnings;
 }
 

@@ -68,27 +68,30 @@ describe.runIf(canRun)('files through transparent capture and Squid as upstream 
   describe.each(captures)('by $kind', (way) => {
     beforeAll(() => files.capture(way), 30_000);
 
-    describe.each(families)('over $family', ({ pick }) => {
-      it.each(ways)('curl downloads and uploads with $way', async ({ url, args }) => {
-        const [before, asked] = [transfers().length, connects()];
-        const out = join(files.gateway.directory, 'out.bin');
-        const ip = pick(files.network.origin);
-        const down = await curl(ip, ...args, `${url}/big.bin`, '-o', out);
-        expect(down.code, down.stderr).toBe(0);
-        expect(readFileSync(out).equals(big)).toBe(true);
-        const name = `up-${randomBytes(4).toString('hex')}`;
-        const up = await curl(ip, ...args, '-T', out, `${url}/in/${name}`);
-        expect(up.code, up.stderr).toBe(0);
-        const server = url.startsWith('ftps') ? implicit : explicit;
-        await expect.poll(() => server.uploaded(name)?.equals(big)).toBe(true);
-        await expect.poll(() => transfers().length).toBe(before + 2);
-        for (const record of transfers().slice(before)) {
-          expect(record).toMatchObject({ status_id: 1, traffic: { bytes: big.length } });
-          expect(gatewayField(record, 'upstream_proxy')).toBe(`10.91.2.2:${squidPort}`);
-        }
-        // Control and data, twice.
-        await expect.poll(() => connects() - asked).toBe(4);
-      });
+    describe.each(families)('over $family', ({ family, pick }) => {
+      it.each(ways.filter(({ way }) => family === 'IPv4' || way === 'AUTH TLS'))(
+        'curl downloads and uploads with $way',
+        async ({ url, args }) => {
+          const [before, asked] = [transfers().length, connects()];
+          const out = join(files.gateway.directory, 'out.bin');
+          const ip = pick(files.network.origin);
+          const down = await curl(ip, ...args, `${url}/big.bin`, '-o', out);
+          expect(down.code, down.stderr).toBe(0);
+          expect(readFileSync(out).equals(big)).toBe(true);
+          const name = `up-${randomBytes(4).toString('hex')}`;
+          const up = await curl(ip, ...args, '-T', out, `${url}/in/${name}`);
+          expect(up.code, up.stderr).toBe(0);
+          const server = url.startsWith('ftps') ? implicit : explicit;
+          await expect.poll(() => server.uploaded(name)?.equals(big)).toBe(true);
+          await expect.poll(() => transfers().length).toBe(before + 2);
+          for (const record of transfers().slice(before)) {
+            expect(record).toMatchObject({ status_id: 1, traffic: { bytes: big.length } });
+            expect(gatewayField(record, 'upstream_proxy')).toBe(`10.91.2.2:${squidPort}`);
+          }
+          // Control and data, twice.
+          await expect.poll(() => connects() - asked).toBe(4);
+        },
+      );
 
       it('content that a rule blocks never arrives', async () => {
         const args = ['--ssl-reqd', 'ftp://ftp.example.test/secret.txt'];
@@ -102,8 +105,9 @@ describe.runIf(canRun)('files through transparent capture and Squid as upstream 
   it('of programs of the gateway host pass unread, and the record says why', async () => {
     const { gateway, origin } = files.network;
     await gateway.run('sh', '-c', 'nft flush ruleset');
-    const up = ['net', 'up', '--redirect-port', '8443', '--local', '--except-user', 'root', '--ports', '21'];
-    await gateway.run(process.execPath, main, ...up);
+    const up = 'net up --redirect-port 8443 --local --except-user root --ports 21';
+    const said = await gateway.run('sh', '-c', `"${process.execPath}" "${main}" ${up} 2>&1`);
+    expect(said).toContain('warning: FTP of programs on this host is not read');
     const asDaemon = ['setpriv', '--reuid=daemon', '--clear-groups', 'curl', '-sS', '-m', '10'];
     // Without a data connection, which goes past the proxy here: vsftpd takes it from no other address than the control connection.
     const told = await gateway.run('timeout', '15', ...asDaemon, '-I', `ftp://${origin.ipv4}/big.bin`);

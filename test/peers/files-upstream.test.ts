@@ -80,13 +80,13 @@ describe.runIf(canRun)('files through Squid as upstream proxy, to vsftpd, which 
     { capture: 'reverse', args: () => [] },
   ] as const;
   const ways = [
-    { way: 'AUTH TLS', isImplicit: false, more: ['--ssl-reqd'] },
-    { way: 'AUTH TLS and PASV', isImplicit: false, more: ['--ssl-reqd', '--disable-epsv'] },
-    { way: 'AUTH TLS of version 1.2', isImplicit: false, more: ['--ssl-reqd', '--tls-max', '1.2'] },
-    { way: 'TLS from the start', isImplicit: true, more: [] },
-    { way: 'no TLS', isImplicit: false, more: [] },
-    { way: 'no TLS, active', isImplicit: false, more: ['-P', '127.0.0.1', '--disable-eprt'] },
-    { way: 'no TLS, active by EPRT', isImplicit: false, more: ['-P', '127.0.0.1'] },
+    { way: 'AUTH TLS', isImplicit: false, isOfAll: true, more: ['--ssl-reqd'] },
+    { way: 'AUTH TLS and PASV', isImplicit: false, isOfAll: true, more: ['--ssl-reqd', '--disable-epsv'] },
+    { way: 'AUTH TLS of version 1.2', isImplicit: false, isOfAll: false, more: ['--ssl-reqd', '--tls-max', '1.2'] },
+    { way: 'TLS from the start', isImplicit: true, isOfAll: true, more: [] },
+    { way: 'no TLS', isImplicit: false, isOfAll: false, more: [] },
+    { way: 'no TLS, active', isImplicit: false, isOfAll: false, more: ['-P', '127.0.0.1', '--disable-eprt'] },
+    { way: 'no TLS, active by EPRT', isImplicit: false, isOfAll: true, more: ['-P', '127.0.0.1'] },
   ] as const;
 
   describe.each(captures)('$capture', ({ capture, args }) => {
@@ -96,27 +96,30 @@ describe.runIf(canRun)('files through Squid as upstream proxy, to vsftpd, which 
       return `${isImplicit ? 'ftps' : 'ftp'}://localhost:${port}`;
     };
 
-    it.each(ways)('curl lists, downloads and uploads with $way', async ({ way, isImplicit, more }) => {
-      const startMs = Date.now();
-      const url = urlOf(isImplicit);
-      const list = await curl(...args(), ...more, `${url}/`);
-      expect(list.code, list.stderr).toBe(0);
-      expect(list.stdout).toContain('big.bin');
-      const out = join(gateway.directory, 'out.bin');
-      const down = await curl(...args(), ...more, `${url}/big.bin`, '-o', out);
-      expect(down.code, down.stderr).toBe(0);
-      expect(readFileSync(out).equals(big)).toBe(true);
-      const name = `up-${randomBytes(4).toString('hex')}`;
-      const up = await curl(...args(), ...more, '-T', out, `${url}/in/${name}`);
-      expect(up.code, up.stderr).toBe(0);
-      const server = isImplicit ? implicit : vsftpd;
-      await expect.poll(() => server.uploaded(name)?.equals(big)).toBe(true);
-      await expect.poll(() => transfersSince(startMs).length).toBe(3);
-      for (const record of transfersSince(startMs)) {
-        expect(record).toMatchObject({ status_id: 1, type: way.includes('active') ? 'active' : 'passive' });
-        expect(gatewayField(record, 'upstream_proxy')).toBe(`127.0.0.1:${squid.port}`);
-      }
-    });
+    it.each(ways.filter(({ isOfAll }) => isOfAll || capture === 'reverse'))(
+      'curl lists, downloads and uploads with $way',
+      async ({ way, isImplicit, more }) => {
+        const startMs = Date.now();
+        const url = urlOf(isImplicit);
+        const list = await curl(...args(), ...more, `${url}/`);
+        expect(list.code, list.stderr).toBe(0);
+        expect(list.stdout).toContain('big.bin');
+        const out = join(gateway.directory, 'out.bin');
+        const down = await curl(...args(), ...more, `${url}/big.bin`, '-o', out);
+        expect(down.code, down.stderr).toBe(0);
+        expect(readFileSync(out).equals(big)).toBe(true);
+        const name = `up-${randomBytes(4).toString('hex')}`;
+        const up = await curl(...args(), ...more, '-T', out, `${url}/in/${name}`);
+        expect(up.code, up.stderr).toBe(0);
+        const server = isImplicit ? implicit : vsftpd;
+        await expect.poll(() => server.uploaded(name)?.equals(big)).toBe(true);
+        await expect.poll(() => transfersSince(startMs).length).toBe(3);
+        for (const record of transfersSince(startMs)) {
+          expect(record).toMatchObject({ status_id: 1, type: way.includes('active') ? 'active' : 'passive' });
+          expect(gatewayField(record, 'upstream_proxy')).toBe(`127.0.0.1:${squid.port}`);
+        }
+      },
+    );
 
     it('content that a rule blocks never arrives, in either direction', async () => {
       const down = await curl(...args(), '-v', '--ssl-reqd', `${urlOf(false)}/secret.txt`);
