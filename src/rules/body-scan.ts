@@ -70,7 +70,8 @@ export class BodyScan implements LiteralSink {
     bytes = Math.max(bytes, this.#plan.automaton.depthOf(this.#state));
     for (const search of this.#searches) {
       // A match begins at most so far before a literal of it, and before its own end.
-      if (search?.expression !== undefined) bytes = Math.max(bytes, limits.ruleWindowBytes);
+      if (search?.expression !== undefined)
+        bytes = Math.max(bytes, limits.ruleWindowBytes, this.#history.end - search.expression.waitsFrom);
       if (search?.credentials !== undefined) bytes = Math.max(bytes, this.#history.end - search.credentials.waitsFrom);
     }
     return bytes;

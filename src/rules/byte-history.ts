@@ -15,6 +15,11 @@ export class ByteHistory {
     return this.#start;
   }
 
+  /** Offset of the first byte that is still here. */
+  get first(): number {
+    return this.#start - this.#keptLength;
+  }
+
   /** Offset behind the last byte seen. */
   get end(): number {
     return this.#start + this.#chunk.length;

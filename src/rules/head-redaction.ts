@@ -40,7 +40,8 @@ export function planHeadRedactions(documents: readonly RuleDocument[]): Readonly
   for (const { id, action, when } of documents) {
     const test = action === 'redact' ? maskedTest(when) : undefined;
     const name = test === undefined ? undefined : maskedHeader(test);
-    if (test !== undefined && name !== undefined) plan.set(id, { ruleId: id, name, find: compileSpans(test) });
+    if (test !== undefined && name !== undefined)
+      plan.set(id, { ruleId: id, name, find: compileSpans(test, 'longest') });
   }
   return plan;
 }

@@ -63,7 +63,10 @@ function lastOfDistinct(
 }
 
 /** What is true of one value: all spans of it that the operator finds. */
-export function compileSpans(test: FieldTest): (value: string) => Iterable<Span> {
+export function compileSpans(
+  test: FieldTest,
+  matches: 'shortest' | 'longest' = 'shortest',
+): (value: string) => Iterable<Span> {
   const fold = test.nocase === true || test.field === 'http.host' || test.field === 'tls.sni';
   const folded = (value: string): string => (fold ? value.toLowerCase() : value);
   const texts = (list: FieldTest['equals']): readonly string[] =>
@@ -80,7 +83,8 @@ export function compileSpans(test: FieldTest): (value: string) => Iterable<Span>
     );
   }
   if (test.contains !== undefined) return affixes(texts(test.contains), folded, (value, text) => value.indexOf(text));
-  if (test.regex !== undefined) return expressionSpans(new Expression(test.regex, test.nocase === true));
+  if (test.regex !== undefined)
+    return expressionSpans(new Expression(test.regex, test.nocase === true), matches === 'longest');
   if (test.detector !== undefined) return detectorSpans(test.detector);
   return compileValueTest(test);
 }
@@ -134,8 +138,11 @@ function affixes(
   };
 }
 
-function expressionSpans(expression: Expression): (value: string) => Iterable<Span> {
-  return (value) => expression.matches(bytesOfText(value.slice(0, mostExpressionBytes)));
+function expressionSpans(expression: Expression, isLongest: boolean): (value: string) => Iterable<Span> {
+  return (value) => {
+    const bytes = bytesOfText(value.slice(0, mostExpressionBytes));
+    return isLongest ? expression.longestMatches(bytes) : expression.matches(bytes);
+  };
 }
 
 function detectorSpans(detector: NonNullable<FieldTest['detector']>): (value: string) => Iterable<Span> {

@@ -76,6 +76,10 @@ class RangeTally extends Tally {
     this.#tell = tell;
   }
 
+  override get takesLongest(): boolean {
+    return true;
+  }
+
   override wants(): boolean {
     return true;
   }

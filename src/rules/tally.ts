@@ -18,6 +18,11 @@ export class Tally {
   /** Moment after which no finding can matter. */
   #full = Number.POSITIVE_INFINITY;
 
+  /** Asks for all of a match, not for its first end. */
+  get takesLongest(): boolean {
+    return false;
+  }
+
   constructor(count: number) {
     this.#count = count;
   }

@@ -15,6 +15,15 @@ export interface Cursor {
   at: number;
 }
 
+/** A match that may go on behind its first end. */
+export interface Growth {
+  readonly start: number;
+  state: State;
+  at: number;
+  /** The last end so far. */
+  end: number;
+}
+
 /**
  * A regular expression that runs in time linear in its input, whatever the expression and the input: V8's own can be
  * made to backtrack for minutes by a few dozen hostile bytes. Reports the match that ends first.
@@ -22,11 +31,15 @@ export interface Cursor {
 export class Expression {
   readonly #forward: Automaton;
   readonly #backward: Automaton;
+  /** Reads matches of one start alone. Made for those who ask for the longest. */
+  #anchored: Automaton | undefined;
+  readonly #syntax: ReturnType<typeof parseExpression>;
 
   /** Throws ExpressionError. */
   constructor(source: string, nocase: boolean) {
     const syntax = parseExpression(source, nocase);
     if (shortestMatch(syntax) === 0) throw new ExpressionError('the expression matches the empty text');
+    this.#syntax = syntax;
     this.#forward = new Automaton(buildProgram(syntax), true);
     this.#backward = new Automaton(buildProgram(reversed(syntax)), false);
   }
@@ -79,6 +92,55 @@ export class Expression {
     }
     // Not found only when the match is longer than the bytes that are left of it.
     return start === -1 ? 0 : start;
+  }
+
+  /** A match from `start` to its first end. */
+  growth(start: number, previous: number | undefined, end: number): Growth {
+    this.#anchored ??= new Automaton(buildProgram(this.#syntax), false);
+    return {
+      start,
+      end,
+      at: start,
+      state: this.#anchored.start(previous === undefined ? 'none' : neighbourOf(previous)),
+    };
+  }
+
+  /** Reads on, as `advance` does, to the last end that the match can have. True when it can have no later one. */
+  grow(growth: Growth, bytes: Uint8Array, offset: number, to: number): boolean {
+    const anchored = this.#anchored;
+    if (anchored === undefined) return true;
+    let { state } = growth;
+    for (let at = growth.at; at < to; at++) {
+      state = anchored.read(state, bytes[at - offset] ?? 0);
+      if (state.matchedBefore) growth.end = Math.max(growth.end, at);
+      if (state.matchesHere) growth.end = Math.max(growth.end, at + 1);
+      if (state.places.length === 0 && state.waiting.length === 0) return true;
+    }
+    growth.state = state;
+    growth.at = to;
+    return false;
+  }
+
+  /** Ends the text, where the growth stands. */
+  growAtEnd(growth: Growth): void {
+    if (this.#anchored?.matchesAtEnd(growth.state) === true) growth.end = Math.max(growth.end, growth.at);
+  }
+
+  /** All matches in a complete text, each as long as it can be, none overlapping another. */
+  *longestMatches(text: Uint8Array): Generator<{ readonly offset: number; readonly length: number }, undefined> {
+    let cursor = this.cursor(0, undefined);
+    for (;;) {
+      const found = this.advance(cursor, text, 0, text.length);
+      if (found === undefined) break;
+      const after = found.end < found.readTo ? neighbourOf(text[found.end] ?? 0) : 'unknown';
+      const { offset } = this.#span(text, found.end, after);
+      const growth = this.growth(offset, offset === 0 ? undefined : text[offset - 1], found.end);
+      if (!this.grow(growth, text, 0, text.length)) this.growAtEnd(growth);
+      yield { offset, length: growth.end - offset };
+      cursor = this.cursor(growth.end, text[growth.end - 1]);
+    }
+    if (this.matchesAtEnd(cursor)) yield this.#span(text, text.length, 'none');
+    return undefined;
   }
 
   /** All matches in a complete text, none overlapping another. */
