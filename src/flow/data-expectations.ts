@@ -72,7 +72,7 @@ export class DataExpectations {
     return false;
   }
 
-  /** Resolves when every relay would recognise the connection. Rejects with FlowFailure GATEWAY_LISTEN_DENIED or GATEWAY_OVERLOADED. */
+  /** Resolves when every relay would recognise the connection. Rejects with FlowFailure GATEWAY_LISTEN_DENIED, GATEWAY_OVERLOADED or GATEWAY_PORT_IN_USE. */
   async expect(
     appointment: DataAppointment,
     originIp: string,
@@ -85,6 +85,7 @@ export class DataExpectations {
       accepted(socket);
     };
     const { clientIp, port, isProxied } = appointment;
+    if (this.#isOfAnother(appointment)) throw new FlowFailure('GATEWAY_PORT_IN_USE', 'another client waits for it');
     const expected: Expected = { kind: 'here', clientIp, port, isProxied, take, stranger };
     const close = (): void => {
       this.#remove(appointment, expected);
@@ -103,9 +104,9 @@ export class DataExpectations {
     return { address: { ip: originIp, port }, close };
   }
 
-  /** Another relay expects a connection. False when this one cannot remember any more. */
+  /** Another relay expects a connection. False when this one cannot remember any more, or expects it of another client. */
   note(data: ExpectedData): boolean {
-    if (this.#elsewhere.size >= limits.ftpAppointments) return false;
+    if (this.#elsewhere.size >= limits.ftpAppointments || this.#isOfAnother(data)) return false;
     const { clientIp, port, isProxied, token, handOverPort } = data;
     const expected: Expected = { kind: 'elsewhere', clientIp, port, isProxied, token, handOverPort };
     // It tells when it expects it no more, unless it is gone.
@@ -128,7 +129,12 @@ export class DataExpectations {
     this.#handOver?.then((server) => server.close(), ignore);
   }
 
-  /** What is expected last counts: an origin uses a port again only when it has given the earlier one up. */
+  /** Whoever has a server beside another client's origin could name the port that this one waits at, and get its file. */
+  #isOfAnother({ clientIp, hosts, port }: DataAppointment): boolean {
+    return hosts.some((host) => (this.#expected.get(keyOf(host, port))?.clientIp ?? clientIp) !== clientIp);
+  }
+
+  /** What a client expects last counts: an origin uses a port again only when it has given the earlier one up. */
   #put({ hosts, port }: DataAppointment, expected: Expected): void {
     for (const host of hosts) this.#expected.set(keyOf(host, port), expected);
   }

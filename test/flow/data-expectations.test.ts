@@ -76,6 +76,22 @@ describe('data connections that are expected', () => {
     expect(taken).toEqual(['second']);
     expect(only.isEmpty).toBe(true);
   });
+
+  it('of one client are not taken over by another, whose origin names the same port, at whichever relay', async () => {
+    const { here, there } = neighbours();
+    const listener = await here.expect(appointment, '198.51.100.1', ignore, ignore);
+    // One name is enough: the other server is reached by the address, or by a name of its own.
+    const other = { ...appointment, clientIp: '192.0.2.8', hosts: ['198.51.100.1', 'mine.example.test'] };
+    for (const relay of [here, there]) {
+      await expect(relay.expect(other, '198.51.100.1', ignore, ignore)).rejects.toThrow('GATEWAY_PORT_IN_USE');
+      expect(relay.find({ host: '198.51.100.1', port: 40_000 })).toMatchObject({ clientIp: '192.0.2.7' });
+      expect(relay.find({ host: 'mine.example.test', port: 40_000 })).toBeUndefined();
+    }
+    expect(there.note({ ...other, token: 'ab', handOverPort: 1 })).toBe(false);
+    listener.close();
+    (await there.expect(other, '198.51.100.1', ignore, ignore)).close();
+    here.close();
+  });
 });
 
 /** A session through the explicit proxy, whose origin has offered a data port. */
