@@ -72,7 +72,7 @@ const otherCode = new RegExp(String.raw`((?<![\w-])code${assignment}(?:\\?["']|%
 const codePart = new RegExp(String.raw`(\bname=["']code(?=["'])${restOfPartHead})${partContent}`, 'gi');
 const codeInput = /\bname=["']code["']/i;
 
-const flowName = new RegExp(String.raw`(?<![A-Za-z])(?:${flowNames.join('|')})(?![A-Za-z_])`, 'i');
+const flowName = new RegExp(`(?<![A-Za-z])(?:${flowNames.join('|')})(?![A-Za-z_])`, 'i');
 const flowParameter = new RegExp(
   String.raw`(?<=^|[?&#;]|${percentEscape('3F|26|23')})(?:state|iss|scope)${equals}|name=["']?(?:state|iss|scope)["'\s>]`,
   'i',
