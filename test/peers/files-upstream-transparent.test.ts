@@ -94,10 +94,12 @@ describe.runIf(canRun)('files through transparent capture and Squid as upstream 
       );
 
       it('content that a rule blocks never arrives', async () => {
+        const [before, asked] = [transfers().length, connects()];
         const args = ['--ssl-reqd', 'ftp://ftp.example.test/secret.txt'];
         const { code, stdout } = await curl(pick(files.network.origin), ...args);
         expect(code).not.toBe(0);
         expect(stdout).not.toContain('falcon');
+        await expect.poll(() => [transfers().length - before, connects() - asked]).toEqual([1, 2]);
       });
     });
   });
