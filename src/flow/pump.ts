@@ -22,8 +22,8 @@ export class Pump implements Wire, Ticking {
   #settled = false;
   #failure: { readonly code: FailureCode; readonly detail: string } | undefined;
   #activityMs = 0;
-  /** Since when the gateway wants it to end. */
-  #drainingMs = Number.POSITIVE_INFINITY;
+  /** How the gateway wants it to end. */
+  #drains: 'politely' | 'at once' | undefined;
   /** TLS is being put over the legs: nothing is read or sent meanwhile. */
   #isUpgrading = false;
   readonly isFull = (side: Side): boolean => this.#legs[side].isFull;
@@ -45,9 +45,8 @@ export class Pump implements Wire, Ticking {
 
   /** Asks for an end when nothing would be cut, `atOnce` or politely; asked again on each tick. Whether it is on its way. */
   drain(atOnce: boolean): boolean {
-    const nowMs = coarseNowMs();
-    this.#drainingMs = Math.min(this.#drainingMs, atOnce ? Number.NEGATIVE_INFINITY : nowMs);
-    this.tick(nowMs);
+    if (this.#drains !== 'at once') this.#drains = atOnce ? 'at once' : 'politely';
+    this.tick(coarseNowMs());
     return this.#closing;
   }
 
@@ -64,7 +63,8 @@ export class Pump implements Wire, Ticking {
 
   tick(nowMs: number): void {
     if (this.#settled || this.#closing || this.#isUpgrading) return;
-    if (nowMs >= this.#drainingMs && this.#endIfIdle(nowMs - this.#drainingMs < limits.farewellMs)) return;
+    const mayTell = this.#drains === 'politely' && nowMs - this.#activityMs < limits.farewellMs;
+    if (this.#drains !== undefined && this.#endIfIdle(mayTell)) return;
     const { idleTimeoutMs } = this.#options;
     const halfClosed = this.#legs.client.ended || this.#legs.origin.ended;
     const limitMs = halfClosed ? Math.min(limits.halfCloseTimeoutMs, idleTimeoutMs) : idleTimeoutMs;

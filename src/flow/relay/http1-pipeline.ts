@@ -53,6 +53,8 @@ export class Pipeline {
   isOver = false;
   /** The flow is to end: the last response says so. */
   isDraining = false;
+  /** It has: no other request is taken in. */
+  hasSaidFarewell = false;
   /** Exchanges begun in this flow. */
   depth = 0;
   /** Responses completed on the present origin leg. */
@@ -153,6 +155,14 @@ export class Pipeline {
   /** Ends the flow when the exchanges under way are done. */
   endLater(code?: FailureCode, detail = ''): void {
     this.#ending ??= { code, detail, page: undefined };
+  }
+
+  /** Whether the response that begins can say that it is the last: nobody waits for another, and none was announced. */
+  saysFarewell(persistent: boolean): boolean {
+    const isLast = this.#live.length === 1 && this.first?.isRequestDone === true && this.#ending === undefined;
+    if (!this.isDraining || !persistent || !isLast) return false;
+    this.hasSaidFarewell = true;
+    return true;
   }
 
   /** Ends the flow if it is to end and nothing is outstanding. */

@@ -270,7 +270,7 @@ export class RequestStream {
   /** Whether the next request may pass now: the pipeline has room, and no upgrade is undecided whose bytes these might be. */
   #mayBegin(): boolean {
     const pipeline = this.#pipeline;
-    if (this.#isAwaited) return false;
+    if (this.#isAwaited || pipeline.hasSaidFarewell) return false;
     if (!this.#body.isComplete || pipeline.length === 0) {
       this.#awaitsEmptyPipeline = false;
       return true;

@@ -9,7 +9,7 @@ import { limits } from '../../core/limits.ts';
 import type { HeadChanges, Verdict } from '../../core/verdict.ts';
 import type { Http1Options } from './http1.ts';
 import type { LiveExchange } from './http1-exchange.ts';
-import { endsHere, farewell } from './http1-farewell.ts';
+import { farewell } from './http1-farewell.ts';
 import { Forwarder, viewOf } from './http1-forwarder.ts';
 import { HeldBytes } from './http1-held-bytes.ts';
 import { type Pipeline, type Refusal, refusalOf } from './http1-pipeline.ts';
@@ -139,7 +139,7 @@ export class ResponseStream {
       if (verdict.kind !== 'allow') this.#refuse(refusalOf(verdict), exchange);
       else if (parsed.upgrade !== undefined) this.#switch(parsed.upgrade, head, exchange);
       else {
-        const isFarewell = endsHere(this.#pipeline, parsed);
+        const isFarewell = this.#pipeline.saysFarewell(parsed.persistent);
         const changes = isFarewell ? farewell(head, verdict.changes) : verdict.changes;
         if (changes !== undefined) this.#change(bytes, at, at + parsed.length, changes);
         this.#forwarder.keep(verdict);

@@ -47,6 +47,29 @@ describe('a relay that is to end', () => {
     expect(wire.ending).toBe('close');
   });
 
+  test('takes no request in behind its farewell: the client may ask another gateway', () => {
+    const { wire, client, origin, relay, inspector } = record();
+    client(get('/a'));
+    relay.drain?.();
+    origin(ok().slice(0, -3));
+    client(get('/b'));
+    expect(wire.to('origin')).toBe(get('/a'));
+    origin(ok().slice(-3));
+    expect(wire.ending).toBe('close');
+    expect(wire.to('origin')).toBe(get('/a'));
+    expect(inspector.exchanges.map(({ outcome }) => outcome?.failure)).toEqual([undefined]);
+  });
+
+  test('still refuses what it is to refuse behind an answer', () => {
+    const { wire, client, origin, relay } = record();
+    client(`${get('/a')}GET /b HTTP/1.1\r\nHost: a.example\r\nHost: b.example\r\n\r\n`);
+    relay.drain?.();
+    origin(ok());
+    expect(wire.to('client').slice(0, ok().length)).toBe(ok());
+    expect(wire.to('client')).toContain('HTTP/1.1 400 ');
+    expect(wire.ending).toBe('close CLIENT_HTTP_AMBIGUOUS');
+  });
+
   test('says nothing in a response that comes before its request is complete', () => {
     const { wire, client, origin, relay } = record();
     client('POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 10\r\n\r\nhalf');
