@@ -41,6 +41,7 @@ export class DataExpectations {
   readonly #sharing: ExpectationSharing | undefined;
   /** By `host:port`. */
   readonly #expected = new Map<string, Expected>();
+  readonly #byPort = new Map<number, Set<Expected>>();
   readonly #byToken = new Map<string, (socket: Socket) => void>();
   readonly #elsewhere = new Map<
     string,
@@ -66,8 +67,8 @@ export class DataExpectations {
    * proxy leads to either of them: elsewhere the address tells.
    */
   mayBeOf(clientIp: string, port: number, isProxied: boolean): boolean {
-    for (const expected of this.#expected.values()) {
-      if (expected.port === port && expected.clientIp === clientIp && (isProxied || expected.isProxied)) return true;
+    for (const expected of this.#byPort.get(port) ?? []) {
+      if (expected.clientIp === clientIp && (isProxied || expected.isProxied)) return true;
     }
     return false;
   }
@@ -85,7 +86,7 @@ export class DataExpectations {
       accepted(socket);
     };
     const { clientIp, port, isProxied } = appointment;
-    if (this.#isOfAnother(appointment)) throw new FlowFailure('GATEWAY_PORT_IN_USE', 'another client waits for it');
+    if (this.#isOfAnother(appointment)) throw new FlowFailure('GATEWAY_PORT_IN_USE', 'somebody waits for it already');
     const expected: Expected = { kind: 'here', clientIp, port, isProxied, take, stranger };
     const close = (): void => {
       this.#remove(appointment, expected);
@@ -104,7 +105,7 @@ export class DataExpectations {
     return { address: { ip: originIp, port }, close };
   }
 
-  /** Another relay expects a connection. False when this one cannot remember any more, or expects it of another client. */
+  /** Another relay expects a connection. False when this one cannot remember any more, or somebody else waits at the same place. */
   note(data: ExpectedData): boolean {
     if (this.#elsewhere.size >= limits.ftpAppointments || this.#isOfAnother(data)) return false;
     const { clientIp, port, isProxied, token, handOverPort } = data;
@@ -129,14 +130,23 @@ export class DataExpectations {
     this.#handOver?.then((server) => server.close(), ignore);
   }
 
-  /** Whoever has a server beside another client's origin could name the port that this one waits at, and get its file. */
-  #isOfAnother({ clientIp, hosts, port }: DataAppointment): boolean {
-    return hosts.some((host) => (this.#expected.get(keyOf(host, port))?.clientIp ?? clientIp) !== clientIp);
+  /**
+   * Whoever has a server beside another client's origin could name the port that this one waits at, and get its file. Behind
+   * a proxy our own address stands for that of many origins, of which two sessions of one client may have the same port.
+   */
+  #isOfAnother({ clientIp, hosts, port, isProxied }: DataAppointment): boolean {
+    return hosts.some((host) => {
+      const known = this.#expected.get(keyOf(host, port));
+      return known !== undefined && (known.clientIp !== clientIp || known.isProxied || isProxied);
+    });
   }
 
   /** What a client expects last counts: an origin uses a port again only when it has given the earlier one up. */
   #put({ hosts, port }: DataAppointment, expected: Expected): void {
     for (const host of hosts) this.#expected.set(keyOf(host, port), expected);
+    const others = this.#byPort.get(port);
+    if (others === undefined) this.#byPort.set(port, new Set([expected]));
+    else others.add(expected);
   }
 
   #remove({ hosts, port }: DataAppointment, expected: Expected): void {
@@ -144,6 +154,8 @@ export class DataExpectations {
       const key = keyOf(host, port);
       if (this.#expected.get(key) === expected) this.#expected.delete(key);
     }
+    const others = this.#byPort.get(port);
+    if (others?.delete(expected) === true && others.size === 0) this.#byPort.delete(port);
   }
 
   async #handOverPort(): Promise<number> {

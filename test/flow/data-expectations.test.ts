@@ -77,6 +77,20 @@ describe('data connections that are expected', () => {
     expect(only.isEmpty).toBe(true);
   });
 
+  it('behind a proxy, where our own address stands for origins, are not taken over by another session of the client', async () => {
+    const only = new DataExpectations();
+    const proxied = { ...appointment, hosts: ['192.0.2.1', 'one.example.test'], isProxied: true };
+    const listener = await only.expect(proxied, '192.0.2.1', ignore, ignore);
+    const other = { ...proxied, hosts: ['192.0.2.1', 'other.example.test'] };
+    await expect(only.expect(other, '192.0.2.1', ignore, ignore)).rejects.toThrow('GATEWAY_PORT_IN_USE');
+    expect(only.mayBeOf('192.0.2.7', 40_000, false)).toBe(true);
+    expect(only.mayBeOf('192.0.2.7', 40_001, true)).toBe(false);
+    expect(only.mayBeOf('192.0.2.8', 40_000, true)).toBe(false);
+    listener.close();
+    expect(only.mayBeOf('192.0.2.7', 40_000, true)).toBe(false);
+    (await only.expect(other, '192.0.2.1', ignore, ignore)).close();
+  });
+
   it('of one client are not taken over by another, whose origin names the same port, at whichever relay', async () => {
     const { here, there } = neighbours();
     const listener = await here.expect(appointment, '198.51.100.1', ignore, ignore);
