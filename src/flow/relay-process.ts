@@ -187,12 +187,13 @@ async function stop(timeoutMs: number): Promise<void> {
   exitSoon(0);
 }
 
-/** Unanswered where the files are closed already: control then asks another. */
+/** Unanswered where the line may not be in the file: control asks another when this relay has ended. */
 async function recordCrash(crash: RelayCrash): Promise<void> {
   if (recorder === undefined || ended) return;
+  const { dropped } = recorder.metrics;
   recorder.crash(crash);
-  await recorder.flush();
-  if (!ended) tell({ kind: 'crash-recorded', logSource: crash.logSource });
+  const isWritten = (await recorder.flush()) && recorder.metrics.dropped === dropped;
+  if (isWritten && !ended) tell({ kind: 'crash-recorded', logSource: crash.logSource });
 }
 
 /** Lets the last message leave before the channel closes. */

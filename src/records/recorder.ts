@@ -51,8 +51,8 @@ export interface RecorderHandle extends Recorder {
   crash(crash: RelayCrash): void;
   /** `metadata.log_source` of all that is written here. */
   readonly source: string;
-  /** Resolves when all that was recorded before is in the files, or the disk refused it. */
-  flush(): Promise<void>;
+  /** Resolves when all that was recorded before is in the files, or the disk refused it: whether it is, of the traffic log. */
+  flush(): Promise<boolean>;
   /** Writes all that waits and closes the files. */
   close(): Promise<void>;
   readonly metrics: RecordMetrics;
@@ -115,7 +115,7 @@ export function openRecorder(options: RecorderOptions): RecorderHandle {
     },
     async flush() {
       alarms.flush();
-      await traffic.flush();
+      return traffic.flush();
     },
     async close() {
       clearInterval(rotation);

@@ -100,13 +100,14 @@ export class TrafficLog {
     else this.#runSoon();
   }
 
-  /** Writes all that waits, if the disk takes it. */
-  async flush(): Promise<void> {
+  /** Writes all that waits, if the disk takes it; resolves with whether it did. */
+  async flush(): Promise<boolean> {
     this.#isDraining = true;
     this.#makePending();
     await this.#running;
     if (this.#queue.bytes > 0 || this.#pending.length > 0) await this.#run();
     this.#isDraining = false;
+    return this.#queue.bytes === 0 && this.#pending.length === 0;
   }
 
   /** Writes all that waits and closes the file; resolves with the number of lines that could not be written. */
