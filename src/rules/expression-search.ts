@@ -99,6 +99,8 @@ export class ExpressionSearch {
   #endGrowth({ start, end }: Growth): void {
     this.#growth = undefined;
     this.#grownTo = end;
+    // The next match begins behind it.
+    this.#windowStart = end;
     this.#begin(end);
     this.#tally.add('', start, end, end, () => '');
   }

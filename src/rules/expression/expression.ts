@@ -1,3 +1,4 @@
+import { limits } from '../../core/limits.ts';
 import { Automaton, type Neighbour, neighbourOf, type State } from './automaton.ts';
 import { buildProgram, reversed, shortestMatch } from './program.ts';
 import { ExpressionError, parseExpression } from './syntax.ts';
@@ -126,7 +127,7 @@ export class Expression {
     if (this.#anchored?.matchesAtEnd(growth.state) === true) growth.end = Math.max(growth.end, growth.at);
   }
 
-  /** All matches in a complete text, each as long as it can be, none overlapping another. */
+  /** All matches in a complete text, each as long as it can be within `limits.redactedBytes`, none overlapping another. */
   *longestMatches(text: Uint8Array): Generator<{ readonly offset: number; readonly length: number }, undefined> {
     let cursor = this.cursor(0, undefined);
     for (;;) {
@@ -135,7 +136,8 @@ export class Expression {
       const after = found.end < found.readTo ? neighbourOf(text[found.end] ?? 0) : 'unknown';
       const { offset } = this.#span(text, found.end, after);
       const growth = this.growth(offset, offset === 0 ? undefined : text[offset - 1], found.end);
-      if (!this.grow(growth, text, 0, text.length)) this.growAtEnd(growth);
+      const to = Math.min(text.length, offset + limits.redactedBytes);
+      if (!this.grow(growth, text, 0, to) && to === text.length) this.growAtEnd(growth);
       yield { offset, length: growth.end - offset };
       cursor = this.cursor(growth.end, text[growth.end - 1]);
     }
