@@ -42,8 +42,13 @@ export class InputFiles {
 
   /** Who else may read a file, wherever it lies: a mounted secret is a link, and often readable by all. */
   exposure(path: string): string | undefined {
-    const found = statSync(this.resolve(path), { throwIfNoEntry: false });
-    return found?.isFile() === true ? wideMode(found) : undefined;
+    try {
+      const found = statSync(this.resolve(path));
+      return found.isFile() ? wideMode(found) : undefined;
+    } catch {
+      // Whoever reads it says why it cannot be read.
+      return undefined;
+    }
   }
 
   read(path: string): FileText {

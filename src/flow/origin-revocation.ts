@@ -68,7 +68,8 @@ function rememberedAs(key: string): PathRevocation | undefined {
   return remembered !== undefined && remembered.untilMs > Date.now() ? remembered.revocation : undefined;
 }
 
-const noAnswer = 'no answer in time';
+/** Not the words of control about a responder. */
+const noAnswer = 'control did not answer in time';
 
 async function findingsOf({ path, staple }: ShownChain, terms: AskingTerms): Promise<readonly RevocationFinding[]> {
   const pairs = path
