@@ -110,7 +110,7 @@ describe.runIf(origins.length > 0)('files of several servers through transparent
       const curl = ({ port, login }: Origin, ...args: readonly string[]) => {
         const pin = ['--resolve', `ftp.example.test:${port}:${pick(files.network.origin)}`];
         // ftp-srv now and then reads a ClientHello that follows its consent at once as a command.
-        const again = ['--retry', login.startsWith('me:') ? '5' : '0', '--retry-all-errors'];
+        const again = ['--retry', login.startsWith('me:') ? '20' : '0', '--retry-delay', '1', '--retry-all-errors'];
         const options = ['-sS', '-m', '20', '--cacert', files.gateway.caFile, '-u', login, ...again];
         return files.inClient('curl', ...options, ...pin, ...args);
       };
