@@ -31,6 +31,8 @@ export interface IssuedLeaf {
 /** A data connection that one relay waits for and any relay may get. */
 export interface ExpectedData {
   readonly clientIp: string;
+  /** The flow of the session that waits. */
+  readonly session: string;
   /** The destination as the client may name it. */
   readonly hosts: readonly string[];
   readonly port: number;

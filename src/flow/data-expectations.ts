@@ -11,6 +11,8 @@ import { resetConnection } from '../net/reset.ts';
 /** Where a client of the explicit proxy will ask to be connected to, for the data of its session. */
 export interface DataAppointment {
   readonly clientIp: string;
+  /** The flow of the session. */
+  readonly session: string;
   /** The origin as the client may name it. */
   readonly hosts: readonly string[];
   readonly port: number;
@@ -19,7 +21,7 @@ export interface DataAppointment {
 }
 
 /** What is known of each of them. */
-type Awaited = Pick<DataAppointment, 'clientIp' | 'port' | 'isProxied'>;
+type Awaited = Pick<DataAppointment, 'clientIp' | 'session' | 'port' | 'isProxied'>;
 
 /** An appointment of this relay, or of another one that waits at a port of the loopback for whoever knows the token. */
 export type Expected =
@@ -85,9 +87,9 @@ export class DataExpectations {
       close();
       accepted(socket);
     };
-    const { clientIp, port, isProxied } = appointment;
+    const { clientIp, session, port, isProxied } = appointment;
     if (this.#isOfAnother(appointment)) throw new FlowFailure('GATEWAY_PORT_IN_USE', 'somebody waits for it already');
-    const expected: Expected = { kind: 'here', clientIp, port, isProxied, take, stranger };
+    const expected: Expected = { kind: 'here', clientIp, session, port, isProxied, take, stranger };
     const close = (): void => {
       this.#remove(appointment, expected);
       if (this.#byToken.delete(token)) this.#sharing?.forget(token);
@@ -108,8 +110,8 @@ export class DataExpectations {
   /** Another relay expects a connection. False when this one cannot remember any more, or somebody else waits at the same place. */
   note(data: ExpectedData): boolean {
     if (this.#elsewhere.size >= limits.ftpAppointments || this.#isOfAnother(data)) return false;
-    const { clientIp, port, isProxied, token, handOverPort } = data;
-    const expected: Expected = { kind: 'elsewhere', clientIp, port, isProxied, token, handOverPort };
+    const { clientIp, session, port, isProxied, token, handOverPort } = data;
+    const expected: Expected = { kind: 'elsewhere', clientIp, session, port, isProxied, token, handOverPort };
     // It tells when it expects it no more, unless it is gone.
     const timer = setTimeout(() => this.forget(token), 2 * limits.ftpDataWaitMs);
     timer.unref();
@@ -134,10 +136,11 @@ export class DataExpectations {
    * Whoever has a server beside another client's origin could name the port that this one waits at, and get its file. Behind
    * a proxy our own address stands for that of many origins, of which two sessions of one client may have the same port.
    */
-  #isOfAnother({ clientIp, hosts, port, isProxied }: DataAppointment): boolean {
+  #isOfAnother({ clientIp, session, hosts, port, isProxied }: DataAppointment): boolean {
     return hosts.some((host) => {
       const known = this.#expected.get(keyOf(host, port));
-      return known !== undefined && (known.clientIp !== clientIp || known.isProxied || isProxied);
+      if (known === undefined || known.session === session) return false;
+      return known.clientIp !== clientIp || known.isProxied || isProxied;
     });
   }
 

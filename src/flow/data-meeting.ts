@@ -54,7 +54,8 @@ export function passiveMeeting(flow: Flow, originPort: number, stranger: Strange
     meet(accepted) {
       if (flow.listener.mode === 'explicit') {
         const hosts = [...new Set([ip, destination?.host ?? ip])];
-        const place = { clientIp: client.ip, hosts, port: originPort, isProxied: isProxied(flow) };
+        const who = { clientIp: client.ip, session: flow.facts.flowId };
+        const place = { ...who, hosts, port: originPort, isProxied: isProxied(flow) };
         return flow.plane.expectations.expect(place, ip, accepted, stranger);
       }
       return listenForData({ place: passivePlace(flow, originPort), acceptFrom: client.ip, accepted, stranger });

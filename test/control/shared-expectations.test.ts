@@ -17,7 +17,15 @@ test('one client has half of all appointments of its data connections at most, a
   let tokens = 0;
   const announce = (clientIp: string): unknown => {
     tokens += 1;
-    const expected = { clientIp, hosts: ['192.0.2.9'], port: 1, token: `${tokens}`, handOverPort: 1, isProxied: false };
+    const expected = {
+      clientIp,
+      session: 's',
+      hosts: ['192.0.2.9'],
+      port: 1,
+      token: `${tokens}`,
+      handOverPort: 1,
+      isProxied: false,
+    };
     shared.announce(child, tokens, expected, []);
     return sent.at(-1);
   };

@@ -21,6 +21,7 @@ function neighbours(): { readonly here: DataExpectations; readonly there: DataEx
 
 const appointment = {
   clientIp: '192.0.2.7',
+  session: 'one',
   hosts: ['198.51.100.1', 'ftp.example.test'],
   port: 40_000,
   isProxied: false,
@@ -81,12 +82,16 @@ describe('data connections that are expected', () => {
     const only = new DataExpectations();
     const proxied = { ...appointment, hosts: ['192.0.2.1', 'one.example.test'], isProxied: true };
     const listener = await only.expect(proxied, '192.0.2.1', ignore, ignore);
-    const other = { ...proxied, hosts: ['192.0.2.1', 'other.example.test'] };
+    const other = { ...proxied, session: 'two', hosts: ['192.0.2.1', 'other.example.test'] };
     await expect(only.expect(other, '192.0.2.1', ignore, ignore)).rejects.toThrow('GATEWAY_PORT_IN_USE');
+    // The same session asks anew, and its origin has given the earlier one up.
+    (await only.expect(proxied, '192.0.2.1', ignore, ignore)).close();
+    const again = await only.expect(proxied, '192.0.2.1', ignore, ignore);
     expect(only.mayBeOf('192.0.2.7', 40_000, false)).toBe(true);
     expect(only.mayBeOf('192.0.2.7', 40_001, true)).toBe(false);
     expect(only.mayBeOf('192.0.2.8', 40_000, true)).toBe(false);
     listener.close();
+    again.close();
     expect(only.mayBeOf('192.0.2.7', 40_000, true)).toBe(false);
     (await only.expect(other, '192.0.2.1', ignore, ignore)).close();
   });
@@ -95,7 +100,12 @@ describe('data connections that are expected', () => {
     const { here, there } = neighbours();
     const listener = await here.expect(appointment, '198.51.100.1', ignore, ignore);
     // One name is enough: the other server is reached by the address, or by a name of its own.
-    const other = { ...appointment, clientIp: '192.0.2.8', hosts: ['198.51.100.1', 'mine.example.test'] };
+    const other = {
+      ...appointment,
+      clientIp: '192.0.2.8',
+      session: 'two',
+      hosts: ['198.51.100.1', 'mine.example.test'],
+    };
     for (const relay of [here, there]) {
       await expect(relay.expect(other, '198.51.100.1', ignore, ignore)).rejects.toThrow('GATEWAY_PORT_IN_USE');
       expect(relay.find({ host: '198.51.100.1', port: 40_000 })).toMatchObject({ clientIp: '192.0.2.7' });
