@@ -88,7 +88,7 @@ export class DataExpectations {
       accepted(socket);
     };
     const { clientIp, session, port, isProxied } = appointment;
-    if (this.#isOfAnother(appointment)) throw new FlowFailure('GATEWAY_PORT_IN_USE', 'somebody waits for it already');
+    if (this.#isTaken(appointment)) throw new FlowFailure('GATEWAY_PORT_IN_USE', 'somebody waits for it already');
     const expected: Expected = { kind: 'here', clientIp, session, port, isProxied, take, stranger };
     const close = (): void => {
       this.#remove(appointment, expected);
@@ -109,7 +109,7 @@ export class DataExpectations {
 
   /** Another relay expects a connection. False when this one cannot remember any more, or somebody else waits at the same place. */
   note(data: ExpectedData): boolean {
-    if (this.#elsewhere.size >= limits.ftpAppointments || this.#isOfAnother(data)) return false;
+    if (this.#elsewhere.size >= limits.ftpAppointments || this.#isTaken(data)) return false;
     const { clientIp, session, port, isProxied, token, handOverPort } = data;
     const expected: Expected = { kind: 'elsewhere', clientIp, session, port, isProxied, token, handOverPort };
     // It tells when it expects it no more, unless it is gone.
@@ -136,7 +136,7 @@ export class DataExpectations {
    * Whoever has a server beside another client's origin could name the port that this one waits at, and get its file. Behind
    * a proxy our own address stands for that of many origins, of which two sessions of one client may have the same port.
    */
-  #isOfAnother({ clientIp, session, hosts, port, isProxied }: DataAppointment): boolean {
+  #isTaken({ clientIp, session, hosts, port, isProxied }: DataAppointment): boolean {
     return hosts.some((host) => {
       const known = this.#expected.get(keyOf(host, port));
       if (known === undefined || known.session === session) return false;

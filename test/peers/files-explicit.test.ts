@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { codewordFile, codewordRule } from '../support/codeword.ts';
 import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { member } from '../support/record-fields.ts';
 import { hasProgram, run } from '../support/run.ts';
@@ -25,14 +26,13 @@ describe.runIf(canRun)('files through the explicit proxy, to vsftpd, which deman
     implicit = await startVsftpd(credentials, { implicit_ssl: 'YES' });
     for (const { root } of [vsftpd, implicit]) {
       writeFileSync(join(root, 'big.bin'), big);
-      writeFileSync(join(root, 'secret.txt'), 'the codeword is falcon-seven\n');
+      writeFileSync(join(root, 'secret.txt'), codewordFile);
     }
     proxyPort = await freePort();
     gateway = await startGateway({
       files: {
         'root.pem': authority.rootPem,
-        'ftp.yaml':
-          '- { id: codeword, title: Codeword, action: block, when: { field: ftp.body, contains: falcon-seven } }\n',
+        'ftp.yaml': codewordRule,
       },
       config: {
         relays: 2,

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ClamScanner, eicar, startClamScanner } from '../support/clam-scanner.ts';
+import { codewordRule } from '../support/codeword.ts';
 import { ftpServers, type RunningFtpServer } from '../support/ftp-servers.ts';
 import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { failureOf, member } from '../support/record-fields.ts';
@@ -49,8 +50,7 @@ describe.each(installed)('files of $name through Squid as upstream proxy', ({ st
     gateway = await startGateway({
       files: {
         'root.pem': authority.rootPem,
-        'ftp.yaml':
-          '- { id: codeword, title: Codeword, action: block, when: { field: ftp.body, contains: falcon-seven } }\n',
+        'ftp.yaml': codewordRule,
       },
       config: {
         rules: { files: ['$DIRECTORY/ftp.yaml'] },

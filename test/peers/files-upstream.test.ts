@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { codewordFile, codewordRule } from '../support/codeword.ts';
 import { transferByBasicFtp, transferByLftp } from '../support/ftp-steps.ts';
 import { freePort, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { failureOf, gatewayField, isFlow, type Line, member } from '../support/record-fields.ts';
@@ -41,15 +42,14 @@ describe.runIf(canRun)('files through Squid as upstream proxy, to vsftpd, which 
     implicit = await startVsftpd(credentials, { implicit_ssl: 'YES' });
     for (const { root } of [vsftpd, implicit]) {
       writeFileSync(join(root, 'big.bin'), big);
-      writeFileSync(join(root, 'secret.txt'), 'the codeword is falcon-seven\n');
+      writeFileSync(join(root, 'secret.txt'), codewordFile);
     }
     squid = await startSquid(open());
     for (const name of Object.keys(ports) as (keyof typeof ports)[]) ports[name] = await freePort();
     gateway = await startGateway({
       files: {
         'root.pem': authority.rootPem,
-        'ftp.yaml':
-          '- { id: codeword, title: Codeword, action: block, when: { field: ftp.body, contains: falcon-seven } }\n',
+        'ftp.yaml': codewordRule,
       },
       config: {
         relays: 2,
@@ -126,7 +126,7 @@ describe.runIf(canRun)('files through Squid as upstream proxy, to vsftpd, which 
       expect(down.code).not.toBe(0);
       expect(down.stdout).not.toContain('falcon');
       const file = join(gateway.directory, 'secret.txt');
-      writeFileSync(file, 'the codeword is falcon-seven\n');
+      writeFileSync(file, codewordFile);
       const name = `secret-${randomBytes(4).toString('hex')}`;
       const up = await curl(...args(), '-v', '--ssl-reqd', '-T', file, `${urlOf(false)}/in/${name}`);
       expect(up.stderr).toContain('550 POLICY_RULE_BLOCK codeword');

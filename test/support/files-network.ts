@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { codewordRule } from './codeword.ts';
 import { type RunningGateway, startGateway } from './gateway.ts';
 import { createTestNetwork, type Host, type TestNetwork } from './netns.ts';
 import { run } from './run.ts';
@@ -47,8 +48,7 @@ export async function startFilesNetwork(
       namespace: network.gateway.name,
       files: {
         'root.pem': authority.rootPem,
-        'ftp.yaml':
-          '- { id: codeword, title: Codeword, action: block, when: { field: ftp.body, contains: falcon-seven } }\n',
+        'ftp.yaml': codewordRule,
       },
       config: {
         rules: { files: ['$DIRECTORY/ftp.yaml'] },

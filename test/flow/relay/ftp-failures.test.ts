@@ -7,6 +7,7 @@ import { answerFailure } from '../../../src/flow/answer-failure.ts';
 import type { Flow } from '../../../src/flow/flow.ts';
 import { createFtpRelay } from '../../../src/flow/relay/ftp.ts';
 import type { DataChannel, DataPlan, FtpOptions } from '../../../src/flow/relay/ftp-options.ts';
+import { plainFtpOptions } from './plain-ftp-options.ts';
 import { RecordingWire } from './recording.ts';
 
 /** A session whose data channels end as the test says; what real sockets make of them is shown elsewhere. */
@@ -27,16 +28,7 @@ function open(wishes: Partial<FtpOptions> = {}, end: Verdict = allow) {
     wire,
     inspector: { transfer: () => transfer },
     channels: { passive: async () => channel, active: async () => channel },
-    clientIp: '192.0.2.1',
-    originIp: '198.51.100.1',
-    canUpgrade: true,
-    isSecure: false,
-    requireTls: false,
-    clearData: 'allow',
-    authSsl: 'refuse',
-    clearCommandChannel: 'refuse',
-    blockedUpload: 'keep',
-    passiveAddress: 'refuse',
+    ...plainFtpOptions,
     refused: () => {},
     ...wishes,
   });

@@ -4,6 +4,7 @@ import type { FileTransfer } from '../../../src/core/transfer.ts';
 import { allow } from '../../../src/core/verdict.ts';
 import { createFtpRelay } from '../../../src/flow/relay/ftp.ts';
 import type { DataChannel, FtpOptions } from '../../../src/flow/relay/ftp-options.ts';
+import { plainFtpOptions } from './plain-ftp-options.ts';
 import { RecordingWire } from './recording.ts';
 
 /** A session whose origin is behind a proxy: it cannot connect to anybody. Lines go in bytes of `size`. */
@@ -27,16 +28,8 @@ function open(size = 1_000, wishes: Partial<FtpOptions> = {}) {
       active: async (port) => channel('active', `active ${port}`),
       listening: async (origin, client) => channel('active', `listening ${origin} ${client}`),
     },
-    clientIp: '192.0.2.1',
+    ...plainFtpOptions,
     originIp: undefined,
-    canUpgrade: true,
-    isSecure: false,
-    requireTls: false,
-    clearData: 'allow',
-    authSsl: 'refuse',
-    clearCommandChannel: 'refuse',
-    blockedUpload: 'keep',
-    passiveAddress: 'refuse',
     refused: (code) => refused.push(code),
     ...wishes,
   });
